@@ -1,0 +1,77 @@
+#include <cerrno>
+#include <set>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "gtest/gtest.h"
+
+namespace lctl {
+namespace {
+
+TEST(RandomIdTest, HasTheAskedLengthAndAlphabetAndDoesNotRepeat) {
+  std::set<std::string> seen;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string id = random_id(10);
+    ASSERT_EQ(id.size(), 10u);
+    EXPECT_EQ(id.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567"), std::string::npos);
+    EXPECT_TRUE(seen.insert(id).second) << id;
+  }
+}
+
+TEST(AttemptIdTest, OrdersByJobThenNumber) {
+  const AttemptId first{JobId{"a"}, 2};
+  EXPECT_LT(first, (AttemptId{JobId{"a"}, 10}));
+  EXPECT_LT((AttemptId{JobId{"a"}, 10}), (AttemptId{JobId{"b"}, 1}));
+  EXPECT_EQ(first.str(), "a.2");
+}
+
+TEST(StatusTest, ContextIsAddedInFrontAndOkStaysOk) {
+  EXPECT_TRUE(with_context(absl::OkStatus(), "x").ok());
+  const absl::Status status = with_context(absl::NotFoundError("no such job"), "lctl stop");
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(status.message(), "lctl stop: no such job");
+}
+
+TEST(StatusTest, ErrnoBecomesTheCodeThatFits) {
+  EXPECT_EQ(errno_status(ENOSPC, "write").code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(errno_status(ENOENT, "open a.yaml").message(),
+            "open a.yaml: No such file or directory");
+}
+
+absl::StatusOr<int> half(int value) {
+  if (value % 2 != 0) return absl::InvalidArgumentError("odd");
+  return value / 2;
+}
+
+absl::StatusOr<int> quarter(int value) {
+  LCTL_ASSIGN_OR_RETURN(const int once, half(value));
+  LCTL_ASSIGN_OR_RETURN(const int twice, half(once));
+  return twice;
+}
+
+TEST(StatusTest, AssignOrReturnStopsAtTheFirstError) {
+  EXPECT_EQ(*quarter(8), 2);
+  EXPECT_EQ(quarter(6).status().message(), "odd");
+}
+
+TEST(ClockTest, UnixMicrosRoundTrip) {
+  const std::int64_t micros = 1'700'000'000'123'456;
+  EXPECT_EQ(unix_micros(from_unix_micros(micros)), micros);
+  EXPECT_GT(unix_micros(system_clock().wall_now()), micros);
+  const MonotonicTime earlier = system_clock().monotonic_now();
+  EXPECT_GE(system_clock().monotonic_now(), earlier);
+}
+
+TEST(LogTest, SameNameIsTheSameLoggerAndLevelsAreChecked) {
+  EXPECT_EQ(&logger("a"), &logger("a"));
+  EXPECT_NE(&logger("a"), &logger("b"));
+  EXPECT_FALSE(set_log_level("loud"));
+  EXPECT_TRUE(set_log_level("warning"));
+  EXPECT_FALSE(logger("c").should_log(spdlog::level::info));
+  EXPECT_TRUE(set_log_level("info"));
+}
+
+}  // namespace
+}  // namespace lctl

@@ -1,0 +1,76 @@
+// Checkpoints as lists of content-addressed chunks: SHA-256 (hex) → bytes. A chunk is stored once,
+// whoever refers to it. A checkpoint becomes visible whole, by one manifest row, or not at all.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "proto/lctl/v1/event.pb.h"
+
+namespace lctl::storage {
+
+inline constexpr std::int64_t kMaxChunkBytes = 4 << 20;
+
+struct ChunkRef {
+  std::string sha256;
+  std::int64_t size = 0;
+};
+
+struct Manifest {
+  AttemptId attempt;
+  int rank = 0;
+  v1::CheckpointWritten written;
+  std::int64_t time_us = 0;
+  std::vector<ChunkRef> chunks;
+  std::string sha256;  // of the whole file
+};
+
+struct CheckpointRow {
+  CheckpointId id;
+  AttemptId attempt;
+  v1::CheckpointWritten written;
+  std::int64_t time_us = 0;
+  std::string sha256;
+  std::int64_t stored_bytes = 0;  // of chunks that were new with this checkpoint
+};
+
+// Part of Store; same errors and thread rule.
+class CheckpointStore {
+ public:
+  virtual ~CheckpointStore() = default;
+
+  // The hashes that the store lacks, in order, without repeats.
+  virtual absl::StatusOr<std::vector<std::string>> missing(std::span<const std::string> hashes) const = 0;
+
+  // Stores one chunk (synced before return). InvalidArgument when the hash does not match the bytes
+  // or the size is out of bounds. Returns false when it was there already.
+  virtual absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) = 0;
+
+  // Commits the manifest. FailedPrecondition: a chunk is missing, or the attempt was replaced.
+  // InvalidArgument: sizes or the whole file's hash do not match. Repeating it returns the same id.
+  // Applies the job's retention to its recovery and stop checkpoints and to removed ones.
+  virtual absl::StatusOr<CheckpointId> commit(const Manifest& manifest) = 0;
+
+  // Oldest first.
+  virtual absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const = 0;
+  virtual absl::StatusOr<CheckpointRow> get(const CheckpointId& id) const = 0;
+
+  // The checkpoint from which a next attempt of the job should go on: the newest in its lineage by
+  // (attempt, spool offset). NotFound when there is none.
+  virtual absl::StatusOr<CheckpointRow> newest(const JobId& job) const = 0;
+
+  // Up to `size` bytes of the file from `offset`; "" at its end. DataLoss when a chunk is damaged.
+  virtual absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
+                                           std::int64_t size) const = 0;
+
+  // Deletes chunks that no manifest refers to and that are older than an hour (uploads in flight
+  // stay). Returns the bytes freed.
+  virtual absl::StatusOr<std::int64_t> collect_garbage() = 0;
+};
+
+}  // namespace lctl::storage

@@ -1,0 +1,96 @@
+// The way in for everything that ranks report: events and console output, applied exactly once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "proto/lctl/v1/event.pb.h"
+
+namespace lctl::storage {
+
+// Which bytes on a node a batch carries. Values match v1::StreamKind (1 events, 2 stdout, 3 stderr).
+enum class StreamKind { kEvents = 1, kStdout = 2, kStderr = 3 };
+
+struct StreamKey {
+  AttemptId attempt;
+  int rank = 0;
+  StreamKind kind = StreamKind::kEvents;
+
+  friend auto operator<=>(const StreamKey&, const StreamKey&) = default;
+};
+
+struct SpooledEvent {
+  std::uint64_t offset = 0;      // of its record in the rank's spool
+  std::uint64_t end_offset = 0;  // of the next record
+  v1::Event event;
+};
+
+// What happened to a batch.
+struct Applied {
+  enum class Result {
+    kOk,      // all of it is in the store now (some or all of it may have been there before)
+    kGap,     // it begins beyond the committed offset: nothing was applied
+    kFenced,  // the attempt is not its job's current one, or the job is unknown: nothing was applied
+  };
+  Result result = Result::kOk;
+  std::uint64_t committed_offset = 0;  // after the call
+};
+
+// A Finished event as kept.
+struct RankResult {
+  v1::Finished finished;
+  std::int64_t time_us = 0;
+};
+
+// Part of Store; same errors and thread rule.
+//
+// Applied in one transaction with the stream's new offset: metrics become points, Progress the job's
+// progress (rank 0), Finished and RankReady the rank's last words, Hyperparameters the job's, LogLine
+// nothing (it is in the console output too). CheckpointWritten is recorded by the upload's commit, and
+// CheckpointRemoved marks that checkpoint as removed by its callback.
+class EventStore {
+ public:
+  virtual ~EventStore() = default;
+
+  // `events` are the whole records of [from, to), in order. Records that lie before the committed
+  // offset are skipped, so a re-sent batch is harmless.
+  virtual absl::StatusOr<Applied> apply(const StreamKey& stream, std::uint64_t from,
+                                        std::uint64_t to,
+                                        const std::vector<SpooledEvent>& events) = 0;
+
+  // Console output: `text` are the bytes of [from, from + text.size()).
+  virtual absl::StatusOr<Applied> append_text(const StreamKey& stream, std::uint64_t from,
+                                              std::string_view text, std::int64_t time_us) = 0;
+
+  // 0 when nothing was ever applied.
+  virtual absl::StatusOr<std::uint64_t> committed_offset(const StreamKey& stream) const = 0;
+
+  // nullopt when that rank has not reported its end.
+  virtual absl::StatusOr<std::optional<RankResult>> rank_result(const AttemptId& attempt,
+                                                                int rank) const = 0;
+
+  struct TextChunk {
+    StreamKey stream;
+    std::uint64_t offset = 0;
+    std::int64_t time_us = 0;
+    std::string text;
+  };
+  struct TextQuery {
+    JobId job;
+    int attempt = 0;           // 0 = all
+    int rank = -1;             // -1 = all
+    std::int64_t after_id = 0; // continue behind the last chunk seen (TextPage::last_id)
+    int max_chunks = 256;
+  };
+  struct TextPage {
+    std::vector<TextChunk> chunks;  // in the order of arrival
+    std::int64_t last_id = 0;       // pass as after_id; unchanged when there was nothing new
+  };
+  virtual absl::StatusOr<TextPage> read_text(const TextQuery& query) const = 0;
+};
+
+}  // namespace lctl::storage

@@ -1,0 +1,50 @@
+// The experiment store: one SQLite database and one folder of content-addressed chunks.
+//
+//   auto store = Store::open({.dir = "/var/lib/lctl", .clock = system_clock()});
+//   (*store)->jobs().record(change);        // returns when it is durable
+//
+// Durability: every call that writes returns after its transaction is committed and synced, or with
+// an error and no effect. Calls from many threads share transactions (group commit). Reads see
+// everything that was acknowledged before they began.
+// Errors: ResourceExhausted (disk full), Unavailable (database locked by another program, I/O
+// error), DataLoss (corrupt), NotFound, AlreadyExists, FailedPrecondition (fenced), InvalidArgument.
+// Thread rule: internally locked. The four parts live as long as the Store.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/status.h"
+
+namespace lctl::storage {
+
+class JobStore;
+class EventStore;
+class MetricStore;
+class CheckpointStore;
+
+class Store {
+ public:
+  struct Options {
+    std::filesystem::path dir;  // made when absent; holds lctl.db (+ -wal, -shm) and blobs/
+    const Clock& clock;         // must outlive the store
+  };
+
+  // Opens or creates, and migrates to the newest schema. Only one process may hold a folder:
+  // a second one gets Unavailable with the holder's pid.
+  static absl::StatusOr<std::unique_ptr<Store>> open(Options options);
+
+  virtual ~Store() = default;
+
+  virtual JobStore& jobs() = 0;
+  virtual EventStore& events() = 0;
+  virtual MetricStore& metrics() = 0;
+  virtual CheckpointStore& checkpoints() = 0;
+
+  // PRAGMA integrity_check and foreign_key_check; OK or DataLoss with the first findings.
+  virtual absl::Status check_integrity() = 0;
+};
+
+}  // namespace lctl::storage
