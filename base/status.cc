@@ -1,16 +1,17 @@
 #include "base/status.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <system_error>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/str_cat.h"
 
 namespace lctl {
 
 absl::Status with_context(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  absl::Status result(status.code(), absl::StrCat(context, ": ", status.message()));
+  absl::Status result(status.code(), fmt::format("{}: {}", context, message_of(status)));
   status.ForEachPayload([&result](absl::string_view url, const absl::Cord& payload) {
     result.SetPayload(url, payload);
   });
@@ -19,7 +20,7 @@ absl::Status with_context(const absl::Status& status, std::string_view context) 
 
 absl::Status errno_status(int error_number, std::string_view what) {
   const std::string message =
-      absl::StrCat(what, ": ", std::generic_category().message(error_number));
+      fmt::format("{}: {}", what, std::generic_category().message(error_number));
   switch (error_number) {
     case ENOENT:
     case ENOTDIR:
@@ -33,6 +34,7 @@ absl::Status errno_status(int error_number, std::string_view what) {
       return absl::AlreadyExistsError(message);
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case EMFILE:
     case ENFILE:
     case ENOMEM:

@@ -10,6 +10,12 @@
 
 namespace lctl {
 
+// The text of a status as a std::string_view (Debian's absl has a string_view of its own). Valid as
+// long as `status` is.
+inline std::string_view message_of(const absl::Status& status) {
+  return {status.message().data(), status.message().size()};
+}
+
 // `status` with "<context>: " before its message; OK stays OK. Payloads are kept.
 absl::Status with_context(const absl::Status& status, std::string_view context);
 

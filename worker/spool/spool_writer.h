@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "proto/lctl/v1/event.pb.h"
+#include "worker/spool/format.h"
 
 namespace lctl::spool {
 
@@ -30,7 +31,8 @@ class SpoolWriter {
   static absl::StatusOr<std::unique_ptr<SpoolWriter>> open(Options options);
   virtual ~SpoolWriter() = default;  // flushes
 
-  // Adds one record of at most kMaxRecordBytes and returns the offset of the next one.
+  // Adds one record and returns the offset of the next one. InvalidArgument when the event is larger
+  // than kMaxRecordBytes; nothing is written then and later calls work.
   virtual absl::StatusOr<std::uint64_t> append(const v1::Event& event) = 0;
 
   // Offset at which the next record will start: "now" in this rank's history.
@@ -39,7 +41,5 @@ class SpoolWriter {
   // Returns when all appended records are in the file.
   virtual absl::Status flush() = 0;
 };
-
-inline constexpr std::size_t kMaxRecordBytes = 2 << 20;
 
 }  // namespace lctl::spool
