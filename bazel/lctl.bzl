@@ -1,0 +1,36 @@
+"""C++ rules of this project: the language's own, with our warnings as errors."""
+
+_WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wnon-virtual-dtor",
+    "-Woverloaded-virtual",
+    "-Wcast-qual",
+    "-Wformat=2",
+    "-Wimplicit-fallthrough",
+    "-Wno-missing-field-initializers",  # designated initializers leave defaults on purpose
+    # GCC 12 sees ghosts in inlined std:: code at -O2.
+    "-Wno-stringop-overflow",
+    "-Wno-stringop-overread",
+    "-Wno-array-bounds",
+    "-Wno-restrict",
+    "-Wno-maybe-uninitialized",
+]
+
+def lctl_cc_library(name, copts = [], **kwargs):
+    """A library: one concept, private unless it says otherwise."""
+    native.cc_library(name = name, copts = _WARNINGS + copts, **kwargs)
+
+def lctl_cc_binary(name, copts = [], **kwargs):
+    native.cc_binary(name = name, copts = _WARNINGS + copts, **kwargs)
+
+def lctl_cc_test(name, deps = [], copts = [], size = "small", main = True, **kwargs):
+    """A gtest (with gmock); `main = False` for a test with a main() of its own."""
+    native.cc_test(
+        name = name,
+        copts = _WARNINGS + copts,
+        size = size,
+        deps = deps + ["//third_party/system:gtest_main" if main else "//third_party/system:gtest"],
+        **kwargs
+    )
