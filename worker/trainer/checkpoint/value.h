@@ -4,8 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,10 +53,18 @@ class Dict {
   std::shared_ptr<Dict> metadata;     // only with ordered; may be null
 
  private:
+  struct Index;
+  static void index_key(Index& index, const Value& key, std::size_t at);
+  std::size_t position(std::string_view key) const;  // entries_.size() when absent
+  std::size_t position(std::int64_t key) const;
+  void append(Value key, Value value);
+
   std::vector<Entry> entries_;
+  std::shared_ptr<Index> index_;  // of large dictionaries; shared by copies until one changes
 };
 
-// Deep copies are shallow for tensors. Accessors throw std::invalid_argument that names the wanted
+// Lists, tuples and dictionaries are shared by copies of a Value, as Python references are; tensors
+// too. Accessors throw std::invalid_argument that names the wanted
 // and the actual type. Thread rule: caller locks.
 class Value {
  public:
@@ -90,11 +98,18 @@ class Value {
   const std::string& as_string() const;
   const at::Tensor& as_tensor() const;
   const List& as_list() const;
+  List& as_list();
   const Tuple& as_tuple() const;
+  Tuple& as_tuple();
   const Dict& as_dict() const;
   Dict& as_dict();
 
+  // Python's name of the type: "None", "bool", "int", "float", "str", "Tensor", "list", "tuple", "dict".
+  const char* type_name() const;
+
  private:
+  [[noreturn]] void wrong_type(const char* wanted) const;
+
   std::variant<None, bool, std::int64_t, double, std::string, at::Tensor, std::shared_ptr<List>,
                std::shared_ptr<Tuple>, std::shared_ptr<Dict>>
       data_;
