@@ -1,0 +1,169 @@
+#include "server/scheduler/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "base/check.h"
+#include "server/scheduler/device_pool.h"
+
+namespace lctl::scheduler {
+namespace {
+
+std::string counted(int count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string devices(int count, DeviceKind kind) {
+  return counted(count, kind == DeviceKind::kCuda ? "GPU" : "cpu slot");
+}
+
+// "needs 8 GPUs on one node", "needs 2 nodes with 4 GPUs each".
+std::string need(const GangShape& gang, DeviceKind kind) {
+  if (gang.nodes == 1) return fmt::format("needs {} on one node", devices(gang.devices_per_node, kind));
+  return fmt::format("needs {} nodes with {} each", gang.nodes,
+                     devices(gang.devices_per_node, kind));
+}
+
+std::string why_impossible(const DevicePool& pool, const GangShape& gang, bool any_node) {
+  const DevicePool::Census census = pool.census(gang);
+  std::string why;
+  if (!any_node) {
+    why = "but no node is connected";
+  } else if (census.nodes == census.excluded) {
+    why = fmt::format("but no node {} {}", census.nodes == 0 ? "has" : "that it may use has",
+                      pool.kind() == DeviceKind::kCuda ? "GPUs" : "cpu slots");
+  } else if (gang.nodes == 1) {
+    why = fmt::format("but the largest node has {}", census.largest);
+  } else {
+    why = fmt::format("but only {} of {} {} that many", census.big_enough,
+                      counted(census.nodes - census.excluded, "node"),
+                      census.big_enough == 1 ? "has" : "have");
+  }
+  if (census.excluded > 0) {
+    why += fmt::format(" ({} left out: it could not be launched there)",
+                       counted(census.excluded, "node"));
+  }
+  return fmt::format("waiting: {}, {}; it starts when such nodes join", need(gang, pool.kind()), why);
+}
+
+Waiting why_not_now(const DevicePool& pool, const QueuedJob& job, const GangShape& gang) {
+  const DevicePool::Census census = pool.census(gang);
+  const int without_reservation = census.fit_now + census.fit_but_reserved;
+  if (without_reservation >= gang.nodes) {
+    LCTL_CHECK(pool.reserved_for().has_value(), "a gang that fits waits only behind a reservation");
+    return {job.id, WaitCause::kReserved,
+            fmt::format("waiting: {}; they are kept for job {}, which is before it in the queue",
+                        need(gang, pool.kind()), pool.reserved_for()->str())};
+  }
+  std::string state =
+      gang.nodes == 1
+          ? fmt::format("the largest free is {}", census.largest_free)
+          : fmt::format("{} {} them free", census.fit_now, census.fit_now == 1 ? "has" : "have");
+  if (census.silent > 0) {
+    state += fmt::format(", {} {} no new ranks just now", counted(census.silent, "node"),
+                         census.silent == 1 ? "takes" : "take");
+  }
+  return {job.id, WaitCause::kBusy,
+          fmt::format("waiting: {}, {}; it starts when others end", need(gang, pool.kind()), state)};
+}
+
+// One decision in the making.
+class Round {
+ public:
+  explicit Round(std::span<const NodeView* const> nodes)
+      : any_node_(!nodes.empty()), cpu_(DeviceKind::kCpu, nodes), cuda_(DeviceKind::kCuda, nodes) {}
+
+  void consider(const QueuedJob& job, Decision& decision) {
+    LCTL_CHECK(job.nodes >= 1 && job.devices_per_node >= 1, "a gang has at least one rank");
+    const GangShape gang{job.nodes, job.devices_per_node, job.excluded};
+    DevicePool& pool = pool_for(job, gang);
+
+    if (const Waiting* seen = remembered(pool, job)) {
+      decision.wait.push_back({job.id, seen->cause, seen->reason});
+      return;
+    }
+    Waiting waiting;
+    if (!pool.could_ever_fit(gang)) {
+      waiting = {job.id, WaitCause::kImpossible, why_impossible(pool, gang, any_node_)};
+    } else if (auto nodes = pool.take(gang)) {
+      decision.start.push_back({job.id, pool.kind(), *std::move(nodes)});
+      seen_.clear();  // counts of free devices have changed
+      return;
+    } else {
+      waiting = why_not_now(pool, job, gang);
+      if (!pool.reserved_for()) {
+        pool.reserve(job.id, gang);
+        seen_.clear();
+        decision.wait.push_back(std::move(waiting));
+        return;
+      }
+    }
+    if (job.excluded.empty()) seen_.insert_or_assign(shape_of(pool, job), waiting);
+    decision.wait.push_back(std::move(waiting));
+  }
+
+ private:
+  using Shape = std::tuple<DeviceKind, int, int>;
+
+  static Shape shape_of(const DevicePool& pool, const QueuedJob& job) {
+    return {pool.kind(), job.nodes, job.devices_per_node};
+  }
+
+  DevicePool& pool_for(const QueuedJob& job, const GangShape& gang) {
+    switch (job.accelerator) {
+      case Accelerator::kCpu:
+        return cpu_;
+      case Accelerator::kCuda:
+        return cuda_;
+      case Accelerator::kAuto:
+        break;
+    }
+    return cuda_.could_ever_fit(gang) ? cuda_ : cpu_;
+  }
+
+  // The answer for a job of the same shape, valid since nothing was taken after it.
+  const Waiting* remembered(const DevicePool& pool, const QueuedJob& job) const {
+    if (!job.excluded.empty()) return nullptr;
+    const auto found = seen_.find(shape_of(pool, job));
+    return found == seen_.end() ? nullptr : &found->second;
+  }
+
+  bool any_node_;
+  DevicePool cpu_;
+  DevicePool cuda_;
+  std::map<Shape, Waiting> seen_;
+};
+
+}  // namespace
+
+std::string_view to_string(DeviceKind kind) {
+  return kind == DeviceKind::kCuda ? "cuda" : "cpu";
+}
+
+Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue) {
+  std::vector<const NodeView*> by_id;
+  by_id.reserve(nodes.size());
+  for (const NodeView& node : nodes) by_id.push_back(&node);
+  std::sort(by_id.begin(), by_id.end(),
+            [](const NodeView* a, const NodeView* b) { return a->id < b->id; });
+
+  std::vector<const QueuedJob*> order;
+  order.reserve(queue.size());
+  for (const QueuedJob& job : queue) order.push_back(&job);
+  std::sort(order.begin(), order.end(), [](const QueuedJob* a, const QueuedJob* b) {
+    return std::tuple(-a->priority, a->submitted, std::cref(a->id)) <
+           std::tuple(-b->priority, b->submitted, std::cref(b->id));
+  });
+
+  Decision decision;
+  Round round(by_id);
+  for (const QueuedJob* job : order) round.consider(*job, decision);
+  return decision;
+}
+
+}  // namespace lctl::scheduler

@@ -1,0 +1,98 @@
+// Decides which queued jobs start now, on which nodes and on which devices.
+//
+// Pure: reads its arguments and nothing else (no clock, store, lock or log), so equal arguments give
+// equal decisions. Any thread may call it. The caller commits the decision to the store before it
+// launches anything.
+//
+// Policy
+// 1. Jobs are considered by priority (highest first), then submission, then id.
+// 2. A gang is placed whole, on devices of one kind, or not at all. Nodes are filled best fit: those
+//    with the fewest free devices that suffice, so that wide gaps stay for wide gangs.
+// 3. The first job of each device kind that has to wait for others to end gets a *reservation*: the
+//    nodes nearest to being free for it. Jobs behind it start only on devices that it cannot use, so
+//    a stream of small jobs never starves a wide one. Nothing is known of how long jobs run, so a
+//    reserved device stays idle until its job starts.
+// 4. A job that cannot run on the nodes that are there, whatever ends, reserves nothing.
+// 5. "auto" means CUDA devices when the nodes that are there could ever hold the gang on them, else
+//    CPU slots.
+//
+// Cost: O(nodes log nodes) for each reservation (at most two), O(log nodes) for each started rank,
+// and O(1) for each further waiting job of a shape that was seen.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+
+namespace lctl::scheduler {
+
+enum class DeviceKind { kCpu, kCuda };
+
+// "cpu" or "cuda", as in v1.Device.kind.
+std::string_view to_string(DeviceKind kind);
+
+enum class Accelerator { kAuto, kCpu, kCuda };
+
+// A node's devices of one kind.
+struct DevicesView {
+  int total = 0;          // free and busy ones
+  std::vector<int> free;  // indexes of the free ones, ascending
+};
+
+struct NodeView {
+  NodeId id;
+  // False: the node is there and counts for what could fit some day, but takes no new ranks just now
+  // (silent, or old ranks are still being removed from it).
+  bool accepting = true;
+  DevicesView cpu;
+  DevicesView cuda;
+};
+
+struct QueuedJob {
+  JobId id;
+  int priority = 50;           // higher goes first
+  std::int64_t submitted = 0;  // smaller goes first among equals; any unit
+  int nodes = 1;               // >= 1
+  int devices_per_node = 1;    // >= 1
+  Accelerator accelerator = Accelerator::kAuto;
+  std::vector<NodeId> excluded;  // nodes on which it must not be placed
+};
+
+struct NodePlacement {
+  NodeId node;
+  std::vector<int> devices;  // indexes, ascending; devices[i] is for local rank i
+};
+
+struct Placement {
+  JobId job;
+  DeviceKind kind = DeviceKind::kCpu;
+  std::vector<NodePlacement> nodes;  // nodes[i] hosts ranks [i*d, (i+1)*d), d = devices_per_node
+};
+
+enum class WaitCause {
+  kBusy,        // fits when others end
+  kReserved,    // would fit now, but the devices are kept for a job before it
+  kImpossible,  // cannot fit on the nodes that are there
+};
+
+struct Waiting {
+  JobId job;
+  WaitCause cause = WaitCause::kBusy;
+  std::string reason;  // one line for people; `lctl status` prints it unchanged
+};
+
+// Both lists are in the order in which the jobs were considered.
+struct Decision {
+  std::vector<Placement> start;
+  std::vector<Waiting> wait;
+};
+
+// Every job of `queue` is in exactly one list of the answer. The order of the arguments does not
+// matter. Node ids and job ids must not repeat.
+Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue);
+
+}  // namespace lctl::scheduler

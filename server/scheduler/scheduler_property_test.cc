@@ -1,0 +1,197 @@
+// What must hold for every cluster and every queue.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "server/scheduler/scheduler.h"
+
+namespace lctl::scheduler {
+namespace {
+
+struct Case {
+  std::vector<NodeView> nodes;
+  std::vector<QueuedJob> queue;
+};
+
+void showValue(const Case& c, std::ostream& out) {
+  for (const NodeView& node : c.nodes) {
+    out << node.id << (node.accepting ? "" : " (silent)") << " cpu " << node.cpu.free.size() << "/"
+        << node.cpu.total << " cuda " << node.cuda.free.size() << "/" << node.cuda.total << "\n";
+  }
+  for (const QueuedJob& job : c.queue) {
+    out << job.id << " p" << job.priority << " t" << job.submitted << " " << job.nodes << "x"
+        << job.devices_per_node << " kind " << static_cast<int>(job.accelerator) << " excludes "
+        << job.excluded.size() << "\n";
+  }
+}
+
+rc::Gen<DevicesView> any_devices() {
+  return rc::gen::exec([] {
+    DevicesView view;
+    view.total = *rc::gen::inRange(0, 6);
+    for (int i = 0; i < view.total; ++i) {
+      if (*rc::gen::arbitrary<bool>()) view.free.push_back(i);
+    }
+    return view;
+  });
+}
+
+// Of full size from the first case on: small clusters and queues are drawn often enough.
+rc::Gen<Case> any_case() {
+  return rc::gen::resize(100, rc::gen::exec([] {
+    Case c;
+    const int nodes = *rc::gen::inRange(0, 7);
+    for (int i = 0; i < nodes; ++i) {
+      c.nodes.push_back({.id = NodeId{"n" + std::to_string(i)},
+                         .accepting = *rc::gen::weightedElement<bool>({{5, true}, {1, false}}),
+                         .cpu = *any_devices(),
+                         .cuda = *any_devices()});
+    }
+    const int jobs = *rc::gen::inRange(0, 12);
+    for (int i = 0; i < jobs; ++i) {
+      QueuedJob job{.id = JobId{"j" + std::to_string(i)},
+                    .priority = *rc::gen::inRange(0, 3),
+                    .submitted = *rc::gen::inRange(0, 4),
+                    .nodes = *rc::gen::inRange(1, 4),
+                    .devices_per_node = *rc::gen::inRange(1, 5),
+                    .accelerator = *rc::gen::element(Accelerator::kAuto, Accelerator::kCpu,
+                                                     Accelerator::kCuda)};
+      if (nodes > 0 && *rc::gen::inRange(0, 5) == 0) {
+        job.excluded = {NodeId{"n" + std::to_string(*rc::gen::inRange(0, nodes))}};
+      }
+      c.queue.push_back(std::move(job));
+    }
+    return c;
+  }));
+}
+
+const NodeView& node_of(const Case& c, const NodeId& id) {
+  return *std::find_if(c.nodes.begin(), c.nodes.end(), [&](const auto& n) { return n.id == id; });
+}
+const QueuedJob& job_of(const Case& c, const JobId& id) {
+  return *std::find_if(c.queue.begin(), c.queue.end(), [&](const auto& j) { return j.id == id; });
+}
+
+RC_GTEST_PROP(SchedulePropertyTest, EveryJobIsInExactlyOneListAndWaitersHaveReasons, ()) {
+  const Case c = *any_case();
+  const Decision decision = schedule(c.nodes, c.queue);
+  std::multiset<std::string> seen;
+  for (const Placement& placement : decision.start) seen.insert(placement.job.str());
+  for (const Waiting& waiting : decision.wait) {
+    seen.insert(waiting.job.str());
+    RC_ASSERT(waiting.reason.starts_with("waiting: "));
+  }
+  RC_ASSERT(seen.size() == c.queue.size());
+  for (const QueuedJob& job : c.queue) RC_ASSERT(seen.count(job.id.str()) == 1u);
+}
+
+RC_GTEST_PROP(SchedulePropertyTest, GangsAreWholeOnFreeDevicesOfOneKindAndNoDeviceIsGivenTwice, ()) {
+  const Case c = *any_case();
+  std::set<std::tuple<NodeId, DeviceKind, int>> given;
+  for (const Placement& placement : schedule(c.nodes, c.queue).start) {
+    const QueuedJob& job = job_of(c, placement.job);
+    RC_ASSERT(static_cast<int>(placement.nodes.size()) == job.nodes);
+    if (job.accelerator == Accelerator::kCpu) RC_ASSERT(placement.kind == DeviceKind::kCpu);
+    if (job.accelerator == Accelerator::kCuda) RC_ASSERT(placement.kind == DeviceKind::kCuda);
+    std::set<NodeId> distinct;
+    for (const NodePlacement& part : placement.nodes) {
+      RC_ASSERT(distinct.insert(part.node).second);
+      const NodeView& node = node_of(c, part.node);
+      RC_ASSERT(node.accepting);
+      RC_ASSERT(std::count(job.excluded.begin(), job.excluded.end(), part.node) == 0);
+      RC_ASSERT(static_cast<int>(part.devices.size()) == job.devices_per_node);
+      const auto& free = placement.kind == DeviceKind::kCuda ? node.cuda.free : node.cpu.free;
+      for (const int device : part.devices) {
+        RC_ASSERT(std::count(free.begin(), free.end(), device) == 1);
+        RC_ASSERT(given.insert({part.node, placement.kind, device}).second);
+      }
+    }
+  }
+}
+
+RC_GTEST_PROP(SchedulePropertyTest, OrderOfTheArgumentsDoesNotMatter, ()) {
+  Case c = *any_case();
+  const Decision first = schedule(c.nodes, c.queue);
+  std::reverse(c.nodes.begin(), c.nodes.end());
+  std::reverse(c.queue.begin(), c.queue.end());
+  const Decision second = schedule(c.nodes, c.queue);
+  RC_ASSERT(first.start.size() == second.start.size());
+  for (std::size_t i = 0; i < first.start.size(); ++i) {
+    RC_ASSERT(first.start[i].job == second.start[i].job);
+    for (std::size_t n = 0; n < first.start[i].nodes.size(); ++n) {
+      RC_ASSERT(first.start[i].nodes[n].node == second.start[i].nodes[n].node);
+      RC_ASSERT(first.start[i].nodes[n].devices == second.start[i].nodes[n].devices);
+    }
+  }
+  for (std::size_t i = 0; i < first.wait.size(); ++i) {
+    RC_ASSERT(first.wait[i].reason == second.wait[i].reason);
+  }
+}
+
+// Whether a job starts depends on nothing behind it in the order.
+RC_GTEST_PROP(SchedulePropertyTest, JobsBehindDoNotChangeWhatHappensToThoseBefore, ()) {
+  Case c = *any_case();
+  const auto before = [](const QueuedJob& a, const QueuedJob& b) {
+    return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
+  };
+  std::sort(c.queue.begin(), c.queue.end(), before);
+  const Decision all = schedule(c.nodes, c.queue);
+  const std::size_t kept = c.queue.size() / 2;
+  const Decision some = schedule(c.nodes, std::span(c.queue).first(kept));
+  for (std::size_t i = 0; i < some.start.size(); ++i) {
+    RC_ASSERT(some.start[i].job == all.start[i].job);
+    RC_ASSERT(some.start[i].nodes[0].devices == all.start[i].nodes[0].devices);
+  }
+  for (std::size_t i = 0; i < some.wait.size(); ++i) {
+    RC_ASSERT(some.wait[i].job == all.wait[i].job);
+    RC_ASSERT(some.wait[i].reason == all.wait[i].reason);
+  }
+}
+
+// The promise against starving, as an invariant between two decisions: jobs started behind the first
+// waiting one do not lower what its best nodes have free for it.
+RC_GTEST_PROP(SchedulePropertyTest, StartedJobsTakeNothingThatTheFirstWaitingJobCouldUse, ()) {
+  Case c = *any_case();
+  for (QueuedJob& job : c.queue) job.accelerator = Accelerator::kCpu;
+  const auto free_for = [&](const QueuedJob& job, const std::map<NodeId, int>& taken) {
+    std::vector<int> each;
+    for (const NodeView& node : c.nodes) {
+      if (std::count(job.excluded.begin(), job.excluded.end(), node.id) != 0) continue;
+      if (!node.accepting || node.cpu.total < job.devices_per_node) continue;
+      const auto found = taken.find(node.id);
+      const int free = static_cast<int>(node.cpu.free.size()) - (found == taken.end() ? 0 : found->second);
+      each.push_back(std::min(free, job.devices_per_node));
+    }
+    std::sort(each.rbegin(), each.rend());
+    if (each.size() > static_cast<std::size_t>(job.nodes)) each.resize(static_cast<std::size_t>(job.nodes));
+    return each;
+  };
+  const auto before = [](const QueuedJob& a, const QueuedJob& b) {
+    return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
+  };
+  const Decision decision = schedule(c.nodes, c.queue);
+  const auto first = std::find_if(decision.wait.begin(), decision.wait.end(), [](const Waiting& w) {
+    return w.cause == WaitCause::kBusy;
+  });
+  RC_CLASSIFY(first != decision.wait.end(), "somebody waits");
+  if (first == decision.wait.end()) return;
+  const QueuedJob& head = job_of(c, first->job);
+  std::map<NodeId, int> taken_before;
+  std::map<NodeId, int> taken_in_all;
+  for (const Placement& placement : decision.start) {
+    for (const NodePlacement& part : placement.nodes) {
+      const int count = static_cast<int>(part.devices.size());
+      taken_in_all[part.node] += count;
+      if (before(job_of(c, placement.job), head)) taken_before[part.node] += count;
+    }
+  }
+  RC_ASSERT(free_for(head, taken_in_all) == free_for(head, taken_before));
+}
+
+}  // namespace
+}  // namespace lctl::scheduler

@@ -1,0 +1,234 @@
+#include "server/scheduler/scheduler.h"
+
+#include <numeric>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lctl::scheduler {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// A node with `total` devices, of which the last `free` are free.
+DevicesView devices(int total, int free) {
+  DevicesView view{.total = total, .free = std::vector<int>(static_cast<std::size_t>(free))};
+  std::iota(view.free.begin(), view.free.end(), total - free);
+  return view;
+}
+NodeView cpu_node(const char* id, int total, int free) {
+  return {.id = NodeId{id}, .cpu = devices(total, free)};
+}
+NodeView gpu_node(const char* id, int total, int free) {
+  return {.id = NodeId{id}, .cuda = devices(total, free)};
+}
+QueuedJob job(const char* id, int nodes, int devices_per_node, std::int64_t submitted = 0) {
+  return {.id = JobId{id}, .submitted = submitted, .nodes = nodes, .devices_per_node = devices_per_node};
+}
+
+std::vector<std::string> started(const Decision& decision) {
+  std::vector<std::string> ids;
+  for (const Placement& placement : decision.start) ids.push_back(placement.job.str());
+  return ids;
+}
+std::string reason_of(const Decision& decision, const char* id) {
+  for (const Waiting& waiting : decision.wait) {
+    if (waiting.job == JobId{id}) return waiting.reason;
+  }
+  return "is not waiting";
+}
+
+//   node  free of    job    wants
+//   n1    2 of 4     wide   2 nodes x 2 devices
+//   n2    4 of 4
+TEST(ScheduleTest, GangIsPlacedWithTheDevicesOfEachNode) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 4, 2), cpu_node("n2", 4, 4)};
+
+  const Decision decision = schedule(nodes, std::vector{job("wide", 2, 2)});
+
+  ASSERT_THAT(started(decision), ElementsAre("wide"));
+  const Placement& placement = decision.start[0];
+  EXPECT_EQ(placement.kind, DeviceKind::kCpu);
+  ASSERT_EQ(placement.nodes.size(), 2u);
+  EXPECT_EQ(placement.nodes[0].node, NodeId{"n1"});
+  EXPECT_THAT(placement.nodes[0].devices, ElementsAre(2, 3));
+  EXPECT_EQ(placement.nodes[1].node, NodeId{"n2"});
+  EXPECT_THAT(placement.nodes[1].devices, ElementsAre(0, 1));
+}
+
+TEST(ScheduleTest, PriorityThenSubmissionThenIdDecidesWhoGoesFirst) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 3, 3)};
+  std::vector<QueuedJob> queue = {job("late", 1, 1, 9), job("b", 1, 1, 5), job("a", 1, 1, 5),
+                                  job("urgent", 1, 1, 20)};
+  queue[3].priority = 51;
+
+  const Decision decision = schedule(nodes, queue);
+
+  EXPECT_THAT(started(decision), ElementsAre("urgent", "a", "b"));
+  EXPECT_EQ(reason_of(decision, "late"),
+            "waiting: needs 1 cpu slot on one node, the largest free is 0; it starts when others end");
+}
+
+TEST(ScheduleTest, SmallJobsFillTheFullestNodeThatSuffices) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 8, 8), cpu_node("n2", 8, 1), cpu_node("n3", 8, 2)};
+
+  const Decision decision = schedule(nodes, std::vector{job("small", 1, 2)});
+
+  ASSERT_EQ(decision.start.size(), 1u);
+  EXPECT_EQ(decision.start[0].nodes[0].node, NodeId{"n3"});
+}
+
+TEST(ScheduleTest, WaitingGangOnOneNodeSaysTheLargestFree) {
+  const std::vector<NodeView> nodes = {gpu_node("n1", 8, 4), gpu_node("n2", 8, 3)};
+
+  const Decision decision = schedule(nodes, std::vector{job("big", 1, 8)});
+
+  ASSERT_EQ(decision.wait.size(), 1u);
+  EXPECT_EQ(decision.wait[0].cause, WaitCause::kBusy);
+  EXPECT_EQ(decision.wait[0].reason,
+            "waiting: needs 8 GPUs on one node, the largest free is 4; it starts when others end");
+}
+
+TEST(ScheduleTest, WaitingGangOnManyNodesSaysHowManyAreFree) {
+  const std::vector<NodeView> nodes = {gpu_node("n1", 4, 4), gpu_node("n2", 4, 3), gpu_node("n3", 4, 0)};
+
+  const Decision decision = schedule(nodes, std::vector{job("wide", 3, 4)});
+
+  EXPECT_THAT(decision.start, IsEmpty());
+  EXPECT_EQ(reason_of(decision, "wide"),
+            "waiting: needs 3 nodes with 4 GPUs each, 1 has them free; it starts when others end");
+}
+
+TEST(ScheduleTest, WhatCanNeverFitSaysSoAndHoldsNobodyUp) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 4, 4), cpu_node("n2", 2, 2)};
+
+  const Decision decision =
+      schedule(nodes, std::vector{job("big", 1, 8, 1), job("wide", 2, 4, 2), job("ok", 2, 2, 3)});
+
+  EXPECT_THAT(started(decision), ElementsAre("ok"));
+  EXPECT_EQ(decision.wait[0].cause, WaitCause::kImpossible);
+  EXPECT_EQ(reason_of(decision, "big"),
+            "waiting: needs 8 cpu slots on one node, but the largest node has 4; it starts when such "
+            "nodes join");
+  EXPECT_EQ(reason_of(decision, "wide"),
+            "waiting: needs 2 nodes with 4 cpu slots each, but only 1 of 2 nodes has that many; it "
+            "starts when such nodes join");
+}
+
+TEST(ScheduleTest, NoNodesAndWrongKindAreNamed) {
+  EXPECT_EQ(reason_of(schedule({}, std::vector{job("j", 1, 2)}), "j"),
+            "waiting: needs 2 cpu slots on one node, but no node is connected; it starts when such "
+            "nodes join");
+
+  std::vector<QueuedJob> queue = {job("gpu", 1, 1)};
+  queue[0].accelerator = Accelerator::kCuda;
+  EXPECT_EQ(reason_of(schedule(std::vector{cpu_node("n1", 4, 4)}, queue), "gpu"),
+            "waiting: needs 1 GPU on one node, but no node has GPUs; it starts when such nodes join");
+}
+
+//   node  free of    job    wants            order
+//   n1    2 of 4     wide   1 node x 4       first, must wait for n1
+//   n2    1 of 4     s1     1 node x 1       may use n2 only
+//                    s2     1 node x 1       nothing left that wide cannot use
+TEST(ScheduleTest, FirstWaitingJobKeepsTheNodeNearestToFree) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 4, 2), cpu_node("n2", 4, 1)};
+
+  const Decision decision = schedule(
+      nodes, std::vector{job("wide", 1, 4, 1), job("s1", 1, 1, 2), job("s2", 1, 1, 3)});
+
+  ASSERT_THAT(started(decision), ElementsAre("s1"));
+  EXPECT_EQ(decision.start[0].nodes[0].node, NodeId{"n2"});
+  EXPECT_EQ(decision.wait[1].cause, WaitCause::kReserved);
+  EXPECT_EQ(reason_of(decision, "s2"),
+            "waiting: needs 1 cpu slot on one node; they are kept for job wide, which is before it in "
+            "the queue");
+}
+
+TEST(ScheduleTest, DevicesThatTheReservedGangCannotUseStayOpenToOthers) {
+  // wide wants 2 x 4: n1 has 6 free (2 to spare), n2 is busy.
+  const std::vector<NodeView> nodes = {cpu_node("n1", 8, 6), cpu_node("n2", 4, 0)};
+
+  const Decision decision = schedule(
+      nodes, std::vector{job("wide", 2, 4, 1), job("s1", 1, 2, 2), job("s2", 1, 1, 3)});
+
+  EXPECT_THAT(started(decision), ElementsAre("s1"));
+  EXPECT_EQ(decision.wait[1].cause, WaitCause::kReserved);
+}
+
+TEST(ScheduleTest, ReservationOfOneKindLeavesTheOtherAlone) {
+  const std::vector<NodeView> nodes = {
+      {.id = NodeId{"n1"}, .cpu = devices(4, 4), .cuda = devices(2, 1)}};
+  std::vector<QueuedJob> queue = {job("gpu", 1, 2, 1), job("cpu", 1, 4, 2)};
+  queue[1].accelerator = Accelerator::kCpu;
+
+  EXPECT_THAT(started(schedule(nodes, queue)), ElementsAre("cpu"));
+}
+
+TEST(ScheduleTest, AutoMeansGpusWhereTheyCouldHoldTheGangElseCpuSlots) {
+  const std::vector<NodeView> busy_gpu = {cpu_node("n1", 4, 4), gpu_node("n2", 2, 0)};
+  const Decision waits = schedule(busy_gpu, std::vector{job("j", 1, 2)});
+  EXPECT_EQ(reason_of(waits, "j"),
+            "waiting: needs 2 GPUs on one node, the largest free is 0; it starts when others end");
+
+  const Decision starts = schedule(busy_gpu, std::vector{job("j", 1, 3)});
+  ASSERT_EQ(starts.start.size(), 1u);
+  EXPECT_EQ(starts.start[0].kind, DeviceKind::kCpu);
+}
+
+TEST(ScheduleTest, SilentNodesCountAsThereButGetNothing) {
+  std::vector<NodeView> nodes = {cpu_node("n1", 2, 2)};
+  nodes[0].accepting = false;
+
+  const Decision decision = schedule(nodes, std::vector{job("j", 1, 2)});
+
+  EXPECT_EQ(decision.wait.at(0).cause, WaitCause::kBusy);
+  EXPECT_EQ(decision.wait[0].reason,
+            "waiting: needs 2 cpu slots on one node, the largest free is 0, 1 node takes no new ranks "
+            "just now; it starts when others end");
+}
+
+TEST(ScheduleTest, ExcludedNodesAreNotUsedAndTheReasonCountsThem) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 2), cpu_node("n2", 2, 2)};
+  std::vector<QueuedJob> queue = {job("j", 1, 2)};
+  queue[0].excluded = {NodeId{"n1"}};
+  EXPECT_EQ(schedule(nodes, queue).start.at(0).nodes[0].node, NodeId{"n2"});
+
+  queue[0].excluded = {NodeId{"n1"}, NodeId{"n2"}};
+  EXPECT_EQ(reason_of(schedule(nodes, queue), "j"),
+            "waiting: needs 2 cpu slots on one node, but no node that it may use has cpu slots (2 nodes "
+            "left out: it could not be launched there); it starts when such nodes join");
+}
+
+// A stream of small jobs, each running for ever so short, against one wide gang: whenever a device of
+// the reserved node gets free it stays free, so the gang starts once the old jobs have ended.
+TEST(ScheduleTest, WideGangStartsWhenTheJobsOnItsNodesHaveEnded) {
+  std::vector<NodeView> nodes = {cpu_node("n1", 4, 0), cpu_node("n2", 4, 0)};
+  std::int64_t next = 2;
+  for (int round = 0; round < 8; ++round) {
+    // One old rank ends on each node, and two new small jobs are waiting.
+    for (NodeView& node : nodes) {
+      if (node.cpu.free.size() < 4) {
+        node.cpu.free.insert(node.cpu.free.begin(), 3 - static_cast<int>(node.cpu.free.size()));
+      }
+    }
+    const std::vector queue = {job("wide", 1, 4, 1), job("x", 1, 1, next), job("y", 1, 1, next + 1)};
+    next += 2;
+    const Decision decision = schedule(nodes, queue);
+    for (const Placement& placement : decision.start) {
+      if (placement.job == JobId{"wide"}) {
+        EXPECT_EQ(round, 3) << "4 devices of the reserved node end one a round";
+        return;
+      }
+      for (NodeView& node : nodes) {
+        if (node.id == placement.nodes[0].node) {
+          node.cpu.free.erase(node.cpu.free.begin());
+        }
+      }
+    }
+  }
+  FAIL() << "the wide gang starved";
+}
+
+}  // namespace
+}  // namespace lctl::scheduler
