@@ -1,0 +1,162 @@
+#include <ATen/Context.h>
+#include <zlib.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "worker/trainer/data/csv_data_module.h"
+#include "worker/trainer/data/csv_reader.h"
+#include "worker/trainer/data/synthetic_data_module.h"
+
+namespace lctl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+template <typename T>
+std::vector<T> flat(const at::Tensor& tensor) {
+  const at::Tensor whole = tensor.contiguous();
+  return {whole.const_data_ptr<T>(), whole.const_data_ptr<T>() + whole.numel()};
+}
+
+std::string refusal(std::string_view text) {
+  try {
+    parse_csv(text, "a.csv", std::nullopt);
+    return "";
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+}
+
+TEST(CsvReaderTest, ReadsNumbersQuotesAndBothLineEnds) {
+  const CsvTable table = parse_csv("a,\"b, c\",d\r\n1, 2.5 ,\"-3e1\"\r\nnan,inf,+4\n\n", "a.csv", std::nullopt);
+  EXPECT_THAT(table.columns, ElementsAre("a", "b, c", "d"));
+  const std::vector<float> values = flat<float>(table.values);
+  EXPECT_EQ(values[1], 2.5F);
+  EXPECT_EQ(values[2], -30.0F);
+  EXPECT_TRUE(std::isnan(values[3]));
+  EXPECT_TRUE(std::isinf(values[4]));
+  EXPECT_EQ(values[5], 4.0F);
+}
+
+TEST(CsvReaderTest, ErrorsNameLineAndColumn) {
+  EXPECT_EQ(refusal("a,b\n1,2\n3,x\n"), "a.csv:3: column 'b': 'x' is not a number");
+  EXPECT_EQ(refusal("a,b\n1,\n"), "a.csv:2: column 'b': an empty cell is not a number");
+  EXPECT_EQ(refusal("a,b\n1\n"), "a.csv:2: 1 cells where the header has 2 columns");
+  EXPECT_EQ(refusal("a,b\n1,2,3\n"), "a.csv:2: more cells than the header's 2 columns");
+  EXPECT_EQ(refusal("a,b\n"), "a.csv:1: the file has a header but no data");
+  EXPECT_EQ(refusal(""), "a.csv:1: the file has no header line");
+  EXPECT_EQ(refusal("a\n1\n\n2\n"), "a.csv:4: data after an empty line");
+}
+
+class CsvDataModuleTest : public ::testing::Test {
+ protected:
+  CsvDataModuleTest() : file_(std::filesystem::path(testing::TempDir()) / "rows.csv") {
+    std::ofstream out(file_);
+    out << "x0,x1,target\n";
+    for (int i = 0; i < 10; ++i) out << i << ',' << 2 * i << ',' << i % 3 << '\n';
+  }
+  CsvOptions options() const {
+    CsvOptions options;
+    options.path = file_.string();
+    options.shuffle = false;
+    options.batch_size = 8;
+    return options;
+  }
+  static Batch first_batch(DataLoader& loader) { return *loader.iterate()->next(); }
+  std::filesystem::path file_;
+};
+
+TEST_F(CsvDataModuleTest, SplitsScalesAndTakesTheLabelByName) {
+  CsvOptions wanted = options();
+  wanted.label = "target";
+  wanted.scale = 2.0;
+  CsvDataModule module(wanted);
+  module.setup("fit");
+  const Batch batch = first_batch(*module.train_dataloader());
+  EXPECT_THAT(flat<float>(batch[0].tensor().select(1, 1)), ElementsAre(2, 6, 1, 8, 4, 5, 0, 9));
+  EXPECT_THAT(flat<std::int64_t>(batch[1].tensor()), ElementsAre(2, 0, 1, 2, 1, 2, 0, 0));
+  EXPECT_EQ(module.val_dataloader().at(0)->size(), 1);
+  EXPECT_TRUE(module.test_dataloader().empty());
+}
+
+TEST_F(CsvDataModuleTest, FloatLabelsAreScaledAndHaveTheirOwnDimension) {
+  CsvOptions wanted = options();
+  wanted.label = 1;
+  wanted.label_dtype = "float32";
+  wanted.label_scale = 4.0;
+  wanted.reshape = {2, 1};
+  wanted.val_fraction = 0.0;
+  CsvDataModule module(wanted);
+  module.setup("fit");
+  const Batch batch = first_batch(*module.train_dataloader());
+  EXPECT_EQ(batch[0].tensor().sizes(), (std::vector<std::int64_t>{8, 2, 1}));
+  EXPECT_EQ(batch[1].tensor().sizes(), (std::vector<std::int64_t>{8, 1}));
+  EXPECT_EQ(flat<float>(batch[1].tensor())[0], 1.0F);
+}
+
+TEST_F(CsvDataModuleTest, CompressedFilesReadTheSameAndDamageIsNoticed) {
+  const std::filesystem::path packed = file_.string() + ".gz";
+  gzFile out = gzopen(packed.c_str(), "wb");
+  const std::string text = read_possibly_compressed(file_.string());
+  ASSERT_GT(gzwrite(out, text.data(), static_cast<unsigned>(text.size())), 0);
+  gzclose(out);
+  EXPECT_EQ(read_possibly_compressed(packed.string()), text);
+  std::filesystem::resize_file(packed, std::filesystem::file_size(packed) - 12);
+  EXPECT_THROW(read_possibly_compressed(packed.string()), std::runtime_error);
+  EXPECT_THROW(read_possibly_compressed("/nope/x.csv"), std::runtime_error);
+}
+
+TEST_F(CsvDataModuleTest, MissingLabelColumnIsNamed) {
+  CsvOptions wanted = options();
+  wanted.label = "nope";
+  CsvDataModule module(wanted);
+  try {
+    module.setup("fit");
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("no column 'nope'"));
+  }
+}
+
+Batch synthetic(const std::string& kind) {
+  SyntheticOptions options;
+  options.kind = kind;
+  SyntheticDataModule module(options);
+  module.setup("fit");
+  return *module.train_dataloader()->iterate()->next();
+}
+
+TEST(SyntheticDataModuleTest, CheckValuesOfTheFormula) {
+  const Batch batch = synthetic("classification");
+  EXPECT_EQ(flat<float>(batch[0].tensor())[0], static_cast<float>(-0.6373626589775085));
+  EXPECT_EQ(flat<float>(batch[0].tensor())[2], static_cast<float>(-0.7872127890586853));
+  const std::vector<std::int64_t> labels = flat<std::int64_t>(batch[1].tensor());
+  EXPECT_THAT(std::vector<std::int64_t>(labels.begin(), labels.begin() + 6), ElementsAre(3, 1, 0, 0, 0, 0));
+}
+
+TEST(SyntheticDataModuleTest, CheckValuesOfTheOtherKinds) {
+  EXPECT_EQ(flat<float>(synthetic("regression")[1].tensor())[2], static_cast<float>(0.1901848167181015));
+  const std::vector<float> binary = flat<float>(synthetic("binary")[1].tensor());
+  EXPECT_THAT(std::vector<float>(binary.begin(), binary.begin() + 6), ElementsAre(0, 0, 1, 1, 1, 1));
+  const Batch tokens = synthetic("tokens");
+  const std::vector<std::int64_t> row = flat<std::int64_t>(tokens[0].tensor());
+  EXPECT_THAT(std::vector<std::int64_t>(row.begin(), row.begin() + 8), ElementsAre(11, 15, 5, 13, 7, 3, 1, 1));
+  EXPECT_EQ(flat<std::int64_t>(tokens[1].tensor())[0], 2);
+}
+
+TEST(SyntheticDataModuleTest, LimitedMemoryFailsLikeTheAllocator) {
+  SyntheticOptions options;
+  options.memory_limit = 8;
+  SyntheticDataModule module(options);
+  module.setup("fit");
+  const auto iterator = module.train_dataloader()->iterate();
+  EXPECT_THROW(iterator->next(), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace lctl

@@ -1,0 +1,140 @@
+#include "worker/trainer/data/dataset.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/randperm.h>
+#include <ATen/ops/stack.h>
+#include <fmt/format.h>
+
+#include <numeric>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+namespace lctl {
+namespace {
+
+std::string shape_text(const at::Tensor& tensor) {
+  std::ostringstream out;
+  out << tensor.sizes();
+  return out.str();
+}
+
+at::Tensor stack_samples(const std::vector<Batch>& samples) {
+  std::vector<at::Tensor> tensors;
+  tensors.reserve(samples.size());
+  for (const Batch& sample : samples) {
+    tensors.push_back(sample.tensor());
+    if (tensors.back().sizes() != tensors.front().sizes()) {
+      throw std::invalid_argument(
+          fmt::format("samples of different shapes cannot be batched: {} and {}",
+                      shape_text(tensors.front()), shape_text(tensors.back())));
+    }
+  }
+  return at::stack(tensors);
+}
+
+// The same part of every sample, collated.
+template <typename Key>
+Batch collate_part(const std::vector<Batch>& samples, const Key& part) {
+  std::vector<Batch> column;
+  column.reserve(samples.size());
+  for (const Batch& sample : samples) column.push_back(sample[part]);
+  return collate(column);
+}
+
+}  // namespace
+
+Batch collate(const std::vector<Batch>& samples) {
+  if (samples.empty()) throw std::invalid_argument("a batch of no samples");
+  const Batch& first = samples.front();
+  if (first.is_tensor()) return Batch(stack_samples(samples));
+  if (first.is_list()) {
+    Batch::List parts;
+    for (std::size_t part = 0; part < first.size(); ++part) {
+      parts.push_back(collate_part(samples, part));
+    }
+    return Batch(std::move(parts));
+  }
+  if (first.is_map()) {
+    Batch::Map entries;
+    for (const auto& [key, item] : first.map()) {
+      entries.emplace_back(key, collate_part(samples, std::string_view(key)));
+    }
+    return Batch(std::move(entries));
+  }
+  return Batch(Batch::List(samples.begin(), samples.end()));  // texts stay a list of texts
+}
+
+Batch Dataset::get_batch(std::span<const std::int64_t> indices) const {
+  std::vector<Batch> samples;
+  samples.reserve(indices.size());
+  for (const std::int64_t index : indices) samples.push_back(get(index));
+  return collate(samples);
+}
+
+TensorDataset::TensorDataset(std::vector<at::Tensor> tensors) : tensors_(std::move(tensors)) {
+  if (tensors_.empty()) throw std::invalid_argument("a data set of no tensors");
+  for (const at::Tensor& tensor : tensors_) {
+    if (tensor.dim() == 0 || tensor.size(0) != tensors_.front().size(0)) {
+      throw std::invalid_argument("the tensors of a data set differ in their first dimension");
+    }
+  }
+}
+
+std::int64_t TensorDataset::size() const { return tensors_.front().size(0); }
+
+Batch TensorDataset::get(std::int64_t index) const {
+  Batch::List parts;
+  parts.reserve(tensors_.size());
+  for (const at::Tensor& tensor : tensors_) parts.emplace_back(tensor[index]);
+  return Batch(std::move(parts));
+}
+
+Batch TensorDataset::get_batch(std::span<const std::int64_t> indices) const {
+  // index_select only reads the indices; from_blob has no const form.
+  const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(indices.data()),
+                                        {static_cast<std::int64_t>(indices.size())}, at::kLong);
+  Batch::List parts;
+  parts.reserve(tensors_.size());
+  for (const at::Tensor& tensor : tensors_) parts.emplace_back(at::index_select(tensor, 0, rows));
+  return Batch(std::move(parts));
+}
+
+Subset::Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices)
+    : whole_(std::move(whole)), indices_(std::move(indices)) {}
+
+std::int64_t Subset::size() const { return static_cast<std::int64_t>(indices_.size()); }
+
+Batch Subset::get(std::int64_t index) const {
+  return whole_->get(indices_.at(static_cast<std::size_t>(index)));
+}
+
+Batch Subset::get_batch(std::span<const std::int64_t> indices) const {
+  std::vector<std::int64_t> rows;
+  rows.reserve(indices.size());
+  for (const std::int64_t index : indices) rows.push_back(indices_.at(static_cast<std::size_t>(index)));
+  return whole_->get_batch(rows);
+}
+
+std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const Dataset> whole,
+                                                         const std::vector<std::int64_t>& lengths,
+                                                         std::uint64_t seed) {
+  const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  if (total != whole->size()) {
+    throw std::invalid_argument(fmt::format("the split's lengths add up to {}, the data set has {} samples",
+                                            total, whole->size()));
+  }
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  const at::Tensor order = at::randperm(total, generator, at::TensorOptions().dtype(at::kLong));
+  const auto* values = order.const_data_ptr<std::int64_t>();
+  std::vector<std::shared_ptr<const Dataset>> parts;
+  for (const std::int64_t length : lengths) {
+    parts.push_back(std::make_shared<Subset>(whole, std::vector<std::int64_t>(values, values + length)));
+    values += length;
+  }
+  return parts;
+}
+
+}  // namespace lctl
