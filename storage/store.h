@@ -7,10 +7,11 @@
 // an error and no effect. Calls from many threads share transactions (group commit). Reads see
 // everything that was acknowledged before they began.
 // Errors: ResourceExhausted (disk full), Unavailable (database locked by another program, I/O
-// error), DataLoss (corrupt), NotFound, AlreadyExists, FailedPrecondition (fenced), InvalidArgument.
-// Thread rule: internally locked. The four parts live as long as the Store.
+// error), DataLoss (corrupt), NotFound, AlreadyExists, FailedPrecondition (fenced),
+// InvalidArgument. Thread rule: internally locked. The four parts live as long as the Store.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -28,12 +29,14 @@ class CheckpointStore;
 class Store {
  public:
   struct Options {
-    std::filesystem::path dir;  // made when absent; holds lctl.db (+ -wal, -shm) and blobs/
+    std::filesystem::path dir;  // made when absent; holds lctl.db (+ -wal, -shm), lctl.lock, blobs/
     const Clock& clock;         // must outlive the store
+    std::int64_t max_database_bytes =
+        0;  // of lctl.db; beyond it writes get ResourceExhausted. 0 = no limit
   };
 
   // Opens or creates, and migrates to the newest schema. Only one process may hold a folder:
-  // a second one gets Unavailable with the holder's pid.
+  // a second one gets Unavailable with the holder's pid. FailedPrecondition: a newer lctl wrote it.
   static absl::StatusOr<std::unique_ptr<Store>> open(Options options);
 
   virtual ~Store() = default;
@@ -43,7 +46,8 @@ class Store {
   virtual MetricStore& metrics() = 0;
   virtual CheckpointStore& checkpoints() = 0;
 
-  // PRAGMA integrity_check and foreign_key_check; OK or DataLoss with the first findings.
+  // PRAGMA integrity_check and foreign_key_check, and every chunk of a checkpoint present in its
+  // size; OK or DataLoss with the first findings. Reads the whole database.
   virtual absl::Status check_integrity() = 0;
 };
 

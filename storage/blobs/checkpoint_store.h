@@ -44,27 +44,39 @@ class CheckpointStore {
  public:
   virtual ~CheckpointStore() = default;
 
-  // The hashes that the store lacks, in order, without repeats.
-  virtual absl::StatusOr<std::vector<std::string>> missing(std::span<const std::string> hashes) const = 0;
+  // The hashes that the store lacks, in order, without repeats. Those that it has stay for an hour
+  // at least, so that an upload may rely on them.
+  virtual absl::StatusOr<std::vector<std::string>> missing(
+      std::span<const std::string> hashes) const = 0;
 
   // Stores one chunk (synced before return). InvalidArgument when the hash does not match the bytes
   // or the size is out of bounds. Returns false when it was there already.
   virtual absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) = 0;
 
   // Commits the manifest. FailedPrecondition: a chunk is missing, or the attempt was replaced.
-  // InvalidArgument: sizes or the whole file's hash do not match. Repeating it returns the same id.
-  // Applies the job's retention to its recovery and stop checkpoints and to removed ones.
+  // InvalidArgument: sizes or the whole file's hash do not match (all bytes are read for that, in
+  // the caller's thread). Repeating it returns the same id, even when retention has dropped it
+  // since.
+  //
+  // Then applies the job's retention. Dropped are: recovery and stop checkpoints beyond the newest
+  // retention.keep_last of the two kinds together; ModelCheckpoint's that CheckpointRemoved named,
+  // or that were written again under the same name. Never dropped: what newest() returns, and what
+  // an unfinished attempt resumed from.
   virtual absl::StatusOr<CheckpointId> commit(const Manifest& manifest) = 0;
 
-  // Oldest first.
+  // Oldest first; without those that their callback has removed.
   virtual absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const = 0;
+  // NotFound for an unknown checkpoint and, saying so, for one that is no longer kept.
   virtual absl::StatusOr<CheckpointRow> get(const CheckpointId& id) const = 0;
 
-  // The checkpoint from which a next attempt of the job should go on: the newest in its lineage by
-  // (attempt, spool offset). NotFound when there is none.
+  // The checkpoint from which a next attempt of the job should go on: rank 0's newest in the job's
+  // lineage by (attempt, spool offset). NotFound when there is none.
   virtual absl::StatusOr<CheckpointRow> newest(const JobId& job) const = 0;
 
-  // Up to `size` bytes of the file from `offset`; "" at its end. DataLoss when a chunk is damaged.
+  // Up to `size` (and up to 16 MiB) bytes of the file from `offset`; "" at its end. DataLoss,
+  // naming file and checkpoint, when a chunk is damaged. Each call checks the chunks that it
+  // touches; one that begins at offset + (bytes returned by the one before) touches no chunk twice
+  // if size >= 4 MiB.
   virtual absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
                                            std::int64_t size) const = 0;
 

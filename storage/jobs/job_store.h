@@ -15,15 +15,16 @@ namespace lctl::storage {
 
 // Everything that one step of the job state machine changes; committed whole.
 struct JobChange {
-  v1::Job job;                                 // the new row; `progress` and `ranks` are not stored from it
-  std::optional<v1::Transition> transition;    // appended
-  std::optional<v1::Attempt> attempt;          // inserted or replaced, with its ranks
+  // The new row. `progress` and `ranks` are not stored from it, `spec` only by create().
+  v1::Job job;
+  std::optional<v1::Transition> transition;  // appended
+  std::optional<v1::Attempt> attempt;        // inserted or replaced, with its ranks
 };
 
 struct JobFilter {
-  std::string experiment;             // "" = all
-  std::vector<v1::JobState> states;   // none = all
-  int limit = 1000;
+  std::string experiment;            // "" = all
+  std::vector<v1::JobState> states;  // none = all
+  int limit = 1000;                  // at least 1
 };
 
 // A node as it was last registered.
@@ -43,33 +44,43 @@ class JobStore {
 
   // Creates a job (with its first transition). `idempotency_key` "" = none. A key seen within the
   // last day creates nothing: the earlier job's id is returned. Otherwise returns change.job's id.
-  virtual absl::StatusOr<JobId> create(const JobChange& change, std::string_view idempotency_key) = 0;
+  // AlreadyExists when the id is taken.
+  virtual absl::StatusOr<JobId> create(const JobChange& change,
+                                       std::string_view idempotency_key) = 0;
 
-  // Commits the changes in order, in one transaction. NotFound when a job does not exist.
+  // Commits the changes in order, in one transaction, or none of them. NotFound when a job, or the
+  // checkpoint that an attempt resumed from, does not exist. FailedPrecondition when a change would
+  // take a job's attempt number back: it is the fencing number.
   virtual absl::Status record(std::span<const JobChange> changes) = 0;
 
   // The job with its progress, and `ranks` of its current attempt (with the ranks' own last words).
   virtual absl::StatusOr<v1::Job> get(const JobId& id) const = 0;
 
-  // Resolves what a user typed: an id, a unique prefix of one, a name (its newest job), "@last".
-  // NotFound or, for an ambiguous prefix, InvalidArgument that lists the candidates.
+  // Resolves what a user typed: "@last", an id, a name (its newest job), a unique prefix of an id;
+  // the first that fits, in this order. NotFound (naming the newest jobs) or, for an ambiguous
+  // prefix, InvalidArgument that lists the candidates.
   virtual absl::StatusOr<JobId> resolve(std::string_view reference) const = 0;
 
-  // Newest first.
+  // Newest first, each as get() returns it.
   virtual absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const = 0;
 
   // Oldest first; ranks carry message and parameters_sha256 from their Finished events.
   virtual absl::StatusOr<std::vector<v1::Attempt>> attempts(const JobId& id) const = 0;
   virtual absl::StatusOr<std::vector<v1::Transition>> transitions(const JobId& id) const = 0;
 
+  // What the module and the data module saved (YAML), as last reported; "" when never.
+  virtual absl::StatusOr<std::string> hyperparameters(const JobId& id) const = 0;
+
   struct ExperimentRow {
     std::string name;
     std::int64_t jobs = 0;
     std::int64_t last_submitted_us = 0;
   };
+  // Newest submission first.
   virtual absl::StatusOr<std::vector<ExperimentRow>> experiments() const = 0;
 
   virtual absl::Status upsert_node(const NodeRow& node) = 0;
+  // By name.
   virtual absl::StatusOr<std::vector<NodeRow>> nodes() const = 0;
 };
 

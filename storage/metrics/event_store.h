@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,7 +15,8 @@
 
 namespace lctl::storage {
 
-// Which bytes on a node a batch carries. Values match v1::StreamKind (1 events, 2 stdout, 3 stderr).
+// Which bytes on a node a batch carries. Values match v1::StreamKind (1 events, 2 stdout, 3
+// stderr).
 enum class StreamKind { kEvents = 1, kStdout = 2, kStderr = 3 };
 
 struct StreamKey {
@@ -34,10 +38,23 @@ struct Applied {
   enum class Result {
     kOk,      // all of it is in the store now (some or all of it may have been there before)
     kGap,     // it begins beyond the committed offset: nothing was applied
-    kFenced,  // the attempt is not its job's current one, or the job is unknown: nothing was applied
+    kFenced,  // the attempt is not its job's current one, or the job is unknown: nothing was
+              // applied
   };
   Result result = Result::kOk;
+  std::uint64_t previous_offset = 0;   // committed before the call: records from here on were new
   std::uint64_t committed_offset = 0;  // after the call
+};
+
+// One piece of a stream, as EventStore::apply_all() takes it.
+struct StreamBatch {
+  StreamKey stream;
+  std::uint64_t from = 0;  // first byte that it carries
+  std::uint64_t to = 0;    // one past the last
+  // Both are views of what outlives the call.
+  std::span<const SpooledEvent> events;  // kEvents: the whole records of [from, to), in order
+  std::string_view text;     // kStdout, kStderr: the bytes of [from, to), or "" to skip them
+  std::int64_t time_us = 0;  // kStdout, kStderr: when they were read
 };
 
 // A Finished event as kept.
@@ -48,16 +65,21 @@ struct RankResult {
 
 // Part of Store; same errors and thread rule.
 //
-// Applied in one transaction with the stream's new offset: metrics become points, Progress the job's
-// progress (rank 0), Finished and RankReady the rank's last words, Hyperparameters the job's, LogLine
-// nothing (it is in the console output too). CheckpointWritten is recorded by the upload's commit, and
-// CheckpointRemoved marks that checkpoint as removed by its callback.
+// Applied in one transaction with the stream's new offset: metrics become points, Progress the
+// job's progress, Finished and RankReady the rank's last words, Hyperparameters the job's, LogLine
+// nothing (it is in the console output too). CheckpointWritten is recorded by the upload's commit,
+// and CheckpointRemoved marks that checkpoint as removed by its callback. Metrics, Progress,
+// Hyperparameters and CheckpointRemoved count from rank 0 only: it alone writes them. A kind of
+// event that this version does not know counts as applied.
 class EventStore {
  public:
   virtual ~EventStore() = default;
 
   // `events` are the whole records of [from, to), in order. Records that lie before the committed
-  // offset are skipped, so a re-sent batch is harmless.
+  // offset are skipped, so a re-sent batch is harmless. A record that is left out counts as
+  // applied. InvalidArgument, and nothing applied: a record out of order, outside [from, to) or
+  // across the committed offset; keys and values that are not equally many; an offset of 2^63 or
+  // more.
   virtual absl::StatusOr<Applied> apply(const StreamKey& stream, std::uint64_t from,
                                         std::uint64_t to,
                                         const std::vector<SpooledEvent>& events) = 0;
@@ -65,6 +87,12 @@ class EventStore {
   // Console output: `text` are the bytes of [from, from + text.size()).
   virtual absl::StatusOr<Applied> append_text(const StreamKey& stream, std::uint64_t from,
                                               std::string_view text, std::int64_t time_us) = 0;
+
+  // apply() or append_text() for each, in order, sharing a transaction and its sync of the disk.
+  // One result each: one batch's failure does not touch the others (though a later batch of the
+  // same stream then finds a gap).
+  virtual std::vector<absl::StatusOr<Applied>> apply_all(
+      const std::vector<StreamBatch>& batches) = 0;
 
   // 0 when nothing was ever applied.
   virtual absl::StatusOr<std::uint64_t> committed_offset(const StreamKey& stream) const = 0;
@@ -81,9 +109,9 @@ class EventStore {
   };
   struct TextQuery {
     JobId job;
-    int attempt = 0;           // 0 = all
-    int rank = -1;             // -1 = all
-    std::int64_t after_id = 0; // continue behind the last chunk seen (TextPage::last_id)
+    int attempt = 0;            // 0 = all
+    int rank = -1;              // -1 = all
+    std::int64_t after_id = 0;  // continue behind the last chunk seen (TextPage::last_id)
     int max_chunks = 256;
   };
   struct TextPage {
@@ -91,6 +119,14 @@ class EventStore {
     std::int64_t last_id = 0;       // pass as after_id; unchanged when there was nothing new
   };
   virtual absl::StatusOr<TextPage> read_text(const TextQuery& query) const = 0;
+
+  // Where to begin for about the last `bytes` of each stream that `query` selects (its after_id and
+  // max_chunks do not matter).
+  struct TextTail {
+    std::int64_t after_id = 0;                 // for TextQuery
+    std::map<StreamKey, std::uint64_t> begin;  // cut off what lies before; other streams: nothing
+  };
+  virtual absl::StatusOr<TextTail> find_tail(const TextQuery& query, std::int64_t bytes) const = 0;
 };
 
 }  // namespace lctl::storage

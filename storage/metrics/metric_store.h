@@ -1,8 +1,8 @@
 // Reading metric series. Points come in through EventStore.
 //
 // Lineage: an attempt that resumes from a checkpoint continues the curve from the spool offset at
-// which that checkpoint was captured. Points of earlier attempts behind that offset are *superseded*:
-// they stay stored and leave the curve.
+// which that checkpoint was captured. Points of earlier attempts behind that offset are
+// *superseded*: they stay stored and leave the curve.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +26,16 @@ struct MetricQuery {
   JobId job;
   std::string key;
   std::int64_t from_step = 0;
-  std::int64_t to_step = 0;         // exclusive; 0 = no end
-  int max_points = 0;               // 0 = all; else >= 4, down-sampled keeping first, last, bucket min and max
+  std::int64_t to_step = 0;  // exclusive; 0 = no end
+  int max_points = 0;  // 0 = all; else >= 4, down-sampled keeping first, last, bucket min and max
   bool include_superseded = false;
 };
 
 struct MetricSummary {
   std::string key;
-  std::int64_t points = 0;   // on the curve
+  std::int64_t points = 0;  // on the curve
   MetricPoint last;
-  double min = 0;            // over finite values; NaN when there is none
+  double min = 0;  // over finite values; NaN when there is none
   double max = 0;
 };
 
@@ -44,10 +44,12 @@ class MetricStore {
  public:
   virtual ~MetricStore() = default;
 
-  // In step order (then time). NotFound for an unknown key, naming the nearest known one.
+  // In step order, equal steps in the order in which they were written. NotFound for an unknown
+  // job, or for an unknown key, naming the nearest known one. InvalidArgument for max_points of 1
+  // to 3.
   virtual absl::StatusOr<std::vector<MetricPoint>> read(const MetricQuery& query) const = 0;
 
-  // Sorted by key.
+  // Sorted by key; keys without a point on the curve are left out. Reads every point of the job.
   virtual absl::StatusOr<std::vector<MetricSummary>> summaries(const JobId& job) const = 0;
 };
 

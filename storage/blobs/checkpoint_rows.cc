@@ -1,0 +1,129 @@
+#include "storage/blobs/checkpoint_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "proto/lctl/v1/job.pb.h"
+#include "storage/blobs/sha256.h"
+#include "storage/jobs/lineage.h"
+
+namespace lctl::storage {
+namespace {
+
+constexpr int kDefaultKeepLast = 2;
+
+absl::StatusOr<int> keep_last_of(Connection& connection, std::int64_t job) {
+  Query query = connection.query("SELECT spec FROM job_specs WHERE job = ?1");
+  query.bind(job);
+  v1::JobSpec spec;
+  if (!query.step() ||
+      !spec.ParseFromArray(query.blob(0).data(), static_cast<int>(query.blob(0).size()))) {
+    return absl::DataLossError(fmt::format("the stored spec of job row {} is damaged", job));
+  }
+  const int wanted = spec.retention().keep_last();
+  return wanted > 0 ? wanted : kDefaultKeepLast;
+}
+
+std::optional<std::int64_t> resumed_by_unfinished_attempt(Connection& connection,
+                                                          const JobRow& job) {
+  Query query = connection.query(
+      "SELECT resumed_from FROM attempts WHERE job = ?1 AND number = ?2 AND finished_us = 0");
+  query.bind(job.number, job.attempt);
+  if (!query.step() || query.is_null(0)) return std::nullopt;
+  return query.integer(0);
+}
+
+std::vector<std::int64_t> no_longer_kept(Connection& connection, const JobRow& job, int keep_last) {
+  std::vector<std::int64_t> numbers;
+  Query model = connection.query(
+      "SELECT c.number FROM checkpoints c WHERE c.job = ?1 AND c.kind = ?2"
+      " AND c.dropped_us IS NULL AND (c.removed = 1 OR EXISTS (SELECT 1 FROM checkpoints n"
+      " WHERE n.job = c.job AND n.name = c.name AND n.kind = c.kind AND n.dropped_us IS NULL"
+      " AND (n.attempt, n.spool_offset, n.number) > (c.attempt, c.spool_offset, c.number)))");
+  model.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
+  while (model.step()) numbers.push_back(model.integer(0));
+  Query recovery = connection.query(
+      "SELECT number FROM checkpoints WHERE job = ?1 AND kind <> ?2 AND dropped_us IS NULL"
+      " ORDER BY attempt DESC, spool_offset DESC, number DESC LIMIT -1 OFFSET ?3");
+  recovery.bind(job.number, v1::CHECKPOINT_KIND_MODEL, keep_last);
+  while (recovery.step()) numbers.push_back(recovery.integer(0));
+  return numbers;
+}
+
+}  // namespace
+
+absl::StatusOr<CheckpointRow> read_checkpoint(Connection& connection, std::string_view id) {
+  Query query = connection.query(
+      "SELECT j.id, c.attempt, c.written, c.time_us, c.sha256, c.stored_bytes, c.dropped_us"
+      " FROM checkpoints c JOIN jobs j ON j.number = c.job WHERE c.id = ?1");
+  query.bind(id);
+  if (!query.step()) return absl::NotFoundError(fmt::format("there is no checkpoint '{}'", id));
+  CheckpointRow row;
+  row.id = CheckpointId(std::string(id));
+  row.attempt = {JobId(std::string(query.text(0))), query.small(1)};
+  if (!row.written.ParseFromArray(query.blob(2).data(), static_cast<int>(query.blob(2).size()))) {
+    return absl::DataLossError(
+        fmt::format("checkpoint {}: its row is damaged; restore the store from a backup", id));
+  }
+  row.time_us = query.integer(3);
+  row.sha256 = to_hex(query.blob(4));
+  row.stored_bytes = query.integer(5);
+  if (!query.is_null(6)) {
+    return absl::NotFoundError(fmt::format(
+        "checkpoint {} ({}) is no longer kept: it was {}", id, row.written.name(),
+        row.written.kind() == v1::CHECKPOINT_KIND_MODEL ? "removed by its callback or written anew"
+                                                        : "replaced by newer ones"));
+  }
+  return row;
+}
+
+std::optional<std::int64_t> newest_checkpoint(Connection& connection, const JobRow& job) {
+  const Lineage lineage = Lineage::load(connection, job);
+  Query query = connection.query(
+      "SELECT number, attempt, spool_offset FROM checkpoints"
+      " WHERE job = ?1 AND rank = 0 AND dropped_us IS NULL"
+      " ORDER BY attempt DESC, spool_offset DESC, number DESC");
+  query.bind(job.number);
+  while (query.step()) {
+    if (lineage.holds_checkpoint(query.small(1), query.offset(2))) return query.integer(0);
+  }
+  return std::nullopt;
+}
+
+absl::Status mark_removed(Connection& connection, const JobRow& job, AttemptNumber attempt,
+                          std::uint64_t spool_offset, std::string_view name, std::int64_t now_us) {
+  connection
+      .query(
+          "INSERT INTO checkpoint_removals (job, name, attempt, spool_offset)"
+          " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (job, name) DO UPDATE SET"
+          " attempt = excluded.attempt, spool_offset = excluded.spool_offset"
+          " WHERE (excluded.attempt, excluded.spool_offset) > (attempt, spool_offset)")
+      .bind(job.number, name, attempt, spool_offset)
+      .run();
+  connection
+      .query(
+          "UPDATE checkpoints SET removed = 1 WHERE job = ?1 AND name = ?2 AND kind = ?3"
+          " AND (attempt, spool_offset) <= (?4, ?5)")
+      .bind(job.number, name, v1::CHECKPOINT_KIND_MODEL, attempt, spool_offset)
+      .run();
+  return apply_retention(connection, job, now_us);
+}
+
+absl::Status apply_retention(Connection& connection, const JobRow& job, std::int64_t now_us) {
+  LCTL_ASSIGN_OR_RETURN(const int keep_last, keep_last_of(connection, job.number));
+  const std::optional<std::int64_t> newest = newest_checkpoint(connection, job);
+  const std::optional<std::int64_t> resumed = resumed_by_unfinished_attempt(connection, job);
+  for (const std::int64_t number : no_longer_kept(connection, job, keep_last)) {
+    if (number == newest || number == resumed) continue;
+    connection.query("DELETE FROM manifest_chunks WHERE checkpoint = ?1").bind(number).run();
+    connection.query("UPDATE checkpoints SET dropped_us = ?2 WHERE number = ?1")
+        .bind(number, now_us)
+        .run();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace lctl::storage

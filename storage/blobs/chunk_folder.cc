@@ -1,0 +1,212 @@
+#include "storage/blobs/chunk_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/id.h"
+#include "storage/blobs/sha256.h"
+
+namespace lctl::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kIncoming[] = "incoming";
+
+// Closes at the end of the scope. close() reports nothing after a successful fsync().
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
+  }
+  int get() const { return number_; }
+  bool ok() const { return number_ >= 0; }
+
+ private:
+  int number_;
+};
+
+// Like errno_status(), but a file that may not grow is a full disk for our callers.
+absl::Status io_error(int error, std::string_view what, const std::string& file) {
+  const std::string text = fmt::format("{} {}", what, file);
+  if (error == EFBIG) return absl::ResourceExhaustedError(fmt::format("{}: File too large", text));
+  if (error == ENOSPC || error == EDQUOT) {
+    return with_context(errno_status(error, text), "free space on the store's disk");
+  }
+  return errno_status(error, text);
+}
+
+absl::Status sync_folder(const fs::path& dir) {
+  const Descriptor folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.ok() || fsync(folder.get()) != 0) return io_error(errno, "syncing", dir.string());
+  return absl::OkStatus();
+}
+
+absl::Status make_folder(const fs::path& dir) {
+  if (mkdir(dir.c_str(), 0755) != 0 && errno != EEXIST) {
+    return io_error(errno, "making the folder", dir.string());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<std::int64_t>> size_of_file(const fs::path& file) {
+  struct stat info = {};
+  if (stat(file.c_str(), &info) == 0) return info.st_size;
+  if (errno == ENOENT) return std::nullopt;
+  return io_error(errno, "looking at", file.string());
+}
+
+timespec to_timespec(WallTime time) {
+  const std::int64_t micros = unix_micros(time);
+  return {.tv_sec = micros / 1'000'000, .tv_nsec = micros % 1'000'000 * 1'000};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, const Clock& clock) {
+  LCTL_RETURN_IF_ERROR(make_folder(dir));
+  LCTL_RETURN_IF_ERROR(make_folder(dir / kIncoming));
+  // All 256 now, so that put() never has to sync their parent.
+  for (int first = 0; first < 256; ++first) {
+    const char byte = static_cast<char>(first);
+    LCTL_RETURN_IF_ERROR(make_folder(dir / to_hex({&byte, 1})));
+  }
+  LCTL_RETURN_IF_ERROR(sync_folder(dir));
+  std::error_code error;
+  for (const fs::directory_entry& left : fs::directory_iterator(dir / kIncoming, error)) {
+    if (unlink(left.path().c_str()) != 0) {
+      return io_error(errno, "deleting", left.path().string());
+    }
+  }
+  if (error) return io_error(error.value(), "listing", (dir / kIncoming).string());
+  return std::unique_ptr<ChunkFolder>(new ChunkFolder(std::move(dir), clock));
+}
+
+fs::path ChunkFolder::path_of(std::string_view sha256) const {
+  const std::string hex = to_hex(sha256);
+  return dir_ / hex.substr(0, 2) / hex.substr(2);
+}
+
+absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view bytes) {
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> present, touch(sha256));
+  // A file of another size is damaged: it is replaced.
+  if (present == static_cast<std::int64_t>(bytes.size())) return false;
+  const std::string incoming = (dir_ / kIncoming / random_id(16)).string();
+  absl::Status status = write_file(incoming, bytes);
+  if (status.ok()) status = publish(incoming, sha256);
+  if (!status.ok()) {
+    unlink(incoming.c_str());
+    return status;
+  }
+  return true;
+}
+
+absl::Status ChunkFolder::write_file(const std::string& file, std::string_view bytes) const {
+  const Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!out.ok()) return io_error(errno, "creating", file);
+  while (!bytes.empty()) {
+    const ssize_t written = write(out.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return io_error(errno, "writing", file);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  const timespec now = to_timespec(clock_.wall_now());
+  const timespec times[2] = {now, now};
+  if (futimens(out.get(), times) != 0 || fsync(out.get()) != 0) {
+    return io_error(errno, "syncing", file);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChunkFolder::publish(const std::string& incoming, std::string_view sha256) const {
+  const fs::path file = path_of(sha256);
+  if (rename(incoming.c_str(), file.c_str()) != 0) {
+    return io_error(errno, "renaming into place", file.string());
+  }
+  return sync_folder(file.parent_path());
+}
+
+absl::StatusOr<std::optional<std::int64_t>> ChunkFolder::size(std::string_view sha256) const {
+  return size_of_file(path_of(sha256));
+}
+
+absl::StatusOr<std::optional<std::int64_t>> ChunkFolder::touch(std::string_view sha256) const {
+  const fs::path file = path_of(sha256);
+  const timespec now = to_timespec(clock_.wall_now());
+  const timespec times[2] = {now, now};
+  const std::lock_guard lock(mutex_);
+  if (utimensat(AT_FDCWD, file.c_str(), times, 0) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return io_error(errno, "touching", file.string());
+  }
+  return size_of_file(file);
+}
+
+absl::StatusOr<std::string> ChunkFolder::read(std::string_view sha256, std::int64_t size) const {
+  const std::string file = path_of(sha256).string();
+  const auto damaged = [&](std::string_view how) {
+    return absl::DataLossError(fmt::format("chunk file {} {}", file, how));
+  };
+  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in.ok() && errno == ENOENT) return damaged("is missing");
+  if (!in.ok()) return io_error(errno, "opening", file);
+  std::string bytes(static_cast<std::size_t>(size) + 1, '\0');  // one more, to notice a longer file
+  std::size_t filled = 0;
+  while (filled < bytes.size()) {
+    const ssize_t got = ::read(in.get(), bytes.data() + filled, bytes.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return io_error(errno, "reading", file);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  bytes.resize(filled);
+  if (filled != static_cast<std::size_t>(size)) {
+    return damaged(fmt::format("does not have its {} bytes", size));
+  }
+  if (sha256_of(bytes) != sha256) return damaged("does not match its SHA-256");
+  return bytes;
+}
+
+absl::Status ChunkFolder::for_each(
+    absl::FunctionRef<absl::Status(const std::string&, std::int64_t)> visit) const {
+  std::error_code error;
+  for (int first = 0; first < 256; ++first) {
+    const char byte = static_cast<char>(first);
+    const std::string prefix = to_hex({&byte, 1});
+    for (const fs::directory_entry& entry : fs::directory_iterator(dir_ / prefix, error)) {
+      const std::string sha256 = parse_sha256(prefix + entry.path().filename().string());
+      if (sha256.empty()) continue;  // not ours
+      LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> bytes, size_of_file(entry.path()));
+      if (bytes) LCTL_RETURN_IF_ERROR(visit(sha256, *bytes));
+    }
+    if (error) return io_error(error.value(), "listing", (dir_ / prefix).string());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ChunkFolder::remove_if_older(std::string_view sha256, WallTime cutoff) {
+  const fs::path file = path_of(sha256);
+  const std::lock_guard lock(mutex_);
+  struct stat info = {};
+  if (stat(file.c_str(), &info) != 0) {
+    if (errno == ENOENT) return false;
+    return io_error(errno, "looking at", file.string());
+  }
+  const timespec limit = to_timespec(cutoff);
+  const bool older =
+      std::pair(info.st_mtim.tv_sec, info.st_mtim.tv_nsec) < std::pair(limit.tv_sec, limit.tv_nsec);
+  if (!older) return false;
+  if (unlink(file.c_str()) != 0) return io_error(errno, "deleting", file.string());
+  return true;
+}
+
+}  // namespace lctl::storage

@@ -1,0 +1,244 @@
+#include "storage/blobs/sqlite_checkpoint_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <unordered_set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "storage/blobs/checkpoint_commit.h"
+#include "storage/blobs/checkpoint_rows.h"
+#include "storage/blobs/sha256.h"
+#include "storage/jobs/job_rows.h"
+
+namespace lctl::storage {
+namespace {
+
+constexpr auto kUploadGuard = std::chrono::hours(1);
+// Bounds one answer of read().
+constexpr std::int64_t kMaxReadBytes = 16 << 20;
+
+// The beginning of a hash as it was sent, fit for a message.
+std::string printable(std::string_view hex) {
+  return absl::CHexEscape(std::string(hex.substr(0, 80)));
+}
+
+struct Piece {
+  std::string sha256;
+  std::int64_t file_offset = 0;
+  std::int64_t size = 0;
+};
+
+// The chunks that cover [offset, offset + size) of a checkpoint.
+std::vector<Piece> pieces_of(Connection& connection, const CheckpointId& id, std::int64_t offset,
+                             std::int64_t size) {
+  Query query = connection.query(
+      "SELECT m.sha256, m.file_offset, m.size FROM checkpoints c"
+      " JOIN manifest_chunks m ON m.checkpoint = c.number WHERE c.id = ?1"
+      " AND m.file_offset >= (SELECT max(f.file_offset) FROM manifest_chunks f"
+      "  WHERE f.checkpoint = c.number AND f.file_offset <= ?2)"
+      " AND m.file_offset < ?3 ORDER BY m.file_offset");
+  query.bind(id.str(), offset, offset + size);
+  std::vector<Piece> pieces;
+  while (query.step()) {
+    pieces.push_back({std::string(query.blob(0)), query.integer(1), query.integer(2)});
+  }
+  return pieces;
+}
+
+std::vector<std::string> ids_of(Connection& connection, const JobRow& job) {
+  Query query = connection.query(
+      "SELECT id FROM checkpoints WHERE job = ?1 AND dropped_us IS NULL AND removed = 0"
+      " ORDER BY attempt, spool_offset, number");
+  query.bind(job.number);
+  std::vector<std::string> ids;
+  while (query.step()) ids.emplace_back(query.text(0));
+  return ids;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> SqliteCheckpointStore::missing(
+    std::span<const std::string> hashes) const {
+  std::vector<std::string> absent;
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& hex : hashes) {
+    const std::string sha256 = parse_sha256(hex);
+    if (sha256.empty()) {
+      return absl::InvalidArgumentError(
+          fmt::format("'{}' is not a SHA-256 of 64 lower-case hex digits", printable(hex)));
+    }
+    if (!seen.insert(hex).second) continue;
+    LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.touch(sha256));
+    if (!size) absent.push_back(hex);
+  }
+  return absent;
+}
+
+absl::StatusOr<bool> SqliteCheckpointStore::put(std::string_view hex, std::string_view bytes) {
+  if (bytes.empty() || bytes.size() > static_cast<std::size_t>(kMaxChunkBytes)) {
+    return absl::InvalidArgumentError(
+        fmt::format("a chunk of {} bytes; 1 to {} are allowed", bytes.size(), kMaxChunkBytes));
+  }
+  const std::string sha256 = sha256_of(bytes);
+  if (to_hex(sha256) != hex) {
+    return absl::InvalidArgumentError(fmt::format(
+        "a chunk said to be {} has the SHA-256 {}: it was damaged on its way; send it again",
+        printable(hex), to_hex(sha256)));
+  }
+  return chunks_.put(sha256, bytes);
+}
+
+absl::Status SqliteCheckpointStore::check_content(const Manifest& manifest) const {
+  std::int64_t absent = 0;
+  std::string first;
+  for (const ChunkRef& chunk : manifest.chunks) {
+    LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size,
+                          chunks_.touch(parse_sha256(chunk.sha256)));
+    if (size && *size != chunk.size) {
+      return absl::InvalidArgumentError(fmt::format("chunk {} has {} bytes, the manifest says {}",
+                                                    chunk.sha256, *size, chunk.size));
+    }
+    if (!size && absent++ == 0) first = chunk.sha256;
+  }
+  if (absent > 0) {
+    return absl::FailedPreconditionError(
+        fmt::format("the store lacks {} of its {} chunks, first {}; send them, then commit again",
+                    absent, manifest.chunks.size(), first));
+  }
+  Sha256 whole;
+  for (const ChunkRef& chunk : manifest.chunks) {
+    LCTL_ASSIGN_OR_RETURN(const std::string bytes,
+                          chunks_.read(parse_sha256(chunk.sha256), chunk.size));
+    whole.update(bytes);
+  }
+  if (const std::string hex = to_hex(whole.finish()); hex != manifest.sha256) {
+    return absl::InvalidArgumentError(fmt::format(
+        "its chunks make a file with the SHA-256 {}, the manifest says {}", hex, manifest.sha256));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CheckpointId> SqliteCheckpointStore::commit(const Manifest& manifest) {
+  LCTL_RETURN_IF_ERROR(check_manifest(manifest));
+  LCTL_ASSIGN_OR_RETURN(
+      const std::optional<CheckpointId> earlier,
+      database_.read([&](Connection& connection) -> absl::StatusOr<std::optional<CheckpointId>> {
+        if (std::optional<CheckpointId> id = find_committed(connection, manifest)) return id;
+        // Before the bytes are read; and again in the transaction that counts.
+        LCTL_RETURN_IF_ERROR(require_current(connection, manifest.attempt).status());
+        return std::nullopt;
+      }));
+  if (earlier) return *earlier;
+  LCTL_RETURN_IF_ERROR(with_context(
+      check_content(manifest),
+      fmt::format("checkpoint '{}' of {}", manifest.written.name(), manifest.attempt.str())));
+  const std::int64_t now_us = unix_micros(clock_.wall_now());
+  return database_.write(
+      [&](Connection& connection) { return insert_checkpoint(connection, manifest, now_us); });
+}
+
+absl::StatusOr<std::vector<CheckpointRow>> SqliteCheckpointStore::list(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<CheckpointRow>> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, id.str()));
+    std::vector<CheckpointRow> rows;
+    for (const std::string& checkpoint : ids_of(connection, job)) {
+      LCTL_ASSIGN_OR_RETURN(CheckpointRow row, read_checkpoint(connection, checkpoint));
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  });
+}
+
+absl::StatusOr<CheckpointRow> SqliteCheckpointStore::get(const CheckpointId& id) const {
+  return database_.read(
+      [&](Connection& connection) { return read_checkpoint(connection, id.str()); });
+}
+
+absl::StatusOr<CheckpointRow> SqliteCheckpointStore::newest(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<CheckpointRow> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, id.str()));
+    const std::optional<std::int64_t> number = newest_checkpoint(connection, job);
+    if (!number) {
+      return absl::NotFoundError(fmt::format("job {} has no checkpoint to go on from", id.str()));
+    }
+    Query query = connection.query("SELECT id FROM checkpoints WHERE number = ?1");
+    query.bind(*number);
+    query.step();
+    return read_checkpoint(connection, query.text(0));
+  });
+}
+
+absl::StatusOr<std::string> SqliteCheckpointStore::read(const CheckpointId& id, std::int64_t offset,
+                                                        std::int64_t size) const {
+  if (offset < 0 || size < 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("cannot read {} bytes from byte {} of a checkpoint", size, offset));
+  }
+  size = std::min(size, kMaxReadBytes);
+  CheckpointRow row;
+  LCTL_ASSIGN_OR_RETURN(
+      const std::vector<Piece> pieces,
+      database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<Piece>> {
+        LCTL_ASSIGN_OR_RETURN(row, read_checkpoint(connection, id.str()));
+        return offset < row.written.size() ? pieces_of(connection, id, offset, size)
+                                           : std::vector<Piece>();
+      }));
+  std::string bytes;
+  for (const Piece& piece : pieces) {
+    // Whole chunks while they fit: a reader that goes on from here then checks each chunk once.
+    const std::int64_t done = static_cast<std::int64_t>(bytes.size());
+    if (done > 0 && done + piece.size > size) break;
+    absl::StatusOr<std::string> chunk = chunks_.read(piece.sha256, piece.size);
+    if (!chunk.ok()) {
+      return with_context(chunk.status(),
+                          fmt::format("checkpoint {} ({})", id.str(), row.written.name()));
+    }
+    const std::int64_t begin = std::max(offset - piece.file_offset, std::int64_t{0});
+    bytes.append(*chunk, static_cast<std::size_t>(begin), static_cast<std::size_t>(size - done));
+  }
+  return bytes;
+}
+
+absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_garbage() {
+  const WallTime cutoff = clock_.wall_now() - kUploadGuard;
+  std::int64_t freed = 0;
+  LCTL_RETURN_IF_ERROR(chunks_.for_each([&](const std::string& sha256,
+                                            std::int64_t size) -> absl::Status {
+    // A read sees committed manifests only, so nothing goes that a failing commit would bring
+    // back; a manifest that is being committed has just made its chunks young.
+    LCTL_ASSIGN_OR_RETURN(
+        const bool referred, database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
+          Query query = connection.query("SELECT 1 FROM manifest_chunks WHERE sha256 = ?1 LIMIT 1");
+          query.bind(Blob{sha256});
+          return query.step();
+        }));
+    if (referred) return absl::OkStatus();
+    LCTL_ASSIGN_OR_RETURN(const bool removed, chunks_.remove_if_older(sha256, cutoff));
+    if (removed) freed += size;
+    return absl::OkStatus();
+  }));
+  return freed;
+}
+
+absl::Status SqliteCheckpointStore::check_chunks() const {
+  return database_.read([&](Connection& connection) -> absl::Status {
+    Query query = connection.query(
+        "SELECT m.sha256, m.size, c.id, c.name FROM manifest_chunks m"
+        " JOIN checkpoints c ON c.number = m.checkpoint GROUP BY m.sha256");
+    while (query.step()) {
+      const std::string sha256(query.blob(0));
+      LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(sha256));
+      if (size == query.integer(1)) continue;
+      return absl::DataLossError(fmt::format("checkpoint {} ({}): chunk file {}{}", query.text(2),
+                                             query.text(3), chunks_.path_of(sha256).string(),
+                                             size ? " does not have its size" : " is missing"));
+    }
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace lctl::storage

@@ -1,0 +1,45 @@
+// CheckpointStore over SQLite (manifests) and a ChunkFolder (bytes).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "storage/blobs/checkpoint_store.h"
+#include "storage/blobs/chunk_folder.h"
+#include "storage/sqlite/database.h"
+
+namespace lctl::storage {
+
+// All three must outlive it. Thread rule: internally locked.
+class SqliteCheckpointStore final : public CheckpointStore {
+ public:
+  SqliteCheckpointStore(Database& database, ChunkFolder& chunks, const Clock& clock)
+      : database_(database), chunks_(chunks), clock_(clock) {}
+
+  absl::StatusOr<std::vector<std::string>> missing(
+      std::span<const std::string> hashes) const override;
+  absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) override;
+  absl::StatusOr<CheckpointId> commit(const Manifest& manifest) override;
+  absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const override;
+  absl::StatusOr<CheckpointRow> get(const CheckpointId& id) const override;
+  absl::StatusOr<CheckpointRow> newest(const JobId& job) const override;
+  absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
+                                   std::int64_t size) const override;
+  absl::StatusOr<std::int64_t> collect_garbage() override;
+
+  // DataLoss when a manifest names a chunk that is missing or has another size (its bytes are not
+  // read: read() checks them).
+  absl::Status check_chunks() const;
+
+ private:
+  absl::Status check_content(const Manifest& manifest) const;
+
+  Database& database_;
+  ChunkFolder& chunks_;
+  const Clock& clock_;
+};
+
+}  // namespace lctl::storage

@@ -1,0 +1,111 @@
+#include "storage/jobs/job_writing.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "storage/jobs/job_rows.h"
+
+namespace lctl::storage {
+namespace {
+
+void append_transition(Connection& connection, std::int64_t job, const v1::Transition& transition) {
+  connection
+      .query(
+          "INSERT INTO transitions (job, ordinal, time_us, from_state, to_state, attempt, reason)"
+          " VALUES (?1, 1 + coalesce((SELECT max(ordinal) FROM transitions WHERE job = ?1), 0),"
+          " ?2, ?3, ?4, ?5, ?6)")
+      .bind(job, transition.time_us(), transition.from(), transition.to(), transition.attempt(),
+            transition.reason())
+      .run();
+}
+
+absl::Status write_attempt(Connection& connection, std::int64_t job, const v1::Attempt& attempt) {
+  std::optional<std::int64_t> resumed_from;
+  if (!attempt.resumed_from_checkpoint().empty()) {
+    Query query = connection.query("SELECT number FROM checkpoints WHERE id = ?1 AND job = ?2");
+    query.bind(attempt.resumed_from_checkpoint(), job);
+    if (!query.step()) {
+      return absl::NotFoundError(
+          fmt::format("attempt {} resumes from checkpoint '{}', which the job does not have",
+                      attempt.number(), attempt.resumed_from_checkpoint()));
+    }
+    resumed_from = query.integer(0);
+  }
+  connection
+      .query(
+          "INSERT INTO attempts (job, number, started_us, finished_us, outcome, reason,"
+          " resumed_from, resumed_at_step) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+          " ON CONFLICT (job, number) DO UPDATE SET started_us = excluded.started_us,"
+          " finished_us = excluded.finished_us, outcome = excluded.outcome,"
+          " reason = excluded.reason, resumed_from = excluded.resumed_from,"
+          " resumed_at_step = excluded.resumed_at_step")
+      .bind(job, attempt.number(), attempt.started_us(), attempt.finished_us(), attempt.outcome(),
+            attempt.reason(), resumed_from, attempt.resumed_at_step())
+      .run();
+  connection.query("DELETE FROM ranks WHERE job = ?1 AND attempt = ?2")
+      .bind(job, attempt.number())
+      .run();
+  for (const v1::RankStatus& rank : attempt.ranks()) {
+    connection.query("INSERT INTO ranks (job, attempt, rank, status) VALUES (?1, ?2, ?3, ?4)")
+        .bind(job, attempt.number(), rank.rank(), Blob{rank.SerializeAsString()})
+        .run();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status write_history(Connection& connection, std::int64_t number, const JobChange& change) {
+  if (change.transition) append_transition(connection, number, *change.transition);
+  if (change.attempt) {
+    return with_context(write_attempt(connection, number, *change.attempt),
+                        fmt::format("job {}", change.job.id()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status insert_job(Connection& connection, const JobChange& change) {
+  const v1::Job& job = change.job;
+  if (job.id().empty()) return absl::InvalidArgumentError("a job needs an id");
+  if (find_job(connection, job.id())) {
+    return absl::AlreadyExistsError(fmt::format("there is a job {} already", job.id()));
+  }
+  std::int64_t number = 0;
+  {
+    Query query = connection.query(
+        "INSERT INTO jobs (id, name, experiment, state, attempt, restarts, reason, submitted_us,"
+        " started_us, finished_us, submitted_by)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING number");
+    query.bind(job.id(), job.spec().name(), job.spec().experiment(), job.state(), job.attempt(),
+               job.restarts(), job.reason(), job.submitted_us(), job.started_us(),
+               job.finished_us(), job.submitted_by());
+    query.step();
+    number = query.integer(0);
+    query.run();
+  }
+  connection.query("INSERT INTO job_specs (job, spec) VALUES (?1, ?2)")
+      .bind(number, Blob{job.spec().SerializeAsString()})
+      .run();
+  return write_history(connection, number, change);
+}
+
+absl::Status update_job(Connection& connection, const JobChange& change) {
+  const v1::Job& job = change.job;
+  LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, job.id()));
+  if (job.attempt() < row.attempt) {
+    return absl::FailedPreconditionError(
+        fmt::format("job {}: its attempt number cannot go back from {} to {}", job.id(),
+                    row.attempt, job.attempt()));
+  }
+  connection
+      .query(
+          "UPDATE jobs SET state = ?2, attempt = ?3, restarts = ?4, reason = ?5, submitted_us = ?6,"
+          " started_us = ?7, finished_us = ?8, submitted_by = ?9 WHERE number = ?1")
+      .bind(row.number, job.state(), job.attempt(), job.restarts(), job.reason(),
+            job.submitted_us(), job.started_us(), job.finished_us(), job.submitted_by())
+      .run();
+  return write_history(connection, row.number, change);
+}
+
+}  // namespace lctl::storage

@@ -1,0 +1,19 @@
+// From the messages of proto/lctl/v1/job.proto to rows.
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "storage/jobs/job_store.h"
+#include "storage/sqlite/connection.h"
+
+// Errors of SQL are SQLite::Exception; inside a transaction of the writer.
+namespace lctl::storage {
+
+// AlreadyExists when the id is taken.
+absl::Status insert_job(Connection& connection, const JobChange& change);
+
+// What JobStore::record() documents for one change.
+absl::Status update_job(Connection& connection, const JobChange& change);
+
+}  // namespace lctl::storage

@@ -1,0 +1,172 @@
+#include "storage/jobs/sqlite_job_store.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+#include "storage/jobs/job_reading.h"
+#include "storage/jobs/job_rows.h"
+#include "storage/jobs/job_writing.h"
+
+namespace lctl::storage {
+namespace {
+
+constexpr std::int64_t kIdempotencyUs =
+    std::chrono::duration_cast<Duration>(std::chrono::hours(24)).count();
+constexpr std::size_t kMaxIdempotencyKeyBytes = 64;
+
+// The earlier job of this key, after keys of more than a day ago are forgotten.
+std::string submitted_before(Connection& connection, std::string_view key, std::int64_t now_us) {
+  connection.query("DELETE FROM submissions WHERE time_us <= ?1")
+      .bind(now_us - kIdempotencyUs)
+      .run();
+  Query query = connection.query(
+      "SELECT j.id FROM submissions s JOIN jobs j ON j.number = s.job WHERE s.key = ?1");
+  query.bind(key);
+  return query.step() ? std::string(query.text(0)) : "";
+}
+
+}  // namespace
+
+absl::StatusOr<JobId> SqliteJobStore::create(const JobChange& change, std::string_view key) {
+  if (key.size() > kMaxIdempotencyKeyBytes) {
+    return absl::InvalidArgumentError(
+        fmt::format("the idempotency key has {} bytes; at most {} are allowed", key.size(),
+                    kMaxIdempotencyKeyBytes));
+  }
+  const std::int64_t now_us = unix_micros(clock_.wall_now());
+  return database_.write([&](Connection& connection) -> absl::StatusOr<JobId> {
+    if (!key.empty()) {
+      if (std::string id = submitted_before(connection, key, now_us); !id.empty()) {
+        return JobId(std::move(id));
+      }
+    }
+    LCTL_RETURN_IF_ERROR(insert_job(connection, change));
+    if (!key.empty()) {
+      connection
+          .query(
+              "INSERT INTO submissions (key, job, time_us)"
+              " VALUES (?1, (SELECT number FROM jobs WHERE id = ?2), ?3)")
+          .bind(key, change.job.id(), now_us)
+          .run();
+    }
+    return JobId(change.job.id());
+  });
+}
+
+absl::Status SqliteJobStore::record(std::span<const JobChange> changes) {
+  return database_.write([&](Connection& connection) -> absl::Status {
+    for (const JobChange& change : changes) LCTL_RETURN_IF_ERROR(update_job(connection, change));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<v1::Job> SqliteJobStore::get(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<v1::Job> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+    return read_job(connection, row.number);
+  });
+}
+
+absl::StatusOr<JobId> SqliteJobStore::resolve(std::string_view reference) const {
+  return database_.read([&](Connection& connection) { return resolve_job(connection, reference); });
+}
+
+absl::StatusOr<std::vector<v1::Job>> SqliteJobStore::list(const JobFilter& filter) const {
+  if (filter.limit < 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("the limit of a list must be at least 1, it is {}", filter.limit));
+  }
+  std::vector<int> states(filter.states.begin(), filter.states.end());
+  const std::string states_json = fmt::format("[{}]", fmt::join(states, ","));
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Job>> {
+    std::vector<std::int64_t> numbers;
+    {
+      Query query = connection.query(
+          "SELECT number FROM jobs WHERE (?1 = '' OR experiment = ?1)"
+          " AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))"
+          " ORDER BY number DESC LIMIT ?3");
+      query.bind(filter.experiment, states_json, filter.limit);
+      while (query.step()) numbers.push_back(query.integer(0));
+    }
+    std::vector<v1::Job> jobs;
+    jobs.reserve(numbers.size());
+    for (const std::int64_t number : numbers) {
+      LCTL_ASSIGN_OR_RETURN(v1::Job job, read_job(connection, number));
+      jobs.push_back(std::move(job));
+    }
+    return jobs;
+  });
+}
+
+absl::StatusOr<std::vector<v1::Attempt>> SqliteJobStore::attempts(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Attempt>> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+    return read_attempts(connection, row.number);
+  });
+}
+
+absl::StatusOr<std::vector<v1::Transition>> SqliteJobStore::transitions(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Transition>> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+    return read_transitions(connection, row.number);
+  });
+}
+
+absl::StatusOr<std::string> SqliteJobStore::hyperparameters(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::string> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+    Query query = connection.query("SELECT yaml FROM job_hyperparameters WHERE job = ?1");
+    query.bind(row.number);
+    return query.step() ? std::string(query.text(0)) : std::string();
+  });
+}
+
+absl::StatusOr<std::vector<JobStore::ExperimentRow>> SqliteJobStore::experiments() const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<ExperimentRow>> {
+    Query query = connection.query(
+        "SELECT experiment, count(*), max(submitted_us) AS newest FROM jobs GROUP BY experiment"
+        " ORDER BY newest DESC, experiment");
+    std::vector<ExperimentRow> rows;
+    while (query.step()) {
+      rows.push_back({.name = std::string(query.text(0)),
+                      .jobs = query.integer(1),
+                      .last_submitted_us = query.integer(2)});
+    }
+    return rows;
+  });
+}
+
+absl::Status SqliteJobStore::upsert_node(const NodeRow& node) {
+  return database_.write([&](Connection& connection) -> absl::Status {
+    connection
+        .query(
+            "INSERT INTO nodes (id, name, address, version, boot_id, last_seen_us)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+            " address = excluded.address, version = excluded.version, boot_id = excluded.boot_id,"
+            " last_seen_us = excluded.last_seen_us")
+        .bind(node.id.str(), node.name, node.address, node.version, node.boot_id, node.last_seen_us)
+        .run();
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<NodeRow>> SqliteJobStore::nodes() const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<NodeRow>> {
+    Query query = connection.query(
+        "SELECT id, name, address, version, boot_id, last_seen_us FROM nodes ORDER BY name, id");
+    std::vector<NodeRow> rows;
+    while (query.step()) {
+      rows.push_back({.id = NodeId(std::string(query.text(0))),
+                      .name = std::string(query.text(1)),
+                      .address = std::string(query.text(2)),
+                      .version = std::string(query.text(3)),
+                      .boot_id = std::string(query.text(4)),
+                      .last_seen_us = query.integer(5)});
+    }
+    return rows;
+  });
+}
+
+}  // namespace lctl::storage

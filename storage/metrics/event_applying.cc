@@ -1,0 +1,145 @@
+#include "storage/metrics/event_applying.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <unordered_map>
+
+#include "storage/blobs/checkpoint_rows.h"
+
+namespace lctl::storage {
+namespace {
+
+// One batch of one stream on its way into the tables.
+class EventApplication {
+ public:
+  EventApplication(Connection& connection, const JobRow& job, const StreamKey& stream,
+                   std::int64_t now_us)
+      : connection_(connection), job_(job), stream_(stream), now_us_(now_us) {}
+
+  absl::Status apply(const SpooledEvent& spooled) {
+    const v1::Event& event = spooled.event;
+    const bool leads = stream_.rank == 0;
+    switch (event.kind_case()) {
+      case v1::Event::kReady:
+        store_ready(event.ready());
+        return absl::OkStatus();
+      case v1::Event::kFinished:
+        store_finished(event.finished(), event.time_us());
+        return absl::OkStatus();
+      case v1::Event::kMetrics:
+        return leads ? store_points(spooled.offset, event) : absl::OkStatus();
+      case v1::Event::kProgress:
+        if (leads) newest_progress_ = &event;
+        return absl::OkStatus();
+      case v1::Event::kHyperparameters:
+        if (leads) store_hyperparameters(event.hyperparameters());
+        return absl::OkStatus();
+      case v1::Event::kCheckpointRemoved:
+        if (!leads) return absl::OkStatus();
+        return mark_removed(connection_, job_, stream_.attempt.number, spooled.offset,
+                            event.checkpoint_removed().name(), now_us_);
+      case v1::Event::kCheckpoint:   // the upload's commit records it
+      case v1::Event::kLog:          // in the console output too
+      case v1::Event::KIND_NOT_SET:  // a newer version's kind
+        return absl::OkStatus();
+    }
+    return absl::OkStatus();
+  }
+
+  // After the last event: of several reports of progress only the newest is stored.
+  void finish() {
+    if (newest_progress_ == nullptr) return;
+    v1::Progress progress = newest_progress_->progress();
+    if (progress.time_us() == 0) progress.set_time_us(newest_progress_->time_us());
+    connection_.query("INSERT OR REPLACE INTO job_progress (job, progress) VALUES (?1, ?2)")
+        .bind(job_.number, Blob{progress.SerializeAsString()})
+        .run();
+  }
+
+ private:
+  void store_ready(const v1::RankReady& ready) {
+    connection_
+        .query(
+            "INSERT INTO rank_reports (job, attempt, rank, ready, finished, finished_us)"
+            " VALUES (?1, ?2, ?3, ?4, NULL, 0)"
+            " ON CONFLICT (job, attempt, rank) DO UPDATE SET ready = excluded.ready")
+        .bind(job_.number, stream_.attempt.number, stream_.rank, Blob{ready.SerializeAsString()})
+        .run();
+  }
+
+  void store_finished(const v1::Finished& finished, std::int64_t time_us) {
+    connection_
+        .query(
+            "INSERT INTO rank_reports (job, attempt, rank, ready, finished, finished_us)"
+            " VALUES (?1, ?2, ?3, NULL, ?4, ?5) ON CONFLICT (job, attempt, rank) DO UPDATE SET"
+            " finished = excluded.finished, finished_us = excluded.finished_us")
+        .bind(job_.number, stream_.attempt.number, stream_.rank, Blob{finished.SerializeAsString()},
+              time_us)
+        .run();
+  }
+
+  void store_hyperparameters(const v1::Hyperparameters& hyperparameters) {
+    connection_.query("INSERT OR REPLACE INTO job_hyperparameters (job, yaml) VALUES (?1, ?2)")
+        .bind(job_.number, hyperparameters.yaml())
+        .run();
+  }
+
+  absl::Status store_points(std::uint64_t offset, const v1::Event& event) {
+    const v1::MetricPoints& points = event.metrics();
+    if (points.keys_size() != points.values_size()) {
+      return absl::InvalidArgumentError(
+          fmt::format("the metrics at spool offset {} of {} have {} keys and {} values", offset,
+                      stream_.attempt.str(), points.keys_size(), points.values_size()));
+    }
+    for (int i = 0; i < points.keys_size(); ++i) {
+      const std::int64_t series = series_of(points.keys(i));
+      connection_
+          .query(
+              "INSERT INTO points (series, step, attempt, spool_offset, ordinal, epoch, time_us,"
+              " value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+          .bind(series, points.step(), stream_.attempt.number, offset, i, points.epoch(),
+                event.time_us(), points.values(i))
+          .run();
+    }
+    return absl::OkStatus();
+  }
+
+  // Known for this batch only: a series made in a transaction that is undone must not be
+  // remembered.
+  std::int64_t series_of(const std::string& key) {
+    const auto [found, is_new] = series_.try_emplace(key, 0);
+    if (!is_new) return found->second;
+    Query known = connection_.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
+    known.bind(job_.number, key);
+    if (known.step()) return found->second = known.integer(0);
+    Query made = connection_.query("INSERT INTO series (job, key) VALUES (?1, ?2) RETURNING id");
+    made.bind(job_.number, key);
+    made.step();
+    found->second = made.integer(0);
+    made.run();
+    return found->second;
+  }
+
+  Connection& connection_;
+  const JobRow& job_;
+  const StreamKey& stream_;
+  const std::int64_t now_us_;
+  std::unordered_map<std::string, std::int64_t> series_;
+  const v1::Event* newest_progress_ = nullptr;
+};
+
+}  // namespace
+
+absl::Status apply_events(Connection& connection, const JobRow& job, const StreamKey& stream,
+                          std::span<const SpooledEvent> events, std::uint64_t first_offset,
+                          std::int64_t now_us) {
+  EventApplication application(connection, job, stream, now_us);
+  for (const SpooledEvent& event : events) {
+    if (event.offset >= first_offset) LCTL_RETURN_IF_ERROR(application.apply(event));
+  }
+  application.finish();
+  return absl::OkStatus();
+}
+
+}  // namespace lctl::storage

@@ -1,0 +1,21 @@
+// What each kind of event changes in the store.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/status.h"
+#include "storage/jobs/job_rows.h"
+#include "storage/metrics/event_store.h"
+#include "storage/sqlite/connection.h"
+
+namespace lctl::storage {
+
+// Applies, in order, the events of `stream` that start at `first_offset` or behind it.
+// InvalidArgument when the keys and values of a MetricPoints differ in number. Errors of SQL are
+// SQLite::Exception; inside a transaction of the writer, which is undone when this fails.
+absl::Status apply_events(Connection& connection, const JobRow& job, const StreamKey& stream,
+                          std::span<const SpooledEvent> events, std::uint64_t first_offset,
+                          std::int64_t now_us);
+
+}  // namespace lctl::storage

@@ -1,0 +1,90 @@
+#include "storage/schema/migrations.h"
+
+#include <SQLiteCpp/Database.h>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "storage/testing/temp_folder.h"
+
+namespace lctl::storage {
+namespace {
+
+using testing::HasSubstr;
+
+class MigrationsTest : public testing::Test {
+ protected:
+  std::filesystem::path file() const { return folder_.path() / "lctl.db"; }
+  absl::Status migrate_to(std::span<const Migration> known) {
+    return migrate(file(), system_clock(), known);
+  }
+  std::string ask(const char* sql) {
+    SQLite::Database database(file().string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    return database.execAndGet(sql).getString();
+  }
+
+  TempFolder folder_;
+};
+
+constexpr Migration kFirst[] = {{1, "0001_a", "CREATE TABLE a (x INTEGER) STRICT;"}};
+constexpr Migration kSecond[] = {kFirst[0], {2, "0002_b", "CREATE TABLE b (x INTEGER) STRICT;"}};
+constexpr Migration kBroken[] = {
+    kFirst[0], {2, "0002_b", "CREATE TABLE b (x INTEGER) STRICT; CREATE TABLE nonsense;"}};
+
+TEST_F(MigrationsTest, NumbersAreWithoutGaps) {
+  int expected = 1;
+  for (const Migration& migration : migrations()) EXPECT_EQ(migration.number, expected++);
+  EXPECT_GT(expected, 1);
+}
+
+TEST_F(MigrationsTest, EmptyFileGetsTheNewestSchemaAndASecondRunChangesNothing) {
+  ASSERT_TRUE(migrate(file(), system_clock()).ok());
+  ASSERT_TRUE(migrate(file(), system_clock()).ok());
+  EXPECT_EQ(ask("SELECT max(version) FROM schema_version"),
+            std::to_string(migrations().back().number));
+  EXPECT_EQ(ask("SELECT count(*) FROM schema_version"), std::to_string(migrations().size()));
+  EXPECT_EQ(ask("PRAGMA integrity_check"), "ok");
+  EXPECT_EQ(ask("SELECT count(*) FROM jobs"), "0");
+}
+
+TEST_F(MigrationsTest, EveryTableIsStrict) {
+  ASSERT_TRUE(migrate(file(), system_clock()).ok());
+  EXPECT_EQ(ask("SELECT coalesce(group_concat(name), '') FROM pragma_table_list"
+                " WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'"),
+            "");
+}
+
+TEST_F(MigrationsTest, OldFileGetsOnlyWhatItLacks) {
+  ASSERT_TRUE(migrate_to(kFirst).ok());
+  ask("INSERT INTO a VALUES (7) RETURNING x");
+  ASSERT_TRUE(migrate_to(kSecond).ok());
+  EXPECT_EQ(ask("SELECT x FROM a"), "7");
+  EXPECT_EQ(ask("SELECT group_concat(name) FROM schema_version"), "0001_a,0002_b");
+}
+
+TEST_F(MigrationsTest, NewerFileIsRefusedAndLeftAlone) {
+  ASSERT_TRUE(migrate_to(kSecond).ok());
+  const absl::Status status = migrate_to(kFirst);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.ToString(),
+              HasSubstr("schema version 2, this program knows versions up to 1"));
+  EXPECT_EQ(ask("SELECT max(version) FROM schema_version"), "2");
+}
+
+TEST_F(MigrationsTest, FailingMigrationLeavesThePreviousSchema) {
+  EXPECT_FALSE(migrate_to(kBroken).ok());
+  EXPECT_EQ(ask("SELECT max(version) FROM schema_version"), "1");
+  EXPECT_EQ(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'b'"), "0");
+  EXPECT_TRUE(migrate_to(kSecond).ok());
+}
+
+TEST_F(MigrationsTest, AnotherProgramsDatabaseIsRefused) {
+  SQLite::Database(file().string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE)
+      .exec("CREATE TABLE theirs (x)");
+  const absl::Status status = migrate(file(), system_clock());
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.ToString(), HasSubstr("not a store of lctl"));
+  EXPECT_EQ(ask("SELECT count(*) FROM sqlite_schema"), "1");
+}
+
+}  // namespace
+}  // namespace lctl::storage

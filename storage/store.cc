@@ -1,0 +1,93 @@
+#include "storage/store.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+#include <utility>
+
+#include "storage/blobs/chunk_folder.h"
+#include "storage/blobs/sqlite_checkpoint_store.h"
+#include "storage/folder_lock.h"
+#include "storage/jobs/sqlite_job_store.h"
+#include "storage/metrics/sqlite_event_store.h"
+#include "storage/metrics/sqlite_metric_store.h"
+#include "storage/schema/migrations.h"
+#include "storage/sqlite/database.h"
+
+namespace lctl::storage {
+namespace {
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(FolderLock lock, std::unique_ptr<Database> database,
+              std::unique_ptr<ChunkFolder> chunks, const Clock& clock)
+      : lock_(std::move(lock)),
+        database_(std::move(database)),
+        chunks_(std::move(chunks)),
+        jobs_(*database_, clock),
+        events_(*database_, clock),
+        metrics_(*database_),
+        checkpoints_(*database_, *chunks_, clock) {}
+
+  JobStore& jobs() override { return jobs_; }
+  EventStore& events() override { return events_; }
+  MetricStore& metrics() override { return metrics_; }
+  CheckpointStore& checkpoints() override { return checkpoints_; }
+
+  absl::Status check_integrity() override {
+    LCTL_RETURN_IF_ERROR(database_->read([&](Connection& connection) -> absl::Status {
+      Query pages = connection.query("PRAGMA integrity_check(10)");
+      std::string findings;
+      while (pages.step()) {
+        if (!findings.empty()) findings += "; ";
+        findings += pages.text(0);
+      }
+      if (findings != "ok") return damaged(findings);
+      Query references = connection.query("PRAGMA foreign_key_check");
+      if (references.step()) {
+        return damaged(fmt::format("a row of {} refers to a missing row of {}", references.text(0),
+                                   references.text(2)));
+      }
+      return absl::OkStatus();
+    }));
+    return checkpoints_.check_chunks();
+  }
+
+ private:
+  absl::Status damaged(std::string_view findings) const {
+    return absl::DataLossError(
+        fmt::format("{}: {}; restore the store from a backup", database_->name(), findings));
+  }
+
+  // In this order: the lock is released when all else is closed.
+  FolderLock lock_;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<ChunkFolder> chunks_;
+  SqliteJobStore jobs_;
+  SqliteEventStore events_;
+  SqliteMetricStore metrics_;
+  SqliteCheckpointStore checkpoints_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
+  std::error_code error;
+  std::filesystem::create_directories(options.dir, error);
+  if (error) {
+    return errno_status(error.value(),
+                        fmt::format("making the data folder {}", options.dir.string()));
+  }
+  LCTL_ASSIGN_OR_RETURN(FolderLock lock, FolderLock::take(options.dir));
+  const std::filesystem::path file = options.dir / "lctl.db";
+  LCTL_RETURN_IF_ERROR(migrate(file, options.clock));
+  LCTL_ASSIGN_OR_RETURN(
+      std::unique_ptr<Database> database,
+      Database::open({.file = file, .limits = {.max_database_bytes = options.max_database_bytes}}));
+  LCTL_ASSIGN_OR_RETURN(std::unique_ptr<ChunkFolder> chunks,
+                        ChunkFolder::open(options.dir / "blobs", options.clock));
+  return std::make_unique<SqliteStore>(std::move(lock), std::move(database), std::move(chunks),
+                                       options.clock);
+}
+
+}  // namespace lctl::storage
