@@ -1,0 +1,73 @@
+#include "worker/trainer/optim/lr_scheduler/torch_scheduler.h"
+
+namespace lctl {
+
+TorchScheduler::TorchScheduler(Optimizer& optimizer) : optimizer_(&optimizer) {
+  for (ParamGroup& group : optimizer.param_groups()) {
+    if (group.options.find("initial_lr") == nullptr) group.options.set("initial_lr", group.lr);
+    base_lrs_.push_back(group.options.at("initial_lr").as_double());
+  }
+}
+
+void TorchScheduler::start() {
+  step_count_ = 0;
+  is_initial_ = true;
+  step(nullptr);
+  is_initial_ = false;
+}
+
+void TorchScheduler::step(const double* /*metric*/) {
+  ++step_count_;
+  update_lr(std::nullopt);
+}
+
+void TorchScheduler::update_lr(std::optional<std::int64_t> epoch) {
+  std::vector<double> lrs;
+  if (epoch.has_value()) {
+    last_epoch_ = *epoch;
+    lrs = closed_form_lrs();
+    if (lrs.empty()) lrs = next_lrs();
+  } else {
+    ++last_epoch_;
+    lrs = next_lrs();
+  }
+  set_lrs(lrs);
+  last_lr_ = current_lrs();
+}
+
+void TorchScheduler::set_lrs(const std::vector<double>& lrs) {
+  std::vector<ParamGroup>& groups = optimizer_->param_groups();
+  for (std::size_t i = 0; i < groups.size() && i < lrs.size(); ++i) groups[i].lr = lrs[i];
+}
+
+std::vector<double> TorchScheduler::current_lrs() const {
+  std::vector<double> lrs;
+  for (const ParamGroup& group : optimizer_->param_groups()) lrs.push_back(group.lr);
+  return lrs;
+}
+
+checkpoint::Dict TorchScheduler::state_dict() const {
+  checkpoint::Dict state;
+  auto fields = StateFields::saving_to(state);
+  // Fields are read only when saving.
+  auto& self = const_cast<TorchScheduler&>(*this);
+  self.own_fields(fields);
+  fields.field("base_lrs", self.base_lrs_);
+  fields.field("last_epoch", self.last_epoch_);
+  fields.field("_step_count", self.step_count_);
+  fields.constant("_is_initial", false);
+  fields.constant("_get_lr_called_within_step", false);
+  fields.field("_last_lr", self.last_lr_);
+  return state;
+}
+
+void TorchScheduler::load_state_dict(const checkpoint::Dict& state) {
+  auto fields = StateFields::loading_from(state);
+  own_fields(fields);
+  fields.field("base_lrs", base_lrs_);
+  fields.field("last_epoch", last_epoch_);
+  fields.field("_step_count", step_count_);
+  fields.field("_last_lr", last_lr_);
+}
+
+}  // namespace lctl

@@ -1,0 +1,219 @@
+#include "worker/trainer/optim/torch_optimizer.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace lctl {
+namespace {
+
+using checkpoint::Dict;
+using checkpoint::List;
+using checkpoint::Value;
+
+// A number of a saved group; torch also allows a tensor for lr.
+double saved_number(const Value& value) {
+  return value.is_tensor() ? value.as_tensor().item<double>() : value.as_double();
+}
+
+std::size_t saved_params(const Value& group) { return group.as_dict().at("params").as_list().size(); }
+
+}  // namespace
+
+TorchOptimizer::TorchOptimizer(std::vector<at::Tensor> params, double lr, Dict options,
+                               std::initializer_list<const char*> state_names)
+    : state_names_(state_names) {
+  if (params.empty()) throw std::invalid_argument("optimizer got an empty parameter list");
+  require(lr >= 0, "Invalid learning rate", lr);
+  if (flag_option({{}, lr, options}, "fused")) check_fused(params);
+  groups_.push_back({std::move(params), lr, std::move(options)});
+  states_.emplace_back(groups_.front().params.size());
+}
+
+void TorchOptimizer::step() {
+  const at::NoGradGuard no_grad;
+  states_.resize(groups_.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const ParamGroup& group = groups_[g];
+    states_[g].resize(group.params.size());
+    items_.clear();
+    for (std::size_t i = 0; i < group.params.size(); ++i) {
+      const at::Tensor& grad = group.params[i].grad();
+      if (!grad.defined()) continue;
+      if (grad.is_sparse()) {
+        throw std::runtime_error(
+            fmt::format("{} does not support sparse gradients here; build the Embedding without "
+                        "sparse: true",
+                        type_name()));
+      }
+      items_.push_back({group.params[i], grad, &states_[g][i]});
+    }
+    if (!items_.empty()) update(group, items_);
+  }
+  items_.clear();  // holds no tensor beyond the step
+}
+
+void TorchOptimizer::zero_grad() {
+  for (ParamGroup& group : groups_) {
+    for (at::Tensor& param : group.params) param.mutable_grad().reset();
+  }
+}
+
+Dict TorchOptimizer::state_dict() const {
+  Dict states;
+  List groups;
+  std::int64_t index = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const ParamGroup& group = groups_[g];
+    List indices;
+    for (std::size_t i = 0; i < group.params.size(); ++i, ++index) {
+      indices.emplace_back(index);
+      if (g >= states_.size() || i >= states_[g].size()) continue;
+      Dict entry;
+      for (std::size_t n = 0; n < state_names_.size(); ++n) {
+        if (states_[g][i][n].defined()) entry.set(state_names_[n], states_[g][i][n]);
+      }
+      if (entry.size() > 0) states.set(index, std::move(entry));
+    }
+    Dict saved;
+    saved.set("lr", group.lr);
+    for (const auto& [key, value] : group.options.entries()) saved.set(key.as_string(), value);
+    saved.set("params", std::move(indices));
+    groups.emplace_back(std::move(saved));
+  }
+  Dict state;
+  state.set("state", std::move(states));
+  state.set("param_groups", std::move(groups));
+  return state;
+}
+
+void TorchOptimizer::load_state_dict(const Dict& state) {
+  const List& groups = state.at("param_groups").as_list();
+  const Dict& saved_states = state.at("state").as_dict();
+  if (groups.size() != groups_.size()) {
+    throw std::invalid_argument(
+        fmt::format("loaded state dict has a different number of parameter groups: {} instead of {}",
+                    groups.size(), groups_.size()));
+  }
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (saved_params(groups[g]) == groups_[g].params.size()) continue;
+    throw std::invalid_argument(fmt::format(
+        "loaded state dict contains a parameter group that doesn't match the size of optimizer's "
+        "group: group {} has {} parameters in the file and {} here",
+        g, saved_params(groups[g]), groups_[g].params.size()));
+  }
+  std::vector<std::vector<State>> states(groups.size());
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const Dict& saved = groups[g].as_dict();
+    const List& indices = saved.at("params").as_list();
+    ParamGroup loaded = groups_[g];
+    load_group(loaded, saved);
+    states[g].resize(indices.size());
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      const Value* entry = saved_states.find(indices[i].as_int());
+      if (entry != nullptr) states[g][i] = load_state(loaded, loaded.params[i], entry->as_dict());
+    }
+    groups_[g] = std::move(loaded);
+  }
+  states_ = std::move(states);
+}
+
+void TorchOptimizer::load_group(ParamGroup& group, const Dict& saved) {
+  Dict options;
+  for (const auto& [key, value] : saved.entries()) {
+    const std::string& name = key.as_string();
+    if (name == "lr") {
+      group.lr = saved_number(value);
+    } else if (name != "params") {
+      options.set(name, value);
+    }
+  }
+  // What a file of an older torch does not have keeps its present value.
+  for (const auto& [key, value] : group.options.entries()) {
+    if (options.find(key.as_string()) == nullptr) options.set(key.as_string(), value);
+  }
+  group.options = std::move(options);
+}
+
+TorchOptimizer::State TorchOptimizer::load_state(const ParamGroup& group, const at::Tensor& param,
+                                                 const Dict& saved) {
+  State state;
+  const bool step_beside_param = flag_option(group, "fused") || flag_option(group, "capturable");
+  for (std::size_t n = 0; n < state_names_.size(); ++n) {
+    const std::string_view name = state_names_[n];
+    const Value* value = saved.find(name);
+    if (value == nullptr || value->is_none()) continue;
+    if (!value->is_tensor()) {  // step counts of torch before 1.12
+      state[n] = new_step_count(group, param).fill_(value->as_double());
+    } else if (name != "step") {
+      const at::Tensor& tensor = value->as_tensor();
+      const auto type = param.is_floating_point() ? param.scalar_type() : tensor.scalar_type();
+      state[n] = tensor.to(param.device(), type, /*non_blocking=*/false, /*copy=*/true);
+    } else if (step_beside_param) {
+      state[n] = value->as_tensor().to(param.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    } else {
+      state[n] = value->as_tensor().clone();
+    }
+  }
+  return state;
+}
+
+double number_option(const ParamGroup& group, std::string_view name) {
+  return saved_number(group.options.at(name));
+}
+
+bool flag_option(const ParamGroup& group, std::string_view name) {
+  const Value* value = group.options.find(name);
+  return value != nullptr && value->is_bool() && value->as_bool();
+}
+
+std::pair<double, double> pair_option(const ParamGroup& group, std::string_view name) {
+  const Value& value = group.options.at(name);
+  const std::vector<Value>& items = value.is_list() ? value.as_list() : value.as_tuple().items;
+  if (items.size() != 2) {
+    throw std::invalid_argument(fmt::format("'{}' must be two numbers, not {}", name, items.size()));
+  }
+  return {saved_number(items[0]), saved_number(items[1])};
+}
+
+Value number_or_zero(double value) { return value == 0 ? Value(0) : Value(value); }
+
+Value pair_value(std::pair<double, double> values) {
+  return checkpoint::Tuple{{Value(values.first), Value(values.second)}};
+}
+
+Value optional_flag(std::optional<bool> value) { return value.has_value() ? Value(*value) : Value(); }
+
+void require(bool holds, std::string_view what, double value) {
+  if (!holds) throw std::invalid_argument(fmt::format("{}: {}", what, value));
+}
+
+void check_fused_or_foreach(std::optional<bool> fused, std::optional<bool> foreach) {
+  if (fused.value_or(false) && foreach.value_or(false)) {
+    throw std::invalid_argument("`fused` and `foreach` cannot be `True` together.");
+  }
+}
+
+at::Tensor new_step_count(const ParamGroup& group, const at::Tensor& param) {
+  const bool beside = flag_option(group, "fused") || flag_option(group, "capturable");
+  return at::zeros({}, at::TensorOptions().dtype(at::kFloat).device(beside ? param.device() : at::kCPU));
+}
+
+double advance(at::Tensor& step) {
+  step.add_(1);
+  return step.item<double>();
+}
+
+void check_fused(const std::vector<at::Tensor>& params) {
+  for (const at::Tensor& param : params) {
+    if (param.is_floating_point() && (param.is_cpu() || param.is_cuda())) continue;
+    throw std::runtime_error(fmt::format(
+        "`fused=True` requires all the params to be floating point Tensors of supported devices: "
+        "cpu, cuda; one is {} on {}",
+        c10::toString(param.scalar_type()), param.device().str()));
+  }
+}
+
+}  // namespace lctl
