@@ -1,0 +1,110 @@
+#include "server/jobs/cluster_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lctl::jobs {
+namespace {
+
+using scheduler::DeviceKind;
+
+using DeviceKey = std::tuple<std::string_view, std::string_view, int>;  // node, kind, index
+
+std::set<DeviceKey> devices_held(const std::map<JobId, JobRecord>& records) {
+  std::set<DeviceKey> held;
+  for (const auto& [id, record] : records) {
+    if (!is_active(record.job.state())) continue;
+    for (const v1::RankStatus& rank : record.attempt.ranks()) {
+      if (holds_device(rank.state())) {
+        held.emplace(rank.node_id(), rank.device_kind(), rank.device_index());
+      }
+    }
+  }
+  return held;
+}
+
+}  // namespace
+
+void ClusterTable::join(const NodeInfo& info) { nodes_[info.id] = Node{.info = info}; }
+
+void ClusterTable::set_available(const NodeId& node, bool available) {
+  if (const auto found = nodes_.find(node); found != nodes_.end()) found->second.available = available;
+}
+
+void ClusterTable::remove(const NodeId& node) { nodes_.erase(node); }
+
+const NodeInfo* ClusterTable::find(const NodeId& node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : &found->second.info;
+}
+
+void ClusterTable::add_stale(const NodeId& node, const AttemptId& attempt, int rank,
+                             MonotonicTime until) {
+  if (const auto found = nodes_.find(node); found != nodes_.end()) {
+    found->second.stale.emplace(std::pair(attempt, rank), until);
+  }
+}
+
+void ClusterTable::remove_stale(const NodeId& node, const AttemptId& attempt, int rank) {
+  if (const auto found = nodes_.find(node); found != nodes_.end()) {
+    found->second.stale.erase({attempt, rank});
+  }
+}
+
+std::vector<std::pair<NodeId, AttemptId>> ClusterTable::expire_stale(MonotonicTime now) {
+  std::vector<std::pair<NodeId, AttemptId>> expired;
+  for (auto& [id, node] : nodes_) {
+    std::erase_if(node.stale, [&](const auto& each) {
+      if (each.second > now) return false;
+      expired.emplace_back(id, each.first.first);
+      return true;
+    });
+  }
+  return expired;
+}
+
+std::optional<MonotonicTime> ClusterTable::next_expiry() const {
+  std::optional<MonotonicTime> next;
+  for (const auto& [id, node] : nodes_) {
+    for (const auto& [rank, until] : node.stale) {
+      if (!next || until < *next) next = until;
+    }
+  }
+  return next;
+}
+
+std::vector<scheduler::NodeView> ClusterTable::views(
+    const std::map<JobId, JobRecord>& records) const {
+  const std::set<DeviceKey> held = devices_held(records);
+  std::vector<scheduler::NodeView> views;
+  views.reserve(nodes_.size());
+  for (const auto& [id, node] : nodes_) {
+    scheduler::NodeView view{.id = id, .accepting = node.available && node.stale.empty()};
+    for (const NodeDevice& device : node.info.devices) {
+      scheduler::DevicesView& devices =
+          device.kind == to_string(DeviceKind::kCuda) ? view.cuda : view.cpu;
+      ++devices.total;
+      if (!held.contains({id.str(), device.kind, device.index})) devices.free.push_back(device.index);
+    }
+    std::sort(view.cpu.free.begin(), view.cpu.free.end());
+    std::sort(view.cuda.free.begin(), view.cuda.free.end());
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::map<NodeId, NodeUse> node_use(const std::map<JobId, JobRecord>& records) {
+  std::map<NodeId, NodeUse> uses;
+  for (const auto& [id, record] : records) {
+    if (!is_active(record.job.state())) continue;
+    for (const v1::RankStatus& rank : record.attempt.ranks()) {
+      if (!holds_device(rank.state())) continue;
+      NodeUse& use = uses[NodeId{rank.node_id()}];
+      ++use.devices_in_use;
+      use.jobs.insert(id);
+    }
+  }
+  return uses;
+}
+
+}  // namespace lctl::jobs

@@ -1,0 +1,60 @@
+// The nodes as the jobs engine sees them: what devices they have, whether they take ranks, and which
+// old ranks are still being removed from them.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <tuple>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "server/jobs/job_record.h"
+#include "server/jobs/launcher.h"
+#include "server/scheduler/scheduler.h"
+
+namespace lctl::jobs {
+
+// What a node does just now.
+struct NodeUse {
+  int devices_in_use = 0;
+  std::set<JobId> jobs;
+};
+
+// Thread rule: one strand only, the engine's.
+class ClusterTable {
+ public:
+  // Enters or replaces a node. It has no stale ranks afterwards.
+  void join(const NodeInfo& info);
+  void set_available(const NodeId& node, bool available);
+  void remove(const NodeId& node);
+
+  // nullptr when it is not there.
+  const NodeInfo* find(const NodeId& node) const;
+
+  // A rank of a replaced attempt runs on the node and was told to end. Until it is reported gone, or
+  // `until` comes, the node gets no new ranks: they would meet on the same devices.
+  void add_stale(const NodeId& node, const AttemptId& attempt, int rank, MonotonicTime until);
+  void remove_stale(const NodeId& node, const AttemptId& attempt, int rank);
+  // Removes and returns those whose time has come.
+  std::vector<std::pair<NodeId, AttemptId>> expire_stale(MonotonicTime now);
+  std::optional<MonotonicTime> next_expiry() const;
+
+  // For the scheduler: free are the devices that no rank of `records` holds.
+  std::vector<scheduler::NodeView> views(const std::map<JobId, JobRecord>& records) const;
+
+ private:
+  struct Node {
+    NodeInfo info;
+    bool available = true;
+    std::map<std::pair<AttemptId, int>, MonotonicTime> stale;  // until when
+  };
+  std::map<NodeId, Node> nodes_;
+};
+
+// By node, from the ranks that hold devices.
+std::map<NodeId, NodeUse> node_use(const std::map<JobId, JobRecord>& records);
+
+}  // namespace lctl::jobs

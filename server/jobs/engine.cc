@@ -1,0 +1,292 @@
+// The engine's entry points: requests and node events. What follows from them is in engine_loop.cc.
+#include "server/jobs/engine.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "base/log.h"
+#include "storage/blobs/checkpoint_store.h"
+#include "storage/jobs/job_store.h"
+
+namespace lctl::jobs {
+namespace {
+
+spdlog::logger& log() {
+  static spdlog::logger& named = logger("jobs");
+  return named;
+}
+
+// A replaced attempt's ranks are killed at once; a node that does not confirm it in this time gets
+// new ranks all the same.
+constexpr Duration kStaleRankLimit = std::chrono::seconds(30);
+
+constexpr int kJobIdLength = 10;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobsEngine>> JobsEngine::open(Options options) {
+  std::unique_ptr<JobsEngine> engine(new JobsEngine(options));
+  LCTL_RETURN_IF_ERROR(with_context(engine->rebuild(), "reading the jobs from the store"));
+  return engine;
+}
+
+Moment JobsEngine::now() const {
+  return {options_.clock.wall_now(), options_.clock.monotonic_now()};
+}
+
+// --- state after a start ---
+
+absl::Status JobsEngine::rebuild() {
+  storage::JobFilter filter;
+  filter.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_STARTING, v1::JOB_STATE_RUNNING,
+                   v1::JOB_STATE_STOPPING};
+  filter.limit = std::numeric_limits<int>::max();
+  LCTL_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, options_.store.jobs().list(filter));
+  const MonotonicTime give_up = now().monotonic + options_.return_allowance;
+  for (const v1::Job& job : jobs) {
+    LCTL_ASSIGN_OR_RETURN(JobRecord record, load(JobId{job.id()}));
+    if (is_active(record.job.state())) {
+      for (const v1::RankStatus& rank : record.attempt.ranks()) {
+        if (!is_over(rank.state())) awaited_.emplace(rank.node_id(), give_up);
+      }
+      bool over = true;
+      for (const v1::RankStatus& rank : record.attempt.ranks()) over = over && is_over(rank.state());
+      if (over) over_.insert(record.id());
+    }
+    records_.emplace(record.id(), std::move(record));
+  }
+  if (!records_.empty()) {
+    log().info("{} unfinished jobs in the store; {} nodes hold ranks and are awaited", records_.size(),
+               awaited_.size());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobRecord> JobsEngine::load(const JobId& id) const {
+  LCTL_ASSIGN_OR_RETURN(v1::Job job, options_.store.jobs().get(id));
+  LCTL_ASSIGN_OR_RETURN(const std::vector<v1::Attempt> attempts, options_.store.jobs().attempts(id));
+  std::string newest;
+  if (!attempts.empty()) {
+    const auto row = options_.store.checkpoints().newest(id);
+    if (row.ok()) {
+      newest = row->id.str();
+    } else if (!absl::IsNotFound(row.status())) {
+      return row.status();
+    }
+  }
+  JobRecord record = restore(std::move(job), attempts, newest, now());
+  // Needed when a launch must be repeated; the store's attempt keeps only the id.
+  if (is_active(record.job.state()) && !record.attempt.resumed_from_checkpoint().empty()) {
+    const auto row =
+        options_.store.checkpoints().get(CheckpointId{record.attempt.resumed_from_checkpoint()});
+    if (row.ok()) record.resume_checkpoint_size = row->written.size();
+  }
+  return record;
+}
+
+// --- requests ---
+
+absl::StatusOr<v1::Job> JobsEngine::submit(v1::JobSpec spec, std::string submitted_by,
+                                           const std::string& idempotency_key) {
+  NewJob made =
+      make_job(std::move(spec), JobId{random_id(kJobIdLength)}, std::move(submitted_by), now());
+  storage::JobChange change{.job = made.record.job, .transition = made.transition};
+  *change.job.mutable_spec() = *made.record.spec;
+  const auto created = options_.store.jobs().create(change, idempotency_key);
+  if (!created.ok()) return with_context(created.status(), "the job was not accepted");
+  if (*created != made.record.id()) return get(*created);  // a repeated call
+
+  log().info("job {} '{}' submitted by {}", created->str(), made.record.spec->name(),
+             made.record.job.submitted_by());
+  v1::Job job = snapshot(made.record);
+  records_.emplace(*created, std::move(made.record));
+  reschedule_ = true;
+  return job;
+}
+
+absl::StatusOr<v1::Job> JobsEngine::stop(const JobId& id, std::optional<Duration> grace,
+                                         std::string reason) {
+  const auto found = records_.find(id);
+  const Duration own = found == records_.end()
+                           ? Duration::zero()
+                           : std::chrono::milliseconds(found->second.spec->grace_ms());
+  return request(id, StopRequested{grace.value_or(own), std::move(reason)}, stop_refusal);
+}
+
+absl::StatusOr<v1::Job> JobsEngine::resume(const JobId& id) {
+  return request(id, ResumeRequested{}, resume_refusal);
+}
+
+absl::StatusOr<v1::Job> JobsEngine::request(const JobId& id, const Event& event,
+                                            absl::Status (*refusal)(const JobRecord&)) {
+  // What came before goes first, so that nothing but this request is undone below.
+  LCTL_RETURN_IF_ERROR(with_context(flush(), "the request was not carried out"));
+  if (!records_.contains(id)) {
+    LCTL_ASSIGN_OR_RETURN(JobRecord loaded, load(id));
+    records_.emplace(id, std::move(loaded));
+  }
+  JobRecord& record = records_.at(id);
+  const JobRecord before = record;
+  const bool was_over = over_.contains(id);
+  absl::Status status = refusal(record);
+  if (status.ok()) {
+    handle(record, event);
+    status = with_context(flush(), "the request was not carried out");
+  }
+  if (!status.ok()) {
+    dirty_.erase(id);
+    commands_.clear();
+    if (!was_over) over_.erase(id);
+    records_.insert_or_assign(id, before);
+    if (is_final(before.job.state())) records_.erase(id);
+    return status;
+  }
+  const auto kept = records_.find(id);
+  if (kept == records_.end()) return get(id);
+  v1::Job job = snapshot(kept->second);
+  if (is_final(kept->second.job.state())) records_.erase(kept);  // it was final before
+  return job;
+}
+
+// --- views ---
+
+v1::Job JobsEngine::snapshot(const JobRecord& record) const {
+  v1::Job job = record.job;
+  *job.mutable_spec() = *record.spec;
+  *job.mutable_progress() = record.progress;
+  *job.mutable_ranks() = record.attempt.ranks();
+  add_live(job);
+  return job;
+}
+
+absl::StatusOr<v1::Job> JobsEngine::get(const JobId& id) const {
+  if (const auto found = records_.find(id); found != records_.end()) return snapshot(found->second);
+  return options_.store.jobs().get(id);
+}
+
+void JobsEngine::add_live(v1::Job& job) const {
+  if (job.state() != v1::JOB_STATE_QUEUED) return;
+  const auto found = records_.find(JobId{job.id()});
+  if (found != records_.end() && !found->second.waiting.empty()) {
+    job.set_reason(found->second.waiting);
+  }
+}
+
+void JobsEngine::progress(const JobId& id, AttemptNumber attempt, const v1::Progress& progress) {
+  JobRecord* record = current({id, attempt});
+  if (record == nullptr) return;
+  record->progress = progress;
+  options_.feed.publish(id, [&] { return snapshot(*record); });
+}
+
+// --- nodes ---
+
+// The job, when that attempt is its current one and has not ended.
+JobRecord* JobsEngine::current(const AttemptId& attempt) {
+  const auto found = records_.find(attempt.job);
+  if (found == records_.end()) return nullptr;
+  JobRecord& record = found->second;
+  return is_active(record.job.state()) && record.attempt.number() == attempt.number ? &record : nullptr;
+}
+
+void JobsEngine::handle(JobRecord& record, const Event& event) {
+  const v1::JobState before = record.job.state();
+  Effects effects = apply(record, event, now());
+  if (effects.changed) {
+    std::vector<v1::Transition>& rows = dirty_[record.id()];
+    for (v1::Transition& row : effects.transitions) {
+      log().info("job {} {} → {} (attempt {}): {}", record.job.id(), name_of(row.from()),
+                 name_of(row.to()), row.attempt(), row.reason());
+      rows.push_back(std::move(row));
+    }
+    if (record.job.state() == before && is_ending(record)) {
+      log().debug("job {} attempt {}: {}", record.job.id(), record.attempt.number(), record.job.reason());
+    }
+    reschedule_ = true;
+  }
+  for (Command& command : effects.commands) commands_.push_back(std::move(command));
+  if (effects.gang_over) over_.insert(record.id());
+}
+
+// A rank that nobody waits for: its attempt was replaced or its job is not known here.
+void JobsEngine::fence(const NodeId& node, const RankReport& report) {
+  if (report.state == v1::RANK_STATE_RUNNING) {
+    log().warn("node {} runs rank {} of {}, which is not current: stopping it", node.str(), report.rank,
+               report.attempt.str());
+    cluster_.add_stale(node, report.attempt, report.rank, now().monotonic + kStaleRankLimit);
+    commands_.push_back(
+        StopCommand{node, report.attempt, Duration::zero(), "the attempt was replaced"});
+    return;
+  }
+  cluster_.remove_stale(node, report.attempt, report.rank);
+  commands_.push_back(ForgetCommand{node, report.attempt});
+  reschedule_ = true;
+}
+
+void JobsEngine::node_joined(const NodeInfo& node, std::span<const RankReport> ranks) {
+  cluster_.join(node);
+  awaited_.erase(node.id);
+  reschedule_ = true;
+  // Launches that were still to be sent were meant for its earlier connection. Whether they are still
+  // wanted is decided anew below, from what the node runs.
+  std::erase_if(commands_, [&](const Command& command) {
+    const auto* launch = std::get_if<LaunchCommand>(&command);
+    return launch != nullptr && launch->node == node.id;
+  });
+  const absl::Status kept = options_.store.jobs().upsert_node(
+      {.id = node.id,
+       .name = node.name,
+       .address = node.address,
+       .version = node.version,
+       .boot_id = node.boot_id,
+       .last_seen_us = unix_micros(now().wall)});
+  if (!kept.ok()) log().warn("node {} was not entered in the store: {}", node.name, message_of(kept));
+
+  std::map<AttemptId, std::set<int>> known;
+  for (const RankReport& report : ranks) known[report.attempt].insert(report.rank);
+  for (auto& [id, record] : records_) {
+    if (!is_active(record.job.state())) continue;
+    handle(record, NodeReturned{node.id, node.name, known[record.attempt_id()]});
+  }
+  for (const RankReport& report : ranks) rank_reported(node.id, report);
+}
+
+void JobsEngine::node_unavailable(const NodeId& node) { cluster_.set_available(node, false); }
+
+void JobsEngine::node_available(const NodeId& node) {
+  cluster_.set_available(node, true);
+  reschedule_ = true;
+}
+
+void JobsEngine::node_lost(const NodeId& node, const std::string& why) {
+  cluster_.remove(node);
+  awaited_.erase(node);
+  reschedule_ = true;
+  for (auto& [id, record] : records_) handle(record, NodeLost{node, why});
+}
+
+void JobsEngine::rank_reported(const NodeId& node, const RankReport& report) {
+  JobRecord* record = current(report.attempt);
+  const bool placed_here = record != nullptr && report.rank >= 0 &&
+                           report.rank < record->attempt.ranks_size() &&
+                           record->attempt.ranks(report.rank).node_id() == node.str() &&
+                           record->attempt.ranks(report.rank).state() != v1::RANK_STATE_LOST;
+  if (placed_here) {
+    handle(*record, RankReported{node, report});
+  } else {
+    fence(node, report);
+  }
+}
+
+void JobsEngine::rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) {
+  if (JobRecord* record = current(attempt)) handle(*record, RendezvousReady{node, port});
+}
+
+void JobsEngine::launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
+                               bool permanent) {
+  if (JobRecord* record = current(attempt)) handle(*record, LaunchFailed{node, reason, permanent});
+}
+
+}  // namespace lctl::jobs

@@ -1,0 +1,140 @@
+// Owns every job that is not final, and is the only writer of jobs, attempts and transitions in the
+// store. It applies events to the state machine (transitions.h), asks the scheduler when something
+// changed, and tells nodes what to do.
+//
+// Order of things, always: apply in memory, commit, act. Nothing is launched, stopped or forgotten,
+// and no watcher sees a state, before it is durable. So after a crash the store knows at least as much
+// as any node, and nothing is started twice.
+//
+// After a server start the engine holds what the store says. Jobs with an attempt wait for their nodes
+// to register again; a node that does not within `return_allowance` counts as lost.
+//
+// When the store cannot commit (disk full, locked) the engine keeps its changes, acts on none of them,
+// places nothing, and tries again every second. Requests of people get the store's error and change
+// nothing.
+//
+// Thread rule: one strand only. Its owner calls settle() after each batch of calls and when
+// next_deadline() has come.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "server/jobs/cluster_table.h"
+#include "server/jobs/job_feed.h"
+#include "server/jobs/job_record.h"
+#include "server/jobs/launcher.h"
+#include "server/jobs/transitions.h"
+#include "storage/jobs/job_store.h"
+#include "storage/store.h"
+
+namespace lctl::jobs {
+
+class JobsEngine final : public NodeEvents {
+ public:
+  struct Options {
+    const Clock& clock;      // all references outlive the engine
+    storage::Store& store;
+    Launcher& launcher;
+    JobFeed& feed;
+    // How long nodes have, after a server start, to register again: a node's own time until it is
+    // lost, and some more for its reconnecting.
+    Duration return_allowance = std::chrono::seconds(30);
+  };
+
+  // Rebuilds all state from the store.
+  static absl::StatusOr<std::unique_ptr<JobsEngine>> open(Options options);
+
+  // --- requests of people; each returns the job as it is now, durable ---
+
+  // `spec` has been checked. A key seen within a day returns that submission's job.
+  absl::StatusOr<v1::Job> submit(v1::JobSpec spec, std::string submitted_by,
+                                 const std::string& idempotency_key);
+  // FailedPrecondition when it has succeeded or failed already; stopping twice is fine.
+  absl::StatusOr<v1::Job> stop(const JobId& id, std::optional<Duration> grace, std::string reason);
+  // FailedPrecondition unless it is STOPPED or FAILED.
+  absl::StatusOr<v1::Job> resume(const JobId& id);
+
+  // --- views ---
+
+  // The job with progress and ranks; from the store when it is final.
+  absl::StatusOr<v1::Job> get(const JobId& id) const;
+  // Puts what only the engine knows (why a queued job waits) into a job read from the store.
+  void add_live(v1::Job& job) const;
+  std::map<NodeId, NodeUse> node_use() const { return jobs::node_use(records_); }
+
+  // --- from ingest ---
+
+  void progress(const JobId& id, AttemptNumber attempt, const v1::Progress& progress);
+
+  // --- from nodes ---
+
+  void node_joined(const NodeInfo& node, std::span<const RankReport> ranks) override;
+  void node_unavailable(const NodeId& node) override;
+  void node_available(const NodeId& node) override;
+  void node_lost(const NodeId& node, const std::string& why) override;
+  void rank_reported(const NodeId& node, const RankReport& report) override;
+  void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) override;
+  void launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
+                     bool permanent) override;
+
+  // --- the loop ---
+
+  // Commits what has changed, acts on it, and places what fits.
+  void settle();
+  std::optional<MonotonicTime> next_deadline() const;
+
+ private:
+  explicit JobsEngine(Options options) : options_(options) {}
+
+  absl::Status rebuild();
+  absl::StatusOr<JobRecord> load(const JobId& id) const;
+  Moment now() const;
+  JobRecord* current(const AttemptId& attempt);
+  v1::Job snapshot(const JobRecord& record) const;
+
+  void handle(JobRecord& record, const Event& event);
+  absl::StatusOr<v1::Job> request(const JobId& id, const Event& event,
+                                  absl::Status (*refusal)(const JobRecord&));
+  void fence(const NodeId& node, const RankReport& report);
+
+  void expire(MonotonicTime now);
+  void conclude_gangs();
+  absl::StatusOr<GangOver> gather(const JobRecord& record) const;
+  void place();
+  void place_one(const scheduler::Placement& placement);
+
+  std::vector<storage::JobChange> changes_of(const JobId& id) const;
+  absl::Status flush();
+  absl::Status record_one_by_one();
+  void take_from_store(const JobId& id, const absl::Status& why);
+  void act();
+  void retry_later(std::string_view what, const absl::Status& status);
+
+  const Options options_;
+  std::map<JobId, JobRecord> records_;  // not final, or final and not committed yet
+  ClusterTable cluster_;
+  std::map<NodeId, MonotonicTime> awaited_;  // nodes of restored attempts: when they count as lost
+
+  // Applied and not yet committed: transitions by job (none = other changes only), and what follows.
+  std::map<JobId, std::vector<v1::Transition>> dirty_;
+  std::vector<Command> commands_;
+  std::set<JobId> over_;       // jobs that are owed a GangOver
+  std::set<JobId> committed_;  // jobs whose watchers are to be told
+
+  bool reschedule_ = true;
+  std::optional<MonotonicTime> wake_at_;   // end of the next back-off
+  std::optional<MonotonicTime> retry_at_;  // set while the store fails
+  bool alarmed_ = false;                   // that was logged
+};
+
+}  // namespace lctl::jobs

@@ -1,0 +1,179 @@
+#include "server/jobs/testing/fake_cluster.h"
+
+#include <algorithm>
+
+namespace lctl::jobs {
+
+NodeId FakeCluster::add_node(const std::string& name, int cpu_slots) {
+  const NodeId id{"id-of-" + name};
+  Node& node = nodes_[id];
+  node.info = {.id = id, .name = name, .address = name + ".example", .version = "0.1.0", .boot_id = "b"};
+  for (int i = 0; i < cpu_slots; ++i) node.info.devices.push_back({i, "cpu"});
+  return id;
+}
+
+std::vector<NodeId> FakeCluster::node_ids() const {
+  std::vector<NodeId> ids;
+  for (const auto& [id, node] : nodes_) ids.push_back(id);
+  return ids;
+}
+
+void FakeCluster::connect(const NodeId& id) {
+  Node& node = nodes_.at(id);
+  if (server_ == nullptr) return;
+  disconnect(id);
+  node.connected = true;
+  std::vector<RankReport> ranks;
+  for (const Process& process : node.processes) ranks.push_back(report_of(process));
+  server_->node_joined(node.info, ranks);
+}
+
+void FakeCluster::disconnect(const NodeId& id) {
+  Node& node = nodes_.at(id);
+  std::erase_if(messages_, [&](const Message& message) { return message.node == id; });
+  if (node.connected && server_ != nullptr) server_->node_unavailable(id);
+  node.connected = false;
+}
+
+void FakeCluster::server_down() {
+  server_ = nullptr;
+  messages_.clear();
+  for (auto& [id, node] : nodes_) node.connected = false;
+}
+
+bool FakeCluster::deliver_one() {
+  if (messages_.empty() || server_ == nullptr) return false;
+  const Message message = std::move(messages_.front());
+  messages_.pop_front();
+  message.tell(*server_);
+  return true;
+}
+
+void FakeCluster::send(const NodeId& id, std::function<void(NodeEvents&)> tell) {
+  if (nodes_.at(id).connected) messages_.push_back({id, std::move(tell)});
+}
+
+RankReport FakeCluster::report_of(const Process& process) {
+  return {.attempt = process.attempt,
+          .rank = process.rank,
+          .state = process.state,
+          .pid = 1000 + process.rank,
+          .exit_code = process.exit_code};
+}
+
+void FakeCluster::report(const NodeId& id, const Process& process) {
+  send(id, [id, report = report_of(process)](NodeEvents& server) { server.rank_reported(id, report); });
+}
+
+void FakeCluster::exit(const NodeId& id, std::size_t process, int code) {
+  Process& each = nodes_.at(id).processes.at(process);
+  if (each.state != v1::RANK_STATE_RUNNING) return;
+  each.state = v1::RANK_STATE_EXITED;
+  each.exit_code = code;
+  report(id, each);
+}
+
+void FakeCluster::drain(const NodeId& id, std::size_t process) {
+  Process& each = nodes_.at(id).processes.at(process);
+  if (each.state != v1::RANK_STATE_EXITED) return;
+  each.state = v1::RANK_STATE_DRAINED;
+  report(id, each);
+}
+
+void FakeCluster::finish_all(int code) {
+  for (auto& [id, node] : nodes_) {
+    for (std::size_t i = 0; i < node.processes.size(); ++i) {
+      exit(id, i, node.processes[i].asked_to_stop ? 75 : code);
+      drain(id, i);
+    }
+  }
+}
+
+int FakeCluster::running(const JobId& job) const {
+  int count = 0;
+  for (const auto& [id, node] : nodes_) {
+    if (!node.connected) continue;
+    for (const Process& process : node.processes) {
+      count += process.attempt.job == job && process.state == v1::RANK_STATE_RUNNING;
+    }
+  }
+  return count;
+}
+
+bool FakeCluster::idle() const {
+  return std::all_of(nodes_.begin(), nodes_.end(),
+                     [](const auto& each) { return each.second.processes.empty(); });
+}
+
+void FakeCluster::check_launch(const Node& target, const LaunchOrder& order) {
+  const std::string what = "launch of " + order.attempt.str() + " on " + target.info.name + ": ";
+  AttemptNumber& newest = newest_attempt_[order.attempt.job];
+  if (order.attempt.number < newest) violations_.push_back(what + "an older attempt");
+  newest = std::max(newest, order.attempt.number);
+  for (const auto& [id, node] : nodes_) {
+    if (!node.connected) continue;  // nobody can know what it runs
+    for (const Process& process : node.processes) {
+      if (process.state != v1::RANK_STATE_RUNNING) continue;
+      if (process.attempt.job == order.attempt.job && process.attempt != order.attempt) {
+        violations_.push_back(what + process.attempt.str() + " still runs on " + node.info.name);
+      }
+      if (&node != &target || process.attempt == order.attempt) continue;
+      for (const RankPlace& rank : order.ranks) {
+        if (rank.device.index == process.device.index) {
+          violations_.push_back(what + "its device is in use by " + process.attempt.str());
+        }
+      }
+    }
+  }
+}
+
+void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
+  Node& node = nodes_.at(id);
+  if (!node.connected) return;
+  if (on_launch) on_launch(order);
+  check_launch(node, order);
+  const bool repeated = std::any_of(
+      node.processes.begin(), node.processes.end(),
+      [&](const Process& process) { return process.attempt == order.attempt; });
+  if (!repeated && std::exchange(node.fails_next_launch, false)) {
+    send(id, [id, attempt = order.attempt](NodeEvents& server) {
+      server.launch_failed(id, attempt, "disk full", false);
+    });
+    return;
+  }
+  bool news = false;
+  for (const RankPlace& rank : order.ranks) {
+    const bool known = std::any_of(
+        node.processes.begin(), node.processes.end(), [&](const Process& process) {
+          return process.attempt == order.attempt && process.rank == rank.rank;
+        });
+    if (known) continue;
+    news = true;
+    node.processes.push_back({.attempt = order.attempt, .rank = rank.rank, .device = rank.device});
+    report(id, node.processes.back());
+  }
+  if (news) launched_.push_back(order.attempt.str() + "@" + node.info.name);
+  if (order.bind && order.world_size > static_cast<int>(order.ranks.size())) {
+    send(id, [id, attempt = order.attempt](NodeEvents& server) {
+      server.rendezvous_ready(id, attempt, 29'500);
+    });
+  }
+}
+
+void FakeCluster::stop(const NodeId& id, const AttemptId& attempt, Duration grace, const std::string&) {
+  Node& node = nodes_.at(id);
+  if (!node.connected) return;
+  for (std::size_t i = 0; i < node.processes.size(); ++i) {
+    if (node.processes[i].attempt != attempt) continue;
+    node.processes[i].asked_to_stop = true;
+    if (grace == Duration::zero()) exit(id, i, 137);
+  }
+}
+
+void FakeCluster::forget(const NodeId& id, const AttemptId& attempt) {
+  Node& node = nodes_.at(id);
+  if (!node.connected) return;
+  std::erase_if(node.processes, [&](const Process& process) { return process.attempt == attempt; });
+}
+
+}  // namespace lctl::jobs

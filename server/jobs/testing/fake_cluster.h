@@ -1,0 +1,100 @@
+// Node daemons that work, in memory: they start "processes", obey stops, keep what they must until they
+// are told to forget it, and say what they run when they connect. And they check, at every launch, what
+// must never happen.
+//
+// Messages up wait in a queue until deliver(): a test decides when the engine hears them.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/jobs/launcher.h"
+
+namespace lctl::jobs {
+
+// Thread rule: caller locks.
+class FakeCluster final : public Launcher {
+ public:
+  struct Process {
+    AttemptId attempt;
+    int rank = 0;
+    NodeDevice device;
+    v1::RankState state = v1::RANK_STATE_RUNNING;
+    int exit_code = 0;
+    bool asked_to_stop = false;
+  };
+  struct Node {
+    NodeInfo info;
+    bool connected = false;
+    bool fails_next_launch = false;
+    std::vector<Process> processes;
+  };
+
+  // Adds a node that is not connected yet.
+  NodeId add_node(const std::string& name, int cpu_slots);
+  Node& node(const NodeId& id) { return nodes_.at(id); }
+  std::vector<NodeId> node_ids() const;
+
+  // The stream up: where delivered messages go. nullptr = the server is down.
+  void attach(NodeEvents* server) { server_ = server; }
+
+  // Registers the node with all that it runs.
+  void connect(const NodeId& id);
+  // The stream breaks: messages on their way are lost.
+  void disconnect(const NodeId& id);
+  // All streams break.
+  void server_down();
+
+  // Hands the oldest message up; false when there is none.
+  bool deliver_one();
+  void deliver_all() {
+    while (deliver_one()) {
+    }
+  }
+
+  // A process takes its next step: RUNNING → EXITED with `code` → DRAINED.
+  void exit(const NodeId& id, std::size_t process, int code);
+  void drain(const NodeId& id, std::size_t process);
+  // Every running process ends: with 75 when it was asked to stop, else with `code`; then all drain.
+  void finish_all(int code = 0);
+
+  // Processes of the job that run, on connected nodes.
+  int running(const JobId& job) const;
+  bool idle() const;  // no node holds any process, not even an ended one
+
+  // Launch orders that were carried out (repeated ones count once), as "attempt id@node".
+  const std::vector<std::string>& launched() const { return launched_; }
+  // What must never happen, in words; empty when all is well.
+  const std::vector<std::string>& violations() const { return violations_; }
+  // Called at each launch, before it is carried out.
+  std::function<void(const LaunchOrder&)> on_launch;
+
+  void launch(const NodeId& id, const LaunchOrder& order) override;
+  void stop(const NodeId& id, const AttemptId& attempt, Duration grace,
+            const std::string& reason) override;
+  void forget(const NodeId& id, const AttemptId& attempt) override;
+
+ private:
+  struct Message {
+    NodeId node;
+    std::function<void(NodeEvents&)> tell;
+  };
+
+  void check_launch(const Node& node, const LaunchOrder& order);
+  void send(const NodeId& id, std::function<void(NodeEvents&)> tell);
+  void report(const NodeId& id, const Process& process);
+  static RankReport report_of(const Process& process);
+
+  NodeEvents* server_ = nullptr;
+  std::map<NodeId, Node> nodes_;
+  std::deque<Message> messages_;
+  std::map<JobId, AttemptNumber> newest_attempt_;
+  std::vector<std::string> launched_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace lctl::jobs

@@ -1,0 +1,64 @@
+// A store whose writes of jobs fail while a test wants them to. All else goes to the real one.
+#pragma once
+
+#include <string_view>
+
+#include "storage/jobs/job_store.h"
+#include "storage/store.h"
+
+namespace lctl::jobs {
+
+// Thread rule: caller locks.
+class FlakyStore final : public storage::Store, private storage::JobStore {
+ public:
+  // `real` outlives this.
+  explicit FlakyStore(storage::Store& real) : real_(real) {}
+
+  // OK = writes go through.
+  absl::Status failure = absl::OkStatus();
+
+  storage::JobStore& jobs() override { return *this; }
+  storage::EventStore& events() override { return real_.events(); }
+  storage::MetricStore& metrics() override { return real_.metrics(); }
+  storage::CheckpointStore& checkpoints() override { return real_.checkpoints(); }
+  absl::Status check_integrity() override { return real_.check_integrity(); }
+
+ private:
+  absl::StatusOr<JobId> create(const storage::JobChange& change, std::string_view key) override {
+    if (!failure.ok()) return failure;
+    return real_.jobs().create(change, key);
+  }
+  absl::Status record(std::span<const storage::JobChange> changes) override {
+    if (!failure.ok()) return failure;
+    return real_.jobs().record(changes);
+  }
+  absl::StatusOr<v1::Job> get(const JobId& id) const override { return real_.jobs().get(id); }
+  absl::StatusOr<JobId> resolve(std::string_view reference) const override {
+    return real_.jobs().resolve(reference);
+  }
+  absl::StatusOr<std::vector<v1::Job>> list(const storage::JobFilter& filter) const override {
+    return real_.jobs().list(filter);
+  }
+  absl::StatusOr<std::vector<v1::Attempt>> attempts(const JobId& id) const override {
+    return real_.jobs().attempts(id);
+  }
+  absl::StatusOr<std::vector<v1::Transition>> transitions(const JobId& id) const override {
+    return real_.jobs().transitions(id);
+  }
+  absl::StatusOr<std::string> hyperparameters(const JobId& id) const override {
+    return real_.jobs().hyperparameters(id);
+  }
+  absl::StatusOr<std::vector<ExperimentRow>> experiments() const override {
+    return real_.jobs().experiments();
+  }
+  absl::Status upsert_node(const storage::NodeRow& node) override {
+    return real_.jobs().upsert_node(node);
+  }
+  absl::StatusOr<std::vector<storage::NodeRow>> nodes() const override {
+    return real_.jobs().nodes();
+  }
+
+  storage::Store& real_;
+};
+
+}  // namespace lctl::jobs

@@ -1,0 +1,379 @@
+#include "server/jobs/transitions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/jobs/verdict.h"
+
+namespace lctl::jobs {
+namespace {
+
+// Ranks of a broken gang often hang in a collective: they get just enough time to write a
+// checkpoint where they still can.
+constexpr Duration kBrokenGangGrace = std::chrono::seconds(1);
+
+// One application of one event.
+class Step {
+ public:
+  Step(JobRecord& record, Moment now) : record_(record), now_(now) {}
+
+  void on(const Placed& event);
+  void on(const RendezvousReady& event);
+  void on(const RankReported& event);
+  void on(const LaunchFailed& event);
+  void on(const NodeLost& event);
+  void on(const NodeReturned& event);
+  void on(const StopRequested& event);
+  void on(const ResumeRequested& event);
+  void on(const GangOver& event);
+
+  Effects take() { return std::move(effects_); }
+
+ private:
+  bool active() const { return is_active(record_.job.state()); }
+  v1::RankStatus* rank_on(const NodeId& node, int rank);
+  void enter(v1::JobState state, std::string reason);
+  void say(std::string reason);
+  void condemn(std::string_view outcome, int culprit, std::string reason);
+  void stop_gang(Duration grace, const std::string& reason);
+  void launch(int node_rank);
+  void never_started(v1::RankStatus& rank, const std::string& why);
+  void check_over();
+
+  JobRecord& record_;
+  Moment now_;
+  Effects effects_;
+};
+
+v1::RankStatus* Step::rank_on(const NodeId& node, int rank) {
+  if (rank < 0 || rank >= record_.attempt.ranks_size()) return nullptr;
+  v1::RankStatus* status = record_.attempt.mutable_ranks(rank);
+  return status->node_id() == node.str() ? status : nullptr;
+}
+
+// Every change of state goes through here: one transition row each.
+void Step::enter(v1::JobState state, std::string reason) {
+  v1::Transition transition;
+  transition.set_time_us(unix_micros(now_.wall));
+  transition.set_from(record_.job.state());
+  transition.set_to(state);
+  transition.set_attempt(record_.job.attempt());
+  transition.set_reason(reason);
+  effects_.transitions.push_back(std::move(transition));
+  record_.job.set_state(state);
+  record_.job.set_finished_us(is_final(state) ? unix_micros(now_.wall) : 0);
+  record_.waiting.clear();
+  say(std::move(reason));
+}
+
+void Step::say(std::string reason) {
+  record_.job.set_reason(std::move(reason));
+  effects_.changed = true;
+}
+
+// The attempt's first verdict stands; its gang is stopped at once.
+void Step::condemn(std::string_view verdict, int culprit, std::string reason) {
+  if (is_ending(record_)) return;
+  record_.attempt.set_outcome(std::string(verdict));
+  record_.attempt.set_reason(reason);
+  record_.culprit = culprit;
+  stop_gang(kBrokenGangGrace, reason);
+  say(fmt::format("{}; waiting for the attempt's ranks to end", reason));
+}
+
+void Step::stop_gang(Duration grace, const std::string& reason) {
+  record_.stop_grace = grace;
+  effects_.changed = true;
+  std::set<NodeId> alive;
+  for (v1::RankStatus& rank : *record_.attempt.mutable_ranks()) {
+    if (is_over(rank.state())) continue;
+    if (!record_.launched.contains(NodeId{rank.node_id()})) {
+      never_started(rank, "was not started");
+    } else {
+      alive.insert(NodeId{rank.node_id()});
+    }
+  }
+  for (const NodeId& node : alive) {
+    effects_.commands.push_back(StopCommand{node, record_.attempt_id(), grace, reason});
+  }
+}
+
+void Step::launch(int node_rank) {
+  const v1::Attempt& attempt = record_.attempt;
+  LaunchOrder order{.attempt = record_.attempt_id(),
+                    .spec = record_.spec,
+                    .world_size = attempt.ranks_size(),
+                    .node_rank = node_rank,
+                    .bind = node_rank == 0,
+                    .resume_checkpoint_id = attempt.resumed_from_checkpoint(),
+                    .resume_checkpoint_size = record_.resume_checkpoint_size};
+  if (!order.bind) {
+    order.rendezvous_address = record_.addresses.front();
+    order.rendezvous_port = record_.rendezvous_port;
+  }
+  const NodeId node = nodes_of(attempt)[static_cast<std::size_t>(node_rank)];
+  for (const v1::RankStatus& rank : attempt.ranks()) {
+    if (rank.node_id() != node.str()) continue;
+    order.ranks.push_back({.rank = rank.rank(),
+                           .local_rank = rank.local_rank(),
+                           .device = {rank.device_index(), rank.device_kind()}});
+  }
+  record_.launched.insert(node);
+  effects_.commands.push_back(LaunchCommand{node, std::move(order)});
+}
+
+// No process ever was. It counts as stopped, never as finished.
+void Step::never_started(v1::RankStatus& rank, const std::string& why) {
+  rank.set_state(v1::RANK_STATE_DRAINED);
+  rank.set_exit_code(kExitStopped);
+  rank.set_message(why);
+  effects_.changed = true;
+}
+
+void Step::check_over() {
+  if (!active()) return;
+  const auto& ranks = record_.attempt.ranks();
+  effects_.gang_over =
+      std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return is_over(rank.state()); });
+}
+
+void Step::on(const Placed& event) {
+  if (record_.job.state() != v1::JOB_STATE_QUEUED) return;
+  record_.job.set_attempt(record_.job.attempt() + 1);
+  v1::Attempt attempt;
+  attempt.set_number(record_.job.attempt());
+  attempt.set_started_us(unix_micros(now_.wall));
+  attempt.set_resumed_from_checkpoint(event.resume_checkpoint_id);
+  attempt.set_resumed_at_step(event.resume_step);
+  record_.addresses.clear();
+  for (const Placed::Node& node : event.nodes) {
+    record_.addresses.push_back(node.address);
+    for (std::size_t local = 0; local < node.devices.size(); ++local) {
+      v1::RankStatus* rank = attempt.add_ranks();
+      rank->set_rank(attempt.ranks_size() - 1);
+      rank->set_node_id(node.id.str());
+      rank->set_node_name(node.name);
+      rank->set_local_rank(static_cast<int>(local));
+      rank->set_state(v1::RANK_STATE_LAUNCHING);
+      rank->set_device_index(node.devices[local].index);
+      rank->set_device_kind(node.devices[local].kind);
+    }
+  }
+  record_.attempt = std::move(attempt);
+  record_.launched.clear();
+  record_.resume_checkpoint_size = event.resume_checkpoint_size;
+  record_.rendezvous_port = 0;
+  record_.restored = false;
+  record_.stop_grace.reset();
+  record_.culprit = -1;
+
+  std::string where = event.nodes.front().name;
+  if (event.nodes.size() > 1) where += fmt::format(" and {} more", event.nodes.size() - 1);
+  enter(v1::JOB_STATE_STARTING,
+        event.resume_checkpoint_id.empty()
+            ? fmt::format("placed on {}", where)
+            : fmt::format("placed on {}, goes on from step {}", where, event.resume_step));
+  launch(0);
+}
+
+void Step::on(const RendezvousReady& event) {
+  if (record_.job.state() != v1::JOB_STATE_STARTING || is_ending(record_)) return;
+  const std::vector<NodeId> nodes = nodes_of(record_.attempt);
+  if (nodes.front() != event.node || record_.rendezvous_port != 0 || record_.restored) return;
+  record_.rendezvous_port = event.port;
+  for (std::size_t i = 1; i < nodes.size(); ++i) launch(static_cast<int>(i));
+}
+
+void Step::on(const RankReported& event) {
+  if (!active()) return;
+  v1::RankStatus* rank = rank_on(event.node, event.report.rank);
+  if (rank == nullptr || is_over(rank->state()) || event.report.state <= rank->state()) return;
+  const RankReport& report = event.report;
+  const bool exit_is_news = rank->state() < v1::RANK_STATE_EXITED;
+  rank->set_state(report.state);
+  if (report.pid != 0) rank->set_pid(report.pid);
+  effects_.changed = true;
+  if (report.state >= v1::RANK_STATE_EXITED && exit_is_news) {
+    rank->set_exit_code(report.exit_code);
+    rank->set_message(report.message);
+    if (report.exit_code != 0) {
+      const Verdict verdict = verdict_of_exit(*rank);
+      condemn(verdict.outcome, rank->rank(), verdict.reason);
+    }
+  }
+  const auto& ranks = record_.attempt.ranks();
+  if (record_.job.state() == v1::JOB_STATE_STARTING && !is_ending(record_) &&
+      std::all_of(ranks.begin(), ranks.end(),
+                  [](const auto& each) { return each.state() >= v1::RANK_STATE_RUNNING; })) {
+    if (record_.job.started_us() == 0) record_.job.set_started_us(unix_micros(now_.wall));
+    enter(v1::JOB_STATE_RUNNING, ranks.size() == 1
+                                     ? std::string("its rank has started")
+                                     : fmt::format("all {} ranks have started", ranks.size()));
+  }
+  check_over();
+}
+
+void Step::on(const LaunchFailed& event) {
+  if (!active()) return;
+  std::string name;
+  for (v1::RankStatus& rank : *record_.attempt.mutable_ranks()) {
+    if (rank.node_id() != event.node.str() || rank.state() != v1::RANK_STATE_LAUNCHING) continue;
+    name = rank.node_name();
+    never_started(rank, event.reason);
+  }
+  if (name.empty()) return;  // not a node of this attempt, or its ranks are under way: a late answer
+  if (event.permanent) record_.excluded.insert(event.node);
+  condemn(outcome::kFailed, -1,
+          fmt::format("node {} could not start its ranks: {}", name, event.reason));
+  check_over();
+}
+
+void Step::on(const NodeLost& event) {
+  if (!active()) return;
+  int lost = -1;
+  for (v1::RankStatus& rank : *record_.attempt.mutable_ranks()) {
+    if (rank.node_id() != event.node.str() || is_over(rank.state())) continue;
+    rank.set_state(v1::RANK_STATE_LOST);
+    rank.set_message(event.why);
+    lost = rank.rank();
+  }
+  if (lost < 0) return;
+  effects_.changed = true;
+  condemn(outcome::kLost, -1, event.why);
+  check_over();
+}
+
+void Step::on(const NodeReturned& event) {
+  if (!active()) return;
+  const std::vector<NodeId> nodes = nodes_of(record_.attempt);
+  const auto at = std::find(nodes.begin(), nodes.end(), event.node);
+  if (at == nodes.end()) return;
+  const int node_rank = static_cast<int>(at - nodes.begin());
+
+  bool relaunch = false;
+  bool gone = false;
+  for (v1::RankStatus& rank : *record_.attempt.mutable_ranks()) {
+    if (rank.node_id() != event.node.str() || is_over(rank.state())) continue;
+    if (event.known.contains(rank.rank())) continue;
+    if (rank.state() != v1::RANK_STATE_LAUNCHING) {
+      gone = true;
+    } else if (is_ending(record_)) {
+      never_started(rank, "was not started");
+    } else {
+      relaunch = relaunch || record_.launched.contains(event.node);
+    }
+  }
+  // The first node of a gang that waits for its rendezvous is asked again, whatever it runs already.
+  const bool asks_again = node_rank == 0 && record_.rendezvous_port == 0 && nodes.size() > 1 &&
+                          record_.job.state() == v1::JOB_STATE_STARTING && !is_ending(record_);
+  // Who was launched with which rendezvous is not known any more after a server restart; and a
+  // first node that forgot a rendezvous which others use cannot open it again.
+  const bool confused =
+      (relaunch || asks_again) && nodes.size() > 1 &&
+      (record_.restored || (node_rank == 0 && record_.rendezvous_port != 0));
+  if (gone) {
+    on(NodeLost{event.node, fmt::format("node {} no longer knows the attempt's ranks", event.name)});
+    return;
+  }
+  if (confused && relaunch) {
+    on(NodeLost{event.node, fmt::format("the connection to node {} broke while the gang was starting",
+                                        event.name)});
+    return;
+  }
+  if ((relaunch || asks_again) && !confused) launch(node_rank);
+  if (record_.stop_grace && !event.known.empty()) {
+    effects_.commands.push_back(StopCommand{event.node, record_.attempt_id(), *record_.stop_grace,
+                                            record_.job.reason()});
+  }
+  check_over();
+}
+
+void Step::on(const StopRequested& event) {
+  const v1::JobState state = record_.job.state();
+  if (state == v1::JOB_STATE_QUEUED) {
+    enter(v1::JOB_STATE_STOPPED, event.reason);
+    return;
+  }
+  if (!active()) return;
+  if (state == v1::JOB_STATE_STOPPING) {
+    // A second, more urgent request.
+    if (event.grace < record_.stop_grace.value_or(Duration::max())) {
+      stop_gang(event.grace, event.reason);
+    }
+    return;
+  }
+  const bool was_ending = is_ending(record_);
+  enter(v1::JOB_STATE_STOPPING, event.reason);
+  stop_gang(was_ending ? std::min(event.grace, kBrokenGangGrace) : event.grace, event.reason);
+  check_over();
+}
+
+void Step::on(const ResumeRequested&) {
+  if (record_.job.state() != v1::JOB_STATE_STOPPED && record_.job.state() != v1::JOB_STATE_FAILED) {
+    return;
+  }
+  record_.job.set_restarts(0);
+  record_.attempts_without_progress = 0;
+  record_.not_before = MonotonicTime{};
+  record_.excluded.clear();
+  enter(v1::JOB_STATE_QUEUED, "resumed by the user");
+}
+
+void Step::on(const GangOver& event) {
+  if (!active()) return;
+  const Conclusion end = conclude(record_, event.finished, event.newest_checkpoint);
+  v1::Attempt& attempt = record_.attempt;
+  attempt.set_outcome(std::string(end.outcome));
+  attempt.set_reason(end.attempt_reason);
+  attempt.set_finished_us(unix_micros(now_.wall));
+  record_.job.set_restarts(end.restarts);
+  record_.attempts_without_progress = end.attempts_without_progress;
+  record_.not_before = now_.monotonic + end.pause;
+  enter(end.next, end.job_reason);
+  for (const NodeId& node : record_.launched) {
+    effects_.commands.push_back(ForgetCommand{node, record_.attempt_id()});
+  }
+}
+
+}  // namespace
+
+Effects apply(JobRecord& record, const Event& event, Moment now) {
+  Step step(record, now);
+  std::visit([&](const auto& each) { step.on(each); }, event);
+  return step.take();
+}
+
+absl::Status stop_refusal(const JobRecord& record) {
+  const v1::JobState state = record.job.state();
+  if (state != v1::JOB_STATE_SUCCEEDED && state != v1::JOB_STATE_FAILED) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("job {} cannot be stopped: it has {} already", record.job.id(), name_of(state)));
+}
+
+absl::Status resume_refusal(const JobRecord& record) {
+  const v1::JobState state = record.job.state();
+  if (state == v1::JOB_STATE_STOPPED || state == v1::JOB_STATE_FAILED) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format(
+      "job {} cannot be resumed: it is {}, and only a STOPPED or FAILED job can go on{}",
+      record.job.id(), name_of(state),
+      state == v1::JOB_STATE_SUCCEEDED ? "; submit it again to train further" : ""));
+}
+
+NewJob make_job(v1::JobSpec spec, const JobId& id, std::string submitted_by, Moment now) {
+  NewJob made;
+  v1::Job& job = made.record.job;
+  job.set_id(id.str());
+  job.set_state(v1::JOB_STATE_QUEUED);
+  job.set_reason("submitted");
+  job.set_submitted_us(unix_micros(now.wall));
+  job.set_submitted_by(std::move(submitted_by));
+  made.record.spec = std::make_shared<const v1::JobSpec>(std::move(spec));
+  made.transition.set_time_us(unix_micros(now.wall));
+  made.transition.set_to(v1::JOB_STATE_QUEUED);
+  made.transition.set_reason("submitted");
+  return made;
+}
+
+}  // namespace lctl::jobs

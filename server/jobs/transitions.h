@@ -1,0 +1,139 @@
+// The state machine of jobs and attempts: what an event changes, and what has to be done about it.
+//
+// Pure: `apply` reads and writes its arguments and nothing else (no clock, store, log or network), so
+// the same record, event and moment give the same result. The engine commits what changed before it
+// carries out a command.
+//
+//            Placed            all ranks RUNNING            all exited 0 and drained
+//   QUEUED ─────────▶ STARTING ─────────────────▶ RUNNING ─────────────────────────▶ SUCCEEDED
+//     ▲                  │  StopRequested            │
+//     │                  └────────────▶ STOPPING ◀───┘   all ranks drained or lost ─▶ STOPPED
+//     │ a rank failed, was interrupted or lost: the gang is stopped (the verdict stands in the
+//     └ attempt, the job keeps its state until all ranks are over), then QUEUED, or FAILED when no
+//       restart is left or the configuration is bad. StopRequested while QUEUED: STOPPED at once.
+//       ResumeRequested: STOPPED or FAILED → QUEUED.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "proto/lctl/v1/event.pb.h"
+#include "proto/lctl/v1/job.pb.h"
+#include "server/jobs/job_record.h"
+#include "server/jobs/launcher.h"
+
+namespace lctl::jobs {
+
+// --- events ---
+
+// The scheduler chose devices for the next attempt.
+struct Placed {
+  struct Node {
+    NodeId id;
+    std::string name;
+    std::string address;
+    std::vector<NodeDevice> devices;  // by local rank
+  };
+  std::vector<Node> nodes;            // by node rank, each with equally many devices
+  std::string resume_checkpoint_id;   // "" = from the beginning
+  std::int64_t resume_checkpoint_size = 0;
+  std::int64_t resume_step = 0;
+};
+
+// The node of rank 0 listens.
+struct RendezvousReady {
+  NodeId node;
+  int port = 0;
+};
+
+// A rank of the current attempt has changed. Older news than what is known is ignored.
+struct RankReported {
+  NodeId node;
+  RankReport report;
+};
+
+// A node could not start its share of the gang.
+struct LaunchFailed {
+  NodeId node;
+  std::string reason;
+  bool permanent = false;
+};
+
+// The node's ranks are gone for good. `why`: "node gpu-3 has not answered for 10 s".
+struct NodeLost {
+  NodeId node;
+  std::string why;
+};
+
+// The node has registered again (the same process, or after a server restart) and answers for
+// `known` ranks of this attempt only. Their reports follow as RankReported.
+struct NodeReturned {
+  NodeId node;
+  std::string name;
+  std::set<int> known;
+};
+
+struct StopRequested {
+  Duration grace{};
+  std::string reason;
+};
+
+struct ResumeRequested {};
+
+// All ranks are over: what they said, and from where a next attempt would go on.
+struct GangOver {
+  std::vector<std::optional<v1::Finished>> finished;  // by rank; may be shorter than the gang
+  std::string newest_checkpoint;                      // id; "" = none
+};
+
+using Event = std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost,
+                           NodeReturned, StopRequested, ResumeRequested, GangOver>;
+
+// --- what follows ---
+
+struct LaunchCommand {
+  NodeId node;
+  LaunchOrder order;
+};
+struct StopCommand {
+  NodeId node;
+  AttemptId attempt;
+  Duration grace{};
+  std::string reason;
+};
+struct ForgetCommand {
+  NodeId node;
+  AttemptId attempt;
+};
+using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand>;
+
+struct Effects {
+  bool changed = false;                     // the record differs from the store's
+  std::vector<v1::Transition> transitions;  // in order
+  std::vector<Command> commands;            // to carry out, in order, once the change is durable
+  // Every rank is over: the caller owes a GangOver event.
+  bool gang_over = false;
+};
+
+// Applies the event to the record. An event that does not fit the state (a late report, a repeated
+// answer) changes nothing. StopRequested and ResumeRequested are checked by `refusal` first.
+Effects apply(JobRecord& record, const Event& event, Moment now);
+
+// Why a person's request cannot be granted in the record's state; OK when it can, or when there is
+// nothing left to do (stopping a stopped job).
+absl::Status stop_refusal(const JobRecord& record);
+absl::Status resume_refusal(const JobRecord& record);
+
+// A submitted job: QUEUED, with its first transition.
+struct NewJob {
+  JobRecord record;
+  v1::Transition transition;
+};
+NewJob make_job(v1::JobSpec spec, const JobId& id, std::string submitted_by, Moment now);
+
+}  // namespace lctl::jobs
