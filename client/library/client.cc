@@ -1,0 +1,139 @@
+#include "client/library/client.h"
+
+#include <utility>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "client/library/connection.h"
+
+namespace lctl::client {
+
+bool is_final(v1::JobState state) {
+  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
+         state == v1::JOB_STATE_STOPPED;
+}
+
+Client::Client(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+absl::StatusOr<Client> Client::connect(const std::string& address, ClientOptions options) {
+  LCTL_RETURN_IF_ERROR(check_address(address));
+  return Client(std::make_unique<Connection>(address, options));
+}
+
+const std::string& Client::address() const { return connection_->address; }
+
+absl::StatusOr<v1::Job> Client::submit(const v1::JobSpec& spec, const std::string& submitted_by,
+                                       std::string idempotency_key) {
+  v1::SubmitRequest request;
+  *request.mutable_spec() = spec;
+  request.set_submitted_by(submitted_by);
+  request.set_idempotency_key(idempotency_key.empty() ? random_id(26) : std::move(idempotency_key));
+  v1::SubmitResponse response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->jobs, &v1::Jobs::Stub::Submit, request, &response));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<v1::JobDetails> Client::get(const std::string& job) {
+  v1::GetJobRequest request;
+  request.set_job(job);
+  v1::JobDetails response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->jobs, &v1::Jobs::Stub::Get, request, &response));
+  return response;
+}
+
+absl::StatusOr<std::vector<v1::Job>> Client::list(const JobFilter& filter) {
+  v1::ListJobsRequest request;
+  request.set_experiment(filter.experiment);
+  request.mutable_states()->Assign(filter.states.begin(), filter.states.end());
+  request.set_limit(filter.limit);
+  v1::ListJobsResponse response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->jobs, &v1::Jobs::Stub::List, request, &response));
+  return std::vector<v1::Job>(response.jobs().begin(), response.jobs().end());
+}
+
+absl::StatusOr<v1::Job> Client::stop(const std::string& job, std::chrono::milliseconds grace,
+                                     const std::string& reason) {
+  v1::StopJobRequest request;
+  request.set_job(job);
+  request.set_grace_ms(grace.count() < 0 ? -1 : grace.count());
+  request.set_reason(reason);
+  v1::Job response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->jobs, &v1::Jobs::Stub::Stop, request, &response));
+  return response;
+}
+
+absl::StatusOr<v1::Job> Client::resume(const std::string& job) {
+  v1::ResumeJobRequest request;
+  request.set_job(job);
+  v1::Job response;
+  // Not repeated: the first try may have been applied, and the second would then be refused
+  // because the job runs.
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->jobs, &v1::Jobs::Stub::Resume, request,
+                                         &response, /*repeat=*/false));
+  return response;
+}
+
+absl::StatusOr<std::vector<v1::Node>> Client::nodes() {
+  v1::ListNodesResponse response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->cluster, &v1::Cluster::Stub::ListNodes,
+                                         v1::ListNodesRequest(), &response));
+  return std::vector<v1::Node>(response.nodes().begin(), response.nodes().end());
+}
+
+absl::StatusOr<v1::ServerInfo> Client::server_info() {
+  v1::ServerInfo response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->cluster, &v1::Cluster::Stub::GetServerInfo,
+                                         v1::GetServerInfoRequest(), &response));
+  return response;
+}
+
+absl::StatusOr<std::vector<v1::Experiment>> Client::experiments() {
+  v1::ListExperimentsResponse response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->experiments, &v1::Experiments::Stub::List,
+                                         v1::ListExperimentsRequest(), &response));
+  return std::vector<v1::Experiment>(response.experiments().begin(), response.experiments().end());
+}
+
+absl::StatusOr<std::vector<v1::MetricSummary>> Client::metrics(const std::string& job) {
+  v1::ListMetricsRequest request;
+  request.set_job(job);
+  v1::ListMetricsResponse response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->experiments,
+                                         &v1::Experiments::Stub::ListMetrics, request, &response));
+  return std::vector<v1::MetricSummary>(response.metrics().begin(), response.metrics().end());
+}
+
+absl::StatusOr<std::vector<v1::MetricPoint>> Client::metric(const std::string& job,
+                                                            const std::string& key,
+                                                            const MetricRange& range) {
+  v1::GetMetricRequest request;
+  request.set_job(job);
+  request.set_key(key);
+  request.set_from_step(range.from_step);
+  request.set_to_step(range.to_step);
+  request.set_max_points(range.max_points);
+  request.set_include_superseded(range.include_superseded);
+  v1::GetMetricResponse response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->experiments,
+                                         &v1::Experiments::Stub::GetMetric, request, &response));
+  return std::vector<v1::MetricPoint>(response.points().begin(), response.points().end());
+}
+
+absl::StatusOr<std::vector<v1::Checkpoint>> Client::checkpoints(const std::string& job) {
+  LCTL_ASSIGN_OR_RETURN(const v1::JobDetails details, get(job));
+  v1::ListCheckpointsRequest request;
+  request.set_job_id(details.job().id());
+  v1::ListCheckpointsResponse response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->checkpoints, &v1::Checkpoints::Stub::List,
+                                         request, &response));
+  return std::vector<v1::Checkpoint>(response.checkpoints().begin(), response.checkpoints().end());
+}
+
+}  // namespace lctl::client

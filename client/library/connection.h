@@ -1,0 +1,91 @@
+// The channel to one server with its stubs, and the rule by which calls are tried again.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <atomic>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "client/library/client.h"
+#include "proto/lctl/v1/checkpoint.grpc.pb.h"
+#include "proto/lctl/v1/control.grpc.pb.h"
+#include "proto/lctl/v1/tracking.grpc.pb.h"
+
+namespace lctl::client {
+
+// gRPC's status as ours; the codes are the same. Unavailable becomes the text of
+// `unreachable_text`.
+absl::Status from_grpc(const grpc::Status& status, const std::string& address);
+
+// "cannot reach lctl-server at ADDRESS: DETAIL; start one with `lctl up` or set --server /
+// LCTL_SERVER"
+std::string unreachable_text(const std::string& address, std::string_view detail);
+
+// True when a stream or call that ended so may be repeated: the server went away or the connection
+// broke, as against an answer that says no.
+bool connection_broke(const grpc::Status& status);
+
+// HOST:PORT with a port of 1..65535; InvalidArgument with what is wrong otherwise.
+absl::Status check_address(const std::string& address);
+
+// Waits of a retry: doubling from `first` to `limit`. Thread rule: caller locks.
+class Backoff {
+ public:
+  Backoff(Duration first, Duration limit) : first_(first), limit_(limit), next_(first) {}
+
+  // Sleeps, or returns at once when `stop` is requested: false then.
+  bool wait(const std::stop_token& stop);
+  void reset() { next_ = first_; }
+
+ private:
+  Duration first_;
+  Duration limit_;
+  Duration next_;
+};
+
+// Thread rule: internally locked (stubs are; the rest is constant but for one atomic).
+struct Client::Connection {
+  Connection(std::string address, ClientOptions options);
+
+  // One unary call with the client's deadline; `repeat` = it is idempotent and may be tried again.
+  template <typename Stub, typename Request, typename Response>
+  absl::Status call(Stub& stub,
+                    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response* response, bool repeat = true) {
+    Backoff backoff(options.backoff_first, options.backoff_limit);
+    const MonotonicTime started = system_clock().monotonic_now();
+    for (;;) {
+      grpc::ClientContext context;
+      set_deadline(context, options.call_timeout);
+      const grpc::Status status = (stub.*method)(&context, request, response);
+      if (status.ok()) {
+        reached = true;
+        return absl::OkStatus();
+      }
+      if (!repeat || !connection_broke(status) || out_of_patience(started)) {
+        return from_grpc(status, address);
+      }
+      backoff.wait({});
+    }
+  }
+
+  static void set_deadline(grpc::ClientContext& context, Duration from_now);
+  bool out_of_patience(MonotonicTime started) const;
+
+  const std::string address;
+  const ClientOptions options;
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::Jobs::Stub> jobs;
+  const std::unique_ptr<v1::Cluster::Stub> cluster;
+  const std::unique_ptr<v1::Experiments::Stub> experiments;
+  const std::unique_ptr<v1::Checkpoints::Stub> checkpoints;
+  std::atomic<bool> reached = false;  // has ever answered
+};
+
+}  // namespace lctl::client
