@@ -1,0 +1,125 @@
+// The node daemon: keeps the ranks of this node, tells the coordinator about them, and does what it says.
+//
+// Operation. One strand owns the table of attempts. Everything else (session, forwarder, uploader,
+// launches) runs on threads of its own and posts into the strand. Ranks never wait for any of it.
+//
+// Restart. Ranks are children of keepers, not of the agent. A new agent finds their folders, checks pid
+// and start time, and goes on where the old one was; the server drops what is sent twice.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "proto/lctl/v1/session.pb.h"
+#include "worker/agent/checkpoint_transfer.h"
+#include "worker/agent/forwarder.h"
+#include "worker/agent/launch_work.h"
+#include "worker/agent/session.h"
+
+namespace lctl::agent {
+
+struct AgentOptions {
+  std::string server;               // host:port
+  std::filesystem::path data_dir;
+  std::string name;                 // of the node
+  std::string address;              // where other nodes reach it
+  std::filesystem::path trainer;
+  std::filesystem::path keeper;
+  std::vector<v1::Device> devices;
+  int cpus = 1;
+  std::int64_t memory_bytes = 0;
+};
+
+// Thread rule: start() and stop() from one thread; the rest is its own.
+class Agent {
+ public:
+  // Adopts what still runs, then connects. Errors: the data folder is in use or not writable.
+  static absl::StatusOr<std::unique_ptr<Agent>> start(AgentOptions options);
+  ~Agent();
+
+  // Asks all ranks to write a checkpoint and end, and waits until everything they wrote is in the store,
+  // at most `patience`.
+  void stop_ranks(Duration patience);
+
+ private:
+  struct Rank {
+    v1::RankReport report;                                       // its state as told to the server
+    RankProcess process;
+    std::optional<Descriptor> keeper;                            // to signal it
+    std::optional<boost::asio::posix::stream_descriptor> watch;  // readable when the keeper ends
+    bool forwarded = false;                                      // all events and output acknowledged
+    int uploads = 0;                                             // checkpoints on their way
+  };
+  struct Attempt {
+    Attempt(RunFolder run_folder, v1::Launch attempt_launch, boost::asio::io_context& io)
+        : folder(std::move(run_folder)), launch(std::move(attempt_launch)), kill_timer(io) {}
+    RunFolder folder;
+    v1::Launch launch;
+    std::map<int, Rank> ranks;
+    int rendezvous_port = 0;
+    bool launching = false;
+    bool forgotten = false;               // remove it as soon as no process is left
+    std::optional<std::int64_t> stop_ms;  // a stop that came during the launch: its grace
+    boost::asio::steady_timer kill_timer;
+  };
+
+  Agent(AgentOptions options, NodeId node_id);
+
+  void adopt_all();
+  void adopt(const AttemptId& id);
+  void adopt_rank(const AttemptId& id, Attempt& attempt, Rank& rank, bool rebooted);
+  void connect();
+
+  void on_message(const v1::ServerMessage& message);
+  void on_launch(const v1::Launch& launch);
+  void on_launched(const AttemptId& id, absl::StatusOr<Launched> launched);
+  void on_stop(const AttemptId& id, std::int64_t grace_ms);
+  void on_forget(const AttemptId& id);
+  void on_keeper_ended(const AttemptId& id, int rank);
+  void on_checkpoint(const AttemptId& id, int rank, const v1::CheckpointWritten& written, std::int64_t time_us);
+
+  void watch_keeper(const AttemptId& id, Rank& rank);
+  void set_exited(const AttemptId& id, Rank& rank, int exit_code, std::string message);
+  void settle(const AttemptId& id, int rank);  // EXITED → DRAINED when everything has arrived
+  void signal_ranks(Attempt& attempt, int signal);
+  void remove_if_over(const AttemptId& id);
+  void report(const Rank& rank);
+  void report_all();
+  Attempt* find(const AttemptId& id);
+  Rank* find(const AttemptId& id, int rank);
+  v1::Register registration();  // blocks on the strand; for the session's thread
+  v1::Heartbeat heartbeat() const;
+
+  const AgentOptions options_;
+  const NodeId node_id_;
+  const std::string boot_id_;
+  std::shared_ptr<grpc::Channel> channel_;
+
+  boost::asio::io_context io_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::thread_pool launches_{2};
+
+  // The strand's.
+  std::map<AttemptId, Attempt> attempts_;
+
+  std::unique_ptr<Uploader> uploader_;
+  std::unique_ptr<Forwarder> forwarder_;
+  std::unique_ptr<Session> session_;
+  std::thread strand_thread_;
+};
+
+}  // namespace lctl::agent

@@ -1,0 +1,34 @@
+// What this machine can run ranks on.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proto/lctl/v1/session.pb.h"
+
+namespace lctl::agent {
+
+// One GPU as NVIDIA's management library reports it.
+struct Gpu {
+  std::string name;
+  std::string uuid;
+  std::int64_t memory_bytes = 0;
+};
+
+// The GPUs of this machine through `library` (libnvidia-ml.so.1), opened at run time: a machine without
+// it has none. `reason` says why none were found, for the log.
+std::vector<Gpu> list_gpus(const std::string& library, std::string* reason);
+
+// CPU slots 0..slots-1 and one device per GPU.
+std::vector<v1::Device> make_devices(int cpu_slots, const std::vector<Gpu>& gpus);
+
+// Cores that this process may use (its affinity mask, cgroup limits aside).
+int usable_cpus();
+
+// Physical memory in bytes.
+std::int64_t physical_memory();
+
+// MemAvailable of /proc/meminfo in bytes; 0 when unknown.
+std::int64_t available_memory();
+
+}  // namespace lctl::agent

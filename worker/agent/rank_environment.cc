@@ -1,0 +1,67 @@
+#include "worker/agent/rank_environment.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+extern char** environ;
+
+namespace lctl::agent {
+namespace {
+
+constexpr std::array<std::string_view, 6> kDaemonsOwn = {
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_FDS"};
+
+bool belongs_to_daemon(std::string_view name) {
+  return name.rfind("LCTL_", 0) == 0 ||
+         std::find(kDaemonsOwn.begin(), kDaemonsOwn.end(), name) != kDaemonsOwn.end();
+}
+
+}  // namespace
+
+Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment& rank,
+                             const RankPlace& place, Environment inherited) {
+  const v1::JobSpec& spec = launch.spec();
+  Environment result = std::move(inherited);
+  for (const auto& [name, value] : spec.environment()) result[name] = value;
+
+  const int per_rank = spec.resources().cpus_per_rank();
+  const std::string threads =
+      std::to_string(per_rank > 0 ? per_rank : std::max(1, place.node_cpus / std::max(1, place.local_world_size)));
+  for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    if (spec.environment().count(name) == 0) result[name] = threads;
+  }
+
+  result["RANK"] = std::to_string(rank.rank());
+  result["LOCAL_RANK"] = std::to_string(rank.local_rank());
+  result["WORLD_SIZE"] = std::to_string(launch.world_size());
+  result["LOCAL_WORLD_SIZE"] = std::to_string(place.local_world_size);
+  result["GROUP_RANK"] = std::to_string(launch.node_rank());
+  result["MASTER_ADDR"] = place.master_address;
+  result["MASTER_PORT"] = std::to_string(place.master_port);
+  result["LCTL_JOB_ID"] = launch.job_id();
+  result["LCTL_ATTEMPT"] = std::to_string(launch.attempt());
+  result["LCTL_JOB_NAME"] = spec.name();
+  result["LCTL_SPOOL"] = (place.rank_folder / "events.log").string();
+  result["LCTL_STAGE"] = (place.rank_folder / "stage").string();
+  result["LCTL_CHECKPOINT_EVERY_MS"] = std::to_string(spec.checkpoint_every_ms());
+  result["LCTL_DEVICE"] = rank.device_kind() == "cuda"
+                              ? "cuda:" + std::to_string(rank.device_index())
+                              : std::string("cpu");
+  if (place.rendezvous_fd >= 0) result["LCTL_RENDEZVOUS_FD"] = std::to_string(place.rendezvous_fd);
+  if (!place.resume_file.empty()) result["LCTL_RESUME_CKPT"] = place.resume_file.string();
+  return result;
+}
+
+Environment inherited_environment() {
+  Environment result;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos || belongs_to_daemon(text.substr(0, equals))) continue;
+    result.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return result;
+}
+
+}  // namespace lctl::agent

@@ -1,0 +1,200 @@
+#include "worker/agent/rank_tail.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace lctl::agent {
+namespace {
+
+constexpr std::uint64_t kReleaseStep = 1 << 20;
+
+const char* console_name(v1::StreamKind kind) {
+  return kind == v1::STREAM_KIND_STDOUT ? "stdout" : "stderr";
+}
+
+}  // namespace
+
+RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint)
+    : attempt_(attempt), rank_(rank), folder_(std::move(folder)), on_checkpoint_(std::move(on_checkpoint)) {
+  const RankOffsets offsets = folder_.offsets(rank_);
+  stream(v1::STREAM_KIND_EVENTS).acknowledged = offsets.events;
+  stream(v1::STREAM_KIND_STDOUT).acknowledged = offsets.out;
+  stream(v1::STREAM_KIND_STDERR).acknowledged = offsets.err;
+  scan_acknowledged_checkpoints();
+  rewind();
+}
+
+void RankTail::scan_acknowledged_checkpoints() {
+  const std::uint64_t end = stream(v1::STREAM_KIND_EVENTS).acknowledged;
+  const auto reader = spool::SpoolReader::open(folder_.spool(rank_), 0);
+  while (reader->offset() < end) {
+    const auto records = reader->read(kMaxBatchBytes);
+    if (!records.ok() || records->empty()) break;  // next_batch() will say what is wrong
+    for (const spool::Record& record : *records) {
+      v1::Event event;
+      if (record.end_offset > end || !event.ParseFromString(record.event) || !event.has_checkpoint()) continue;
+      if (std::filesystem::exists(folder_.stage(rank_) / event.checkpoint().file())) announce(event);
+    }
+  }
+  announced_ = end;
+}
+
+void RankTail::announce(const v1::Event& event) { on_checkpoint_(event.checkpoint(), event.time_us()); }
+
+void RankTail::rewind() {
+  for (Stream& each : streams_) each.sent = each.acknowledged;
+  spool_ = spool::SpoolReader::open(folder_.spool(rank_), stream(v1::STREAM_KIND_EVENTS).acknowledged);
+  spool_at_end_ = false;
+  spool_damaged_ = false;
+}
+
+absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_batch(v1::StreamKind kind, std::int64_t now_us) {
+  const Stream& now = stream(kind);
+  if (now.sent - now.acknowledged >= kMaxUnacknowledgedBytes) return std::nullopt;
+  return kind == v1::STREAM_KIND_EVENTS ? next_events(now_us) : next_text(kind, now_us);
+}
+
+v1::IngestBatch RankTail::empty_batch(v1::StreamKind kind, std::int64_t now_us) const {
+  v1::IngestBatch batch;
+  batch.mutable_stream()->set_job_id(attempt_.job.str());
+  batch.mutable_stream()->set_attempt(attempt_.number);
+  batch.mutable_stream()->set_rank(rank_);
+  batch.mutable_stream()->set_kind(kind);
+  batch.set_time_us(now_us);
+  return batch;
+}
+
+absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_events(std::int64_t now_us) {
+  if (spool_damaged_) return std::nullopt;
+  const absl::StatusOr<std::vector<spool::Record>> records = spool_->read(kMaxBatchBytes);
+  if (!records.ok()) {
+    if (absl::IsDataLoss(records.status())) spool_damaged_ = true;
+    return records.status();
+  }
+  spool_at_end_ = records->empty();
+  if (records->empty()) return std::nullopt;
+  v1::IngestBatch batch = empty_batch(v1::STREAM_KIND_EVENTS, now_us);
+  Stream& events = stream(v1::STREAM_KIND_EVENTS);
+  batch.set_from_offset(events.sent);
+  for (const spool::Record& record : *records) {
+    v1::SpooledEvent& spooled = *batch.add_events();
+    spooled.set_offset(record.offset);
+    spooled.set_end_offset(record.end_offset);
+    spooled.set_event(record.event);
+    if (record.end_offset <= announced_) continue;
+    announced_ = record.end_offset;
+    v1::Event event;
+    if (event.ParseFromString(record.event) && event.has_checkpoint()) announce(event);
+  }
+  events.sent = records->back().end_offset;
+  batch.set_to_offset(events.sent);
+  return batch;
+}
+
+absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKind kind, std::int64_t now_us) {
+  Stream& console = stream(kind);
+  if (!console.file.valid()) {
+    const std::filesystem::path path = console_file(kind);
+    console.file = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!console.file.valid()) {
+      if (errno == ENOENT) return std::nullopt;
+      return errno_status(errno, fmt::format("opening {}", path.string()));
+    }
+  }
+  v1::IngestBatch batch = empty_batch(kind, now_us);
+  std::string& text = *batch.mutable_text();
+  text.resize(kMaxBatchBytes);
+  const ssize_t got = pread(console.file.get(), text.data(), text.size(), static_cast<off_t>(console.sent));
+  if (got < 0) return errno_status(errno, fmt::format("reading {}", console_file(kind).string()));
+  if (got == 0) return std::nullopt;
+  text.resize(static_cast<std::size_t>(got));
+  batch.set_from_offset(console.sent);
+  console.sent += static_cast<std::uint64_t>(got);
+  batch.set_to_offset(console.sent);
+  return batch;
+}
+
+bool RankTail::acknowledge(const v1::IngestAck& ack) {
+  const v1::StreamKind kind = ack.stream().kind();
+  if (kind < v1::STREAM_KIND_EVENTS || kind > v1::STREAM_KIND_STDERR) return true;
+  Stream& now = stream(kind);
+  switch (ack.result()) {
+    case v1::IngestAck::RESULT_FENCED:
+      return false;
+    case v1::IngestAck::RESULT_INVALID:
+      logger("forwarder").error("{} rank {}: the server cannot read a batch of {}: {}", attempt_.str(), rank_,
+                                v1::StreamKind_Name(kind), ack.message());
+      [[fallthrough]];
+    case v1::IngestAck::RESULT_OK:
+      if (ack.committed_offset() <= now.acknowledged) return true;
+      now.acknowledged = ack.committed_offset();
+      // Another path may have brought the server further than what was sent on this stream.
+      if (now.sent < now.acknowledged) rewind();
+      save_offsets();
+      if (kind != v1::STREAM_KIND_EVENTS) release_space(kind);
+      return true;
+    case v1::IngestAck::RESULT_GAP:
+      now.acknowledged = ack.committed_offset();
+      save_offsets();
+      rewind();
+      return true;
+    default:  // RETRY, and results of a newer server
+      rewind();
+      return true;
+  }
+}
+
+bool RankTail::drained() {
+  if (!ended_ || !(spool_at_end_ || spool_damaged_)) return false;
+  if (stream(v1::STREAM_KIND_EVENTS).acknowledged != stream(v1::STREAM_KIND_EVENTS).sent) return false;
+  for (const v1::StreamKind kind : {v1::STREAM_KIND_STDOUT, v1::STREAM_KIND_STDERR}) {
+    if (stream(kind).acknowledged < console_size(kind)) return false;
+  }
+  return true;
+}
+
+void RankTail::save_offsets() {
+  const absl::Status status =
+      folder_.save_offsets(rank_, {stream(v1::STREAM_KIND_EVENTS).acknowledged,
+                                   stream(v1::STREAM_KIND_STDOUT).acknowledged,
+                                   stream(v1::STREAM_KIND_STDERR).acknowledged});
+  // Not fatal: after a restart more is sent again, and the server drops it.
+  if (!status.ok()) logger("forwarder").warn("{}", message_of(status));
+}
+
+// Captured output must not fill the disk: what the server has, beyond a tail for people on the node, is
+// cut out of the file. Offsets stay what they are, and the writer notices nothing.
+void RankTail::release_space(v1::StreamKind kind) {
+  Stream& console = stream(kind);
+  if (cannot_release_ || console.acknowledged < console.released + kKeptConsoleBytes + kReleaseStep) return;
+  const std::uint64_t end = (console.acknowledged - kKeptConsoleBytes) & ~std::uint64_t{4095};
+  if (fallocate(console.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                static_cast<off_t>(end)) != 0) {
+    logger("forwarder").warn("{}: this file system cannot release the space of acknowledged output: {}",
+                             console_file(kind).string(), message_of(errno_status(errno, "fallocate")));
+    cannot_release_ = true;
+    return;
+  }
+  console.released = end;
+}
+
+std::filesystem::path RankTail::console_file(v1::StreamKind kind) const {
+  return folder_.rank(rank_) / console_name(kind);
+}
+
+std::uint64_t RankTail::console_size(v1::StreamKind kind) const {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(console_file(kind), error);
+  return error ? 0 : size;
+}
+
+}  // namespace lctl::agent

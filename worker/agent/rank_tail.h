@@ -1,0 +1,87 @@
+// What one rank has written and the server has not acknowledged yet: its spool and its console output.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "proto/lctl/v1/event.pb.h"
+#include "proto/lctl/v1/ingest.pb.h"
+#include "worker/agent/process_start.h"
+#include "worker/agent/run_folder.h"
+#include "worker/spool/spool_reader.h"
+
+namespace lctl::agent {
+
+inline constexpr std::size_t kMaxBatchBytes = 1 << 20;
+inline constexpr std::uint64_t kMaxUnacknowledgedBytes = 4 << 20;  // per stream
+inline constexpr std::uint64_t kKeptConsoleBytes = 1 << 20;        // stay readable on the node
+
+// Cuts the three streams of a rank into batches and keeps their acknowledged offsets in a file.
+// Thread rule: caller locks.
+class RankTail {
+ public:
+  // Called with every checkpoint that the spool announces, once per file; also, at construction, with
+  // those announced before the acknowledged offset whose file still waits in the stage folder.
+  using OnCheckpoint = std::function<void(const v1::CheckpointWritten&, std::int64_t time_us)>;
+
+  RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint);
+
+  // The next unsent part of one of the streams; nullopt when there is nothing to send now (nothing new,
+  // or too much is unacknowledged). Errors are those of the files; a damaged spool is said once and then
+  // counts as ended where the damage begins.
+  absl::StatusOr<std::optional<v1::IngestBatch>> next_batch(v1::StreamKind kind, std::int64_t now_us);
+
+  // What the server answered. Returns false when the attempt is fenced.
+  bool acknowledge(const v1::IngestAck& ack);
+
+  // Everything unacknowledged will be sent again: after a reconnect or a refusal.
+  void rewind();
+
+  // The process is gone: what is in the files now is all there will be.
+  void process_ended() { ended_ = true; }
+
+  // All that the ended rank has written is acknowledged.
+  bool drained();
+
+  const AttemptId& attempt() const { return attempt_; }
+  int rank() const { return rank_; }
+
+ private:
+  struct Stream {
+    std::uint64_t acknowledged = 0;
+    std::uint64_t sent = 0;
+    Descriptor file;             // console output only
+    std::uint64_t released = 0;  // disk space before it was given back
+  };
+
+  absl::StatusOr<std::optional<v1::IngestBatch>> next_events(std::int64_t now_us);
+  absl::StatusOr<std::optional<v1::IngestBatch>> next_text(v1::StreamKind kind, std::int64_t now_us);
+  void announce(const v1::Event& event);
+  void scan_acknowledged_checkpoints();
+  void save_offsets();
+  void release_space(v1::StreamKind kind);
+  std::filesystem::path console_file(v1::StreamKind kind) const;
+  std::uint64_t console_size(v1::StreamKind kind) const;
+  v1::IngestBatch empty_batch(v1::StreamKind kind, std::int64_t now_us) const;
+  Stream& stream(v1::StreamKind kind) { return streams_[kind - 1]; }
+
+  const AttemptId attempt_;
+  const int rank_;
+  const RunFolder folder_;
+  const OnCheckpoint on_checkpoint_;
+  Stream streams_[3];  // by v1::StreamKind - 1
+  std::unique_ptr<spool::SpoolReader> spool_;
+  std::uint64_t announced_ = 0;  // checkpoints before this offset were announced
+  bool spool_damaged_ = false;
+  bool spool_at_end_ = false;    // the last read found nothing
+  bool ended_ = false;
+  bool cannot_release_ = false;
+};
+
+}  // namespace lctl::agent

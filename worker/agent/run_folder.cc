@@ -1,0 +1,154 @@
+#include "worker/agent/run_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <system_error>
+
+namespace lctl::agent {
+namespace {
+
+// "" when it cannot be read.
+std::string slurp(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+absl::Status make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return errno_status(error.value(), fmt::format("creating {}", folder.string()));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::optional<RankProcess> parse_process(const std::string& text) {
+  long keeper = 0;
+  long rank = 0;
+  RankProcess process;
+  if (std::sscanf(text.c_str(), "%ld %llu %ld %llu", &keeper, &process.keeper_start, &rank,
+                  &process.rank_start) != 4 ||
+      keeper <= 0 || rank <= 0) {
+    return std::nullopt;
+  }
+  process.keeper = static_cast<pid_t>(keeper);
+  process.rank = static_cast<pid_t>(rank);
+  return process;
+}
+
+std::optional<RankExit> parse_exit(const std::string& text) {
+  RankExit exit;
+  if (std::sscanf(text.c_str(), "exit %d", &exit.number) == 1) return exit;
+  exit.signaled = true;
+  if (std::sscanf(text.c_str(), "signal %d", &exit.number) == 1) return exit;
+  return std::nullopt;
+}
+
+std::optional<RankOffsets> parse_offsets(const std::string& text) {
+  unsigned long long events = 0;
+  unsigned long long out = 0;
+  unsigned long long err = 0;
+  if (std::sscanf(text.c_str(), "events %llu stdout %llu stderr %llu", &events, &out, &err) != 3) {
+    return std::nullopt;
+  }
+  return RankOffsets{events, out, err};
+}
+
+RunFolder::RunFolder(const std::filesystem::path& data_dir, const AttemptId& attempt)
+    : path_(data_dir / "runs" / attempt.str()) {}
+
+absl::Status RunFolder::create(const v1::Launch& launch, const std::string& boot_id) const {
+  LCTL_RETURN_IF_ERROR(make_folder(work()));
+  for (const v1::RankAssignment& each : launch.ranks()) {
+    LCTL_RETURN_IF_ERROR(make_folder(stage(each.rank())));
+  }
+  LCTL_RETURN_IF_ERROR(write_small_file(config(), launch.spec().config_yaml()));
+  LCTL_RETURN_IF_ERROR(write_small_file(path_ / "boot_id", boot_id));
+  // Last: its presence says that the folder is complete.
+  return write_small_file(path_ / "launch.pb", launch.SerializeAsString());
+}
+
+absl::StatusOr<v1::Launch> RunFolder::load(std::string* boot_id) const {
+  v1::Launch launch;
+  const std::string bytes = slurp(path_ / "launch.pb");
+  if (bytes.empty() || !launch.ParseFromString(bytes)) {
+    return absl::NotFoundError(fmt::format("{} holds no complete launch", path_.string()));
+  }
+  *boot_id = slurp(path_ / "boot_id");
+  return launch;
+}
+
+void RunFolder::remove() const {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::optional<RankProcess> RunFolder::process(int r) const { return parse_process(slurp(rank(r) / "process")); }
+std::optional<RankExit> RunFolder::exit(int r) const { return parse_exit(slurp(rank(r) / "exit")); }
+
+RankOffsets RunFolder::offsets(int r) const {
+  return parse_offsets(slurp(rank(r) / "offsets")).value_or(RankOffsets{});
+}
+
+absl::Status RunFolder::save_offsets(int r, const RankOffsets& offsets) const {
+  return write_small_file(rank(r) / "offsets", fmt::format("events {} stdout {} stderr {}\n",
+                                                           offsets.events, offsets.out, offsets.err));
+}
+
+std::vector<AttemptId> RunFolder::list(const std::filesystem::path& data_dir) {
+  std::vector<AttemptId> attempts;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(data_dir / "runs", error)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t dot = name.rfind('.');
+    if (dot == std::string::npos || dot == 0) continue;
+    AttemptId attempt{JobId(name.substr(0, dot)), 0};
+    const char* end = name.data() + name.size();
+    const auto [stop, failure] = std::from_chars(name.data() + dot + 1, end, attempt.number);
+    if (failure == std::errc() && stop == end && attempt.number > 0) attempts.push_back(attempt);
+  }
+  return attempts;
+}
+
+absl::Status write_small_file(const std::filesystem::path& file, const std::string& content) {
+  const std::string temporary = file.string() + ".tmp";
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (fd < 0) return errno_status(errno, fmt::format("creating {}", temporary));
+  std::size_t done = 0;
+  int error = 0;
+  while (done < content.size() && error == 0) {
+    const ssize_t got = write(fd, content.data() + done, content.size() - done);
+    if (got < 0 && errno != EINTR) error = errno;
+    if (got > 0) done += static_cast<std::size_t>(got);
+  }
+  close(fd);
+  if (error == 0 && rename(temporary.c_str(), file.c_str()) != 0) error = errno;
+  if (error != 0) return errno_status(error, fmt::format("writing {}", file.string()));
+  return absl::OkStatus();
+}
+
+unsigned long long process_start_time(pid_t pid) {
+  const std::string stat = slurp(fmt::format("/proc/{}/stat", pid));
+  // Fields are counted behind the name, which may hold anything.
+  std::size_t at = stat.rfind(')');
+  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
+  if (at == std::string::npos) return 0;
+  unsigned long long start = 0;
+  std::sscanf(stat.c_str() + at, "%llu", &start);
+  return start;
+}
+
+std::string kernel_boot_id() {
+  std::string id = slurp("/proc/sys/kernel/random/boot_id");
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+}  // namespace lctl::agent

@@ -1,0 +1,154 @@
+#include "worker/agent/session.h"
+
+#include <fmt/format.h>
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace lctl::agent {
+namespace {
+
+constexpr std::int64_t kFirstPauseMs = 100;
+constexpr std::int64_t kLongestPauseMs = 5000;
+
+absl::Status to_status(const grpc::Status& status) {
+  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
+    : stub_(v1::NodeSession::NewStub(channel)),
+      callbacks_(std::move(callbacks)),
+      thread_([this] { run(); }) {}
+
+Session::~Session() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+bool Session::send(v1::AgentMessage message) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!registered_) return false;
+    outgoing_.push_back(std::move(message));
+  }
+  changed_.notify_all();
+  return true;
+}
+
+void Session::run() {
+  std::minstd_rand random(std::random_device{}());
+  std::int64_t pause_ms = kFirstPauseMs;
+  std::string last_error;
+  while (true) {
+    const absl::Status status = run_once();
+    std::unique_lock lock(mutex_);
+    if (stopping_) return;
+    if (std::exchange(registered_, false)) pause_ms = kFirstPauseMs;
+    // One line per kind of trouble, not one per try.
+    if (std::string text(message_of(status)); text != last_error) {
+      logger("session").warn("no connection to the server: {}; trying again", text);
+      last_error = std::move(text);
+    }
+    const auto jittered = pause_ms / 2 + static_cast<std::int64_t>(random() % static_cast<unsigned>(pause_ms));
+    changed_.wait_for(lock, std::chrono::milliseconds(jittered), [&] { return stopping_; });
+    if (stopping_) return;
+    pause_ms = std::min(2 * pause_ms, kLongestPauseMs);
+  }
+}
+
+absl::Status Session::run_once() {
+  grpc::ClientContext context;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return absl::CancelledError("stopping");
+    context_ = &context;
+    stream_over_ = false;
+    outgoing_.clear();
+  }
+  const auto stream = stub_->Session(&context);
+  v1::AgentMessage first;
+  *first.mutable_register_() = callbacks_.registration();
+  std::thread writer;
+  std::string refusal;
+  if (stream->Write(first)) {
+    writer = std::thread([&] { write_loop(*stream); });
+    v1::ServerMessage message;
+    while (stream->Read(&message)) {
+      if (message.has_refused()) refusal = message.refused().reason();
+      if (!handle(message)) break;
+    }
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stream_over_ = true;
+  }
+  changed_.notify_all();
+  context.TryCancel();
+  if (writer.joinable()) writer.join();
+  const absl::Status status = to_status(stream->Finish());
+  const std::lock_guard lock(mutex_);
+  context_ = nullptr;
+  if (!refusal.empty()) return absl::FailedPreconditionError("the server refused this node: " + refusal);
+  return status.ok() ? absl::UnavailableError("the server ended the session") : status;
+}
+
+// False ends the stream.
+bool Session::handle(const v1::ServerMessage& message) {
+  if (message.has_refused()) return false;
+  if (message.has_registered()) {
+    {
+      const std::lock_guard lock(mutex_);
+      registered_ = true;
+      heartbeat_interval_ms_ = std::clamp<std::int64_t>(message.registered().heartbeat_interval_ms(), 10, 60'000);
+    }
+    changed_.notify_all();
+    logger("session").info("registered with lctl-server {}", message.registered().server_version());
+    callbacks_.on_connected();
+    return true;
+  }
+  if (!message.has_heartbeat_ack()) callbacks_.on_message(message);
+  return true;
+}
+
+void Session::write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>& stream) {
+  using Clock = std::chrono::steady_clock;  // a type for waiting; nothing is read from it here
+  std::uint64_t sequence = 0;
+  MonotonicTime next_beat = system_clock().monotonic_now();
+  while (true) {
+    v1::AgentMessage message;
+    {
+      std::unique_lock lock(mutex_);
+      const auto something = [&] { return stream_over_ || stopping_ || (registered_ && !outgoing_.empty()); };
+      changed_.wait_until(lock, std::chrono::time_point_cast<Clock::duration>(next_beat), something);
+      if (stream_over_ || stopping_) return;
+      if (registered_ && !outgoing_.empty()) {
+        message = std::move(outgoing_.front());
+        outgoing_.pop_front();
+      } else if (system_clock().monotonic_now() >= next_beat) {
+        next_beat = system_clock().monotonic_now() + std::chrono::milliseconds(heartbeat_interval_ms_);
+        if (!registered_) continue;
+        lock.unlock();
+        *message.mutable_heartbeat() = callbacks_.heartbeat();
+        message.mutable_heartbeat()->set_sequence(++sequence);
+      } else {
+        continue;
+      }
+    }
+    if (!stream.Write(message)) return;
+  }
+}
+
+}  // namespace lctl::agent

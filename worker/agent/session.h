@@ -1,0 +1,66 @@
+// The node's stream to the coordinator: opened, kept alive, opened again.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "proto/lctl/v1/session.grpc.pb.h"
+
+namespace grpc {
+class ClientContext;
+}
+
+namespace lctl::agent {
+
+// Registers with what `registration` returns at that moment, heartbeats at the interval that the server
+// asks for, and reconnects with growing, jittered pauses (100 ms to 5 s) for ever.
+// Callbacks come on the session's own threads: post from them.
+// Thread rule: internally locked.
+class Session {
+ public:
+  struct Callbacks {
+    std::function<v1::Register()> registration;
+    std::function<v1::Heartbeat()> heartbeat;                     // `sequence` is filled in here
+    std::function<void(const v1::ServerMessage&)> on_message;     // launches, stops, forgets
+    std::function<void()> on_connected;                           // Registered came
+  };
+
+  Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks);
+  ~Session();  // ends the stream and the threads
+
+  // Queues a message; false when there is no registered stream (the next registration tells it all).
+  bool send(v1::AgentMessage message);
+
+ private:
+  void run();
+  absl::Status run_once();
+  void write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>& stream);
+  bool handle(const v1::ServerMessage& message);
+
+  const std::unique_ptr<v1::NodeSession::Stub> stub_;
+  const Callbacks callbacks_;
+
+  std::mutex mutex_;
+  // State below is protected by mutex_.
+  std::condition_variable changed_;
+  std::deque<v1::AgentMessage> outgoing_;
+  grpc::ClientContext* context_ = nullptr;  // of the open stream
+  bool registered_ = false;
+  bool stream_over_ = false;
+  bool stopping_ = false;
+  std::int64_t heartbeat_interval_ms_ = 2000;
+
+  std::thread thread_;
+};
+
+}  // namespace lctl::agent
