@@ -7,9 +7,13 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "worker/trainer/optim/adadelta.h"
 #include "worker/trainer/optim/adagrad.h"
 #include "worker/trainer/optim/adam.h"
+#include "worker/trainer/optim/adam_variants.h"
+#include "worker/trainer/optim/asgd.h"
 #include "worker/trainer/optim/rmsprop.h"
+#include "worker/trainer/optim/rprop.h"
 #include "worker/trainer/optim/sgd.h"
 
 namespace lctl {
@@ -42,15 +46,17 @@ std::vector<double> values(const Params& params) {
           params[1].detach().item<double>()};
 }
 
-std::vector<double> after_four_steps(const Make& make) {
+std::vector<double> after_steps(int steps, const Make& make) {
   Params params = two_parameters();
   const auto optimizer = make(params);
-  for (int step = 0; step < 4; ++step) {
-    give_gradients(params, step);
+  for (int step = 0; step < steps; ++step) {
+    give_gradients(params, step % 4);
     optimizer->step();
   }
   return values(params);
 }
+
+std::vector<double> after_four_steps(const Make& make) { return after_steps(4, make); }
 
 // The last bit of a vector lane may differ between processors.
 auto near(double a, double b, double c, double d) {
@@ -109,6 +115,39 @@ TEST(RmspropTest, StepsAsTorch) {
       with<Rmsprop>(RmspropOptions{.weight_decay = 0.01, .momentum = 0.9, .centered = true}));
   EXPECT_NEAR(centred[0], -2.489713668823242, 1e-5);
   EXPECT_NEAR(centred[3], -5.355134963989258, 1e-5);
+}
+
+TEST(AdadeltaTest, StepsAsTorch) {
+  EXPECT_THAT(after_four_steps(with<Adadelta>(AdadeltaOptions{.weight_decay = 0.01})),
+              near(0.9997118711471558, -2.000338554382324, 0.4997488856315613, 0.24907779693603516));
+}
+
+TEST(AdamVariantsTest, StepAsTorch) {
+  EXPECT_THAT(after_four_steps(with<Adamax>(AdamVariantOptions{})),
+              near(0.8040152788162231, -1.9641449451446533, 0.3749970495700836, 0.02402961626648903));
+  EXPECT_THAT(after_four_steps(with<NAdam>(AdamVariantOptions{.weight_decay = 0.01})),
+              near(0.8886311650276184, -2.032306432723999, 0.41153770685195923, 0.0030321944504976273));
+  EXPECT_THAT(after_four_steps(with<NAdam>(
+                  AdamVariantOptions{.weight_decay = 0.01, .decoupled_weight_decay = true})),
+              near(0.8889777660369873, -2.028965950012207, 0.4102935492992401, 0.0027319230139255524));
+  EXPECT_THAT(after_four_steps(with<RAdam>(AdamVariantOptions{.betas = {0.9, 0.5}})),
+              near(0.9020508527755737, -1.96405827999115, 0.25008484721183777, 0.1983186900615692));
+  // Long enough for the variance to count.
+  const std::vector<double> rectified =
+      after_steps(12, with<RAdam>(AdamVariantOptions{.betas = {0.9, 0.9}, .weight_decay = 0.01}));
+  EXPECT_NEAR(rectified[0], 0.7972954511642456, 1e-6);
+  EXPECT_NEAR(rectified[1], -2.030238628387451, 1e-6);
+  EXPECT_NEAR(rectified[3], 0.01769184321165085, 1e-6);
+}
+
+TEST(AsgdTest, StepsAsTorch) {
+  EXPECT_THAT(after_four_steps(with<Asgd>(AsgdOptions{.t0 = 1})),
+              near(0.9649611115455627, -2.0949177742004395, 0.3699836730957031, 0.18999150395393372));
+}
+
+TEST(RpropTest, StepsAsTorch) {
+  EXPECT_THAT(after_four_steps(with<Rprop>(RpropOptions{})),
+              near(0.7199999690055847, -2.009999990463257, 0.28999999165534973, -0.030000001192092896));
 }
 
 std::vector<std::string> keys(const checkpoint::Dict& dict) {
