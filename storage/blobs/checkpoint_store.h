@@ -53,10 +53,11 @@ class CheckpointStore {
   // or the size is out of bounds. Returns false when it was there already.
   virtual absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) = 0;
 
-  // Commits the manifest. FailedPrecondition: a chunk is missing, or the attempt was replaced.
-  // InvalidArgument: sizes or the whole file's hash do not match (all bytes are read for that, in
-  // the caller's thread). Repeating it returns the same id, even when retention has dropped it
-  // since.
+  // Commits the manifest. FailedPrecondition: the attempt was replaced. Aborted: a chunk is
+  // missing, or was found damaged and put aside: ask missing() again, send what it names, and
+  // commit again. InvalidArgument: sizes or the whole file's hash do not match (all bytes are read
+  // for that, in the caller's thread). Repeating it returns the same id, even when retention has
+  // dropped it since.
   //
   // Then applies the job's retention. Dropped are: recovery and stop checkpoints beyond the newest
   // retention.keep_last of the two kinds together; ModelCheckpoint's that CheckpointRemoved named,

@@ -92,8 +92,8 @@ TEST_F(CheckpointStoreTest, NothingIsVisibleBeforeItsCommit) {
 TEST_F(CheckpointStoreTest, CommitWithAMissingChunkIsRefused) {
   put_chunks(store(), std::string_view(kContent).substr(4));
   const absl::Status status = checkpoints().commit(manifest()).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(text_of(status), HasSubstr("lacks 1 of its 7 chunks, first " + hex_sha256("0123")));
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(text_of(status), HasSubstr("lacks chunk " + hex_sha256("0123")));
   EXPECT_THAT(*checkpoints().list(job_), IsEmpty());
 }
 
@@ -158,6 +158,21 @@ TEST_F(CheckpointStoreTest, DamagedChunkIsReportedWithFileAndCheckpoint) {
   EXPECT_THAT(text_of(status), HasSubstr(id.str()));
   EXPECT_THAT(text_of(status), HasSubstr("a.ckpt"));
   EXPECT_THAT(text_of(status), HasSubstr(file_of("4567").string()));
+}
+
+TEST_F(CheckpointStoreTest, DamagedChunkIsHealedByTheNextUploadThatHasIt) {
+  for (const char* damage : {"4x67", "45"}) {
+    put_chunks(store(), kContent);
+    std::ofstream(file_of("4567"), std::ios::trunc) << damage;
+    const absl::Status status = checkpoints().commit(manifest()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+    const std::vector<std::string> asked = {hex_sha256("4567"), hex_sha256("0123")};
+    EXPECT_THAT(*checkpoints().missing(asked), ElementsAre(hex_sha256("4567")));
+  }
+  put_chunks(store(), kContent);
+  const absl::StatusOr<CheckpointId> id = checkpoints().commit(manifest());
+  ASSERT_EQ(text_of(id.status()), "OK");
+  EXPECT_EQ(*download(store(), *id), kContent);
 }
 
 TEST_F(CheckpointStoreTest, IntegrityCheckFindsALostChunk) {

@@ -176,6 +176,16 @@ absl::StatusOr<std::string> ChunkFolder::read(std::string_view sha256, std::int6
   return bytes;
 }
 
+absl::StatusOr<bool> ChunkFolder::put_aside_if_damaged(std::string_view sha256) {
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> bytes, size(sha256));
+  if (!bytes || !absl::IsDataLoss(read(sha256, *bytes).status())) return false;
+  const std::string file = path_of(sha256).string();
+  if (rename(file.c_str(), (file + ".damaged").c_str()) != 0) {
+    return io_error(errno, "putting aside", file);
+  }
+  return true;
+}
+
 absl::Status ChunkFolder::for_each(
     absl::FunctionRef<absl::Status(const std::string&, std::int64_t)> visit) const {
   std::error_code error;

@@ -40,6 +40,10 @@ class ChunkFolder {
   // another size, or does not match.
   absl::StatusOr<std::string> read(std::string_view sha256, std::int64_t size) const;
 
+  // Renames a chunk whose bytes do not match its hash to <name>.damaged, so that it counts as
+  // absent and can be stored anew. True when it did; false also when it is not there.
+  absl::StatusOr<bool> put_aside_if_damaged(std::string_view sha256);
+
   // Calls `visit` with each chunk's hash and size, in no order, until it returns an error.
   absl::Status for_each(
       absl::FunctionRef<absl::Status(const std::string& sha256, std::int64_t size)> visit) const;

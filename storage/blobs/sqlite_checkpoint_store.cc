@@ -92,28 +92,38 @@ absl::StatusOr<bool> SqliteCheckpointStore::put(std::string_view hex, std::strin
   return chunks_.put(sha256, bytes);
 }
 
+// Why a commit cannot rely on this chunk; OK when it can.
+absl::Status SqliteCheckpointStore::check_chunk(const ChunkRef& chunk) const {
+  const std::string sha256 = parse_sha256(chunk.sha256);
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.touch(sha256));
+  if (!size) {
+    return absl::AbortedError(fmt::format(
+        "the store lacks chunk {} and perhaps others; send what is missing, then commit again",
+        chunk.sha256));
+  }
+  if (*size == chunk.size) return absl::OkStatus();
+  LCTL_RETURN_IF_ERROR(put_aside_if_damaged(chunk));
+  return absl::InvalidArgumentError(
+      fmt::format("chunk {} has {} bytes, the manifest says {}", chunk.sha256, *size, chunk.size));
+}
+
+absl::Status SqliteCheckpointStore::put_aside_if_damaged(const ChunkRef& chunk) const {
+  LCTL_ASSIGN_OR_RETURN(const bool damaged,
+                        chunks_.put_aside_if_damaged(parse_sha256(chunk.sha256)));
+  if (!damaged) return absl::OkStatus();
+  return absl::AbortedError(fmt::format(
+      "chunk {} was damaged in the store and has been put aside; send it, then commit again",
+      chunk.sha256));
+}
+
 absl::Status SqliteCheckpointStore::check_content(const Manifest& manifest) const {
-  std::int64_t absent = 0;
-  std::string first;
-  for (const ChunkRef& chunk : manifest.chunks) {
-    LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size,
-                          chunks_.touch(parse_sha256(chunk.sha256)));
-    if (size && *size != chunk.size) {
-      return absl::InvalidArgumentError(fmt::format("chunk {} has {} bytes, the manifest says {}",
-                                                    chunk.sha256, *size, chunk.size));
-    }
-    if (!size && absent++ == 0) first = chunk.sha256;
-  }
-  if (absent > 0) {
-    return absl::FailedPreconditionError(
-        fmt::format("the store lacks {} of its {} chunks, first {}; send them, then commit again",
-                    absent, manifest.chunks.size(), first));
-  }
+  for (const ChunkRef& chunk : manifest.chunks) LCTL_RETURN_IF_ERROR(check_chunk(chunk));
   Sha256 whole;
   for (const ChunkRef& chunk : manifest.chunks) {
-    LCTL_ASSIGN_OR_RETURN(const std::string bytes,
-                          chunks_.read(parse_sha256(chunk.sha256), chunk.size));
-    whole.update(bytes);
+    absl::StatusOr<std::string> bytes = chunks_.read(parse_sha256(chunk.sha256), chunk.size);
+    if (absl::IsDataLoss(bytes.status())) LCTL_RETURN_IF_ERROR(put_aside_if_damaged(chunk));
+    if (!bytes.ok()) return bytes.status();
+    whole.update(*bytes);
   }
   if (const std::string hex = to_hex(whole.finish()); hex != manifest.sha256) {
     return absl::InvalidArgumentError(fmt::format(

@@ -35,7 +35,9 @@ class SqliteCheckpointStore final : public CheckpointStore {
   absl::Status check_chunks() const;
 
  private:
+  absl::Status check_chunk(const ChunkRef& chunk) const;
   absl::Status check_content(const Manifest& manifest) const;
+  absl::Status put_aside_if_damaged(const ChunkRef& chunk) const;
 
   Database& database_;
   ChunkFolder& chunks_;
