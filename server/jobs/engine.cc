@@ -212,7 +212,7 @@ void JobsEngine::handle(JobRecord& record, const Event& event) {
 
 // A rank that nobody waits for: its attempt was replaced or its job is not known here.
 void JobsEngine::fence(const NodeId& node, const RankReport& report) {
-  if (report.state == v1::RANK_STATE_RUNNING) {
+  if (holds_device(report.state)) {
     log().warn("node {} runs rank {} of {}, which is not current: stopping it", node.str(), report.rank,
                report.attempt.str());
     cluster_.add_stale(node, report.attempt, report.rank, now().monotonic + kStaleRankLimit);

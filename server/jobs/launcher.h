@@ -39,7 +39,7 @@ struct NodeInfo {
 struct RankReport {
   AttemptId attempt;
   int rank = 0;
-  v1::RankState state = v1::RANK_STATE_UNSPECIFIED;  // RUNNING, EXITED or DRAINED
+  v1::RankState state = v1::RANK_STATE_UNSPECIFIED;  // LAUNCHING, RUNNING, EXITED or DRAINED
   std::int64_t pid = 0;
   int exit_code = 0;    // from EXITED on
   std::string message;  // "" = nothing to say

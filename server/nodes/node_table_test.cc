@@ -1,0 +1,262 @@
+#include "server/nodes/node_table.h"
+
+#include "base/version.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "storage/testing/manual_clock.h"
+
+namespace lctl::nodes {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class FakeStream final : public AgentStream {
+ public:
+  void send(v1::ServerMessage message) override {
+    if (!ended) sent.push_back(std::move(message));
+  }
+  void finish(absl::Status status) override {
+    if (!ended) ended = std::move(status);
+  }
+  std::vector<v1::ServerMessage> sent;
+  std::optional<absl::Status> ended;
+};
+
+// Writes down what the engine would hear.
+class EventLog final : public jobs::NodeEvents {
+ public:
+  void node_joined(const jobs::NodeInfo& node, std::span<const jobs::RankReport> ranks) override {
+    lines.push_back("joined " + node.name + " " + std::to_string(ranks.size()));
+  }
+  void node_unavailable(const NodeId& node) override { lines.push_back("unavailable " + node.str()); }
+  void node_available(const NodeId& node) override { lines.push_back("available " + node.str()); }
+  void node_lost(const NodeId& node, const std::string& why) override {
+    lines.push_back("lost " + node.str() + ": " + why);
+  }
+  void rank_reported(const NodeId&, const jobs::RankReport& report) override {
+    lines.push_back("rank " + report.attempt.str() + " " + std::to_string(report.rank));
+  }
+  void rendezvous_ready(const NodeId&, const AttemptId& attempt, int port) override {
+    lines.push_back("rendezvous " + attempt.str() + " " + std::to_string(port));
+  }
+  void launch_failed(const NodeId&, const AttemptId& attempt, const std::string& reason,
+                     bool permanent) override {
+    lines.push_back("failed " + attempt.str() + " " + reason + (permanent ? " for good" : ""));
+  }
+  std::vector<std::string> take() { return std::exchange(lines, {}); }
+  std::vector<std::string> lines;
+};
+
+const std::string kA = "aaaaaaaaaaaaaaaa";
+const std::string kB = "bbbbbbbbbbbbbbbb";
+
+class NodeTableTest : public testing::Test {
+ protected:
+  NodeTableTest() : table_({.clock = clock_}) { table_.attach(events_); }
+
+  std::shared_ptr<FakeStream> open() {
+    auto stream = std::make_shared<FakeStream>();
+    table_.opened(stream, clock_.monotonic_now());
+    return stream;
+  }
+  std::shared_ptr<FakeStream> join(const std::string& id, const std::string& name) {
+    auto stream = open();
+    v1::AgentMessage message;
+    v1::Register& registration = *message.mutable_register_();
+    registration.set_node_id(id);
+    registration.set_name(name);
+    registration.set_address("127.0.0.1");
+    registration.set_version(kVersion);
+    receive(stream, message);
+    return stream;
+  }
+  void receive(const std::shared_ptr<FakeStream>& stream, const v1::AgentMessage& message) {
+    table_.received(stream.get(), message, clock_.monotonic_now());
+  }
+  void beat(const std::shared_ptr<FakeStream>& stream) {
+    v1::AgentMessage message;
+    message.mutable_heartbeat()->set_load_1m(1.5);
+    receive(stream, message);
+  }
+  // In steps, as a running server sees it.
+  void pass(Duration time) {
+    for (Duration done{}; done < time; done += milliseconds(500)) {
+      clock_.advance(milliseconds(500));
+      table_.advance();
+    }
+  }
+
+  storage::ManualClock clock_;
+  EventLog events_;
+  NodeTable table_;
+};
+
+TEST_F(NodeTableTest, RegistrationIsAnsweredAndAnnounced) {
+  const auto stream = join(kA, "a");
+  ASSERT_EQ(stream->sent.size(), 1u);
+  EXPECT_EQ(stream->sent[0].registered().heartbeat_interval_ms(), 2000);
+  EXPECT_EQ(stream->sent[0].registered().lost_after_ms(), 10000);
+  EXPECT_THAT(events_.take(), ElementsAre("joined a 0"));
+  ASSERT_EQ(table_.view().size(), 1u);
+  EXPECT_EQ(table_.view()[0].state, NodeState::kReady);
+}
+
+TEST_F(NodeTableTest, SilenceMakesANodeSuspectThenLost) {
+  const auto stream = join(kA, "a");
+  events_.take();
+  pass(milliseconds(5500));
+  EXPECT_THAT(events_.take(), IsEmpty());
+  pass(milliseconds(500));
+  EXPECT_EQ(table_.view()[0].state, NodeState::kSuspect);
+  EXPECT_THAT(events_.take(), ElementsAre("unavailable " + kA));
+  pass(seconds(4));
+  EXPECT_EQ(table_.view()[0].state, NodeState::kLost);
+  EXPECT_THAT(events_.take(), ElementsAre("lost " + kA + ": node a has not answered for 10.0 s"));
+  ASSERT_TRUE(stream->ended);
+  EXPECT_TRUE(absl::IsUnavailable(*stream->ended));
+  beat(stream);
+  EXPECT_THAT(events_.take(), IsEmpty()) << "a lost node must register again";
+  join(kA, "a");
+  EXPECT_THAT(events_.take(), ElementsAre("joined a 0"));
+}
+
+TEST_F(NodeTableTest, HeartbeatsKeepANodeReadyAndBringASuspectBack) {
+  const auto stream = join(kA, "a");
+  for (int i = 0; i < 10; ++i) {
+    pass(seconds(2));
+    beat(stream);
+  }
+  EXPECT_THAT(events_.take(), ElementsAre("joined a 0"));
+  EXPECT_EQ(table_.view()[0].load_1m, 1.5);
+  pass(seconds(7));
+  beat(stream);
+  EXPECT_THAT(events_.take(), ElementsAre("unavailable " + kA, "available " + kA));
+}
+
+TEST_F(NodeTableTest, BrokenStreamAloneLosesNothingUntilTheTimeIsUp) {
+  const auto stream = join(kA, "a");
+  events_.take();
+  table_.closed(stream.get());
+  EXPECT_THAT(events_.take(), ElementsAre("unavailable " + kA));
+  table_.launch(NodeId{kA}, {.spec = std::make_shared<v1::JobSpec>()});
+  EXPECT_EQ(stream->sent.size(), 1u) << "orders for it are dropped";
+  pass(seconds(5));
+  join(kA, "a");
+  EXPECT_THAT(events_.take(), ElementsAre("joined a 0"));
+  pass(seconds(5));
+  EXPECT_THAT(events_.take(), IsEmpty());
+}
+
+TEST_F(NodeTableTest, SecondStreamOfANodeReplacesTheFirst) {
+  const auto old = join(kA, "a");
+  const auto young = join(kA, "a");
+  ASSERT_TRUE(old->ended);
+  EXPECT_TRUE(absl::IsAborted(*old->ended));
+  events_.take();
+  table_.closed(old.get());
+  EXPECT_THAT(events_.take(), IsEmpty());
+  table_.stop(NodeId{kA}, {JobId{"j"}, 1}, seconds(3), "why");
+  ASSERT_EQ(young->sent.size(), 2u);
+  EXPECT_EQ(young->sent[1].stop().grace_ms(), 3000);
+  EXPECT_EQ(young->sent[1].stop().reason(), "why");
+}
+
+TEST_F(NodeTableTest, NameOfALiveNodeIsTakenThatOfALostOneIsNot) {
+  join(kA, "same");
+  const auto refused = join(kB, "same");
+  ASSERT_EQ(refused->sent.size(), 1u);
+  EXPECT_THAT(refused->sent[0].refused().reason(), HasSubstr("another live node has the name 'same'"));
+  EXPECT_TRUE(absl::IsAlreadyExists(*refused->ended));
+  pass(seconds(11));
+  const auto accepted = join(kB, "same");
+  EXPECT_TRUE(accepted->sent.at(0).has_registered());
+}
+
+TEST_F(NodeTableTest, MessagesOfANodeGoToTheEngine) {
+  const auto stream = join(kA, "a");
+  events_.take();
+  v1::AgentMessage message;
+  message.mutable_rank_report()->set_job_id("j");
+  message.mutable_rank_report()->set_attempt(1);
+  message.mutable_rank_report()->set_rank(3);
+  message.mutable_rank_report()->set_state(v1::RANK_STATE_RUNNING);
+  receive(stream, message);
+  message.mutable_rendezvous_ready()->set_job_id("j");
+  message.mutable_rendezvous_ready()->set_attempt(1);
+  message.mutable_rendezvous_ready()->set_port(4000);
+  receive(stream, message);
+  message.mutable_launch_failed()->set_job_id("j");
+  message.mutable_launch_failed()->set_attempt(1);
+  message.mutable_launch_failed()->set_reason("disk full");
+  message.mutable_launch_failed()->set_permanent(true);
+  receive(stream, message);
+  EXPECT_THAT(events_.take(),
+              ElementsAre("rank j.1 3", "rendezvous j.1 4000", "failed j.1 disk full for good"));
+}
+
+TEST_F(NodeTableTest, NonsenseIsIgnoredAndTheStreamLives) {
+  const auto stream = join(kA, "a");
+  events_.take();
+  v1::AgentMessage message;
+  message.mutable_rank_report()->set_rank(-1);
+  receive(stream, message);
+  message.mutable_rendezvous_ready()->set_port(70'000);
+  receive(stream, message);
+  receive(stream, v1::AgentMessage());
+  EXPECT_THAT(events_.take(), IsEmpty());
+  EXPECT_FALSE(stream->ended);
+}
+
+TEST_F(NodeTableTest, RegisterMustComeFirstAndOnce) {
+  const auto first = open();
+  beat(first);
+  EXPECT_TRUE(absl::IsInvalidArgument(first->ended.value()));
+  const auto second = join(kA, "a");
+  v1::AgentMessage message;
+  message.mutable_register_();
+  receive(second, message);
+  EXPECT_TRUE(absl::IsInvalidArgument(second->ended.value()));
+}
+
+TEST_F(NodeTableTest, StreamThatNeverRegistersIsEnded) {
+  const auto stream = open();
+  pass(seconds(10));
+  ASSERT_TRUE(stream->ended);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(*stream->ended));
+}
+
+TEST_F(NodeTableTest, ServerThatSleptBlamesNobody) {
+  join(kA, "a");
+  pass(seconds(2));
+  events_.take();
+  clock_.advance(seconds(300));
+  table_.advance();
+  EXPECT_THAT(events_.take(), IsEmpty());
+  pass(seconds(8));
+  EXPECT_THAT(events_.take(), ElementsAre(HasSubstr("unavailable"), HasSubstr("lost")));
+}
+
+TEST_F(NodeTableTest, LostNodeIsRememberedForADay) {
+  join(kA, "a");
+  pass(seconds(11));
+  EXPECT_EQ(table_.view().size(), 1u);
+  for (int hour = 0; hour < 24; ++hour) {
+    for (int i = 0; i < 3600; i += 5) pass(seconds(5));
+  }
+  EXPECT_THAT(table_.view(), IsEmpty());
+}
+
+TEST_F(NodeTableTest, CloseAllEndsEveryStream) {
+  const auto a = join(kA, "a");
+  const auto unregistered = open();
+  table_.close_all(absl::UnavailableError("the server is shutting down"));
+  EXPECT_TRUE(absl::IsUnavailable(a->ended.value()));
+  EXPECT_TRUE(absl::IsUnavailable(unregistered->ended.value()));
+}
+
+}  // namespace
+}  // namespace lctl::nodes
