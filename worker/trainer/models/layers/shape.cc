@@ -1,0 +1,83 @@
+#include <ATen/ops/alpha_dropout.h>
+#include <ATen/ops/dropout.h>
+#include <ATen/ops/feature_dropout.h>
+#include <ATen/ops/pixel_shuffle.h>
+
+#include "worker/trainer/models/layers/tables.h"
+
+namespace lctl::layers {
+namespace {
+
+template <auto Drop, auto DropInPlace>
+Layer drop(const char* name, const jobspec::Arguments& args) {
+  return operation(name, [p = args.get_double("p"), in_place = args.get_bool("inplace")](
+                             const at::Tensor& x, bool training) {
+    if (!in_place) return Drop(x, p, training);
+    at::Tensor target = x;
+    return DropInPlace(target, p, training);
+  });
+}
+
+Layer dropout(const jobspec::Arguments& args) { return drop<at::dropout, at::dropout_>("Dropout", args); }
+Layer alpha_dropout(const jobspec::Arguments& args) {
+  return drop<at::alpha_dropout, at::alpha_dropout_>("AlphaDropout", args);
+}
+Layer dropout2d(const jobspec::Arguments& args) {
+  return drop<at::feature_dropout, at::feature_dropout_>("Dropout2d", args);
+}
+Layer dropout3d(const jobspec::Arguments& args) {
+  return drop<at::feature_dropout, at::feature_dropout_>("Dropout3d", args);
+}
+
+// Takes (channels, length) without a batch dimension too.
+Layer dropout1d(const jobspec::Arguments& args) {
+  return operation("Dropout1d", [p = args.get_double("p")](const at::Tensor& x, bool training) {
+    if (x.dim() != 2) return at::feature_dropout(x, p, training);
+    return at::feature_dropout(x.unsqueeze(0), p, training).squeeze(0);
+  });
+}
+
+Layer flatten(const jobspec::Arguments& args) {
+  return operation("Flatten", [first = args.get_int("start_dim"),
+                               last = args.get_int("end_dim")](const at::Tensor& x) {
+    return x.flatten(first, last);
+  });
+}
+
+Layer unflatten(const jobspec::Arguments& args) {
+  return operation("Unflatten", [dim = args.get_int("dim"),
+                                 shape = args.get_ints("unflattened_size")](const at::Tensor& x) {
+    return x.unflatten(dim, shape);
+  });
+}
+
+Layer identity(const jobspec::Arguments& /*args*/) {
+  return operation("Identity", [](const at::Tensor& x) { return x; });
+}
+
+// lctl's own: one index along one dimension, for example the last step of a sequence.
+Layer select(const jobspec::Arguments& args) {
+  return operation("Select", [dim = args.get_int("dim"),
+                              index = args.get_int("index")](const at::Tensor& x) {
+    return x.select(dim, index);
+  });
+}
+
+Layer pixel_shuffle(const jobspec::Arguments& args) {
+  return operation("PixelShuffle", [factor = args.get_int("upscale_factor")](const at::Tensor& x) {
+    return at::pixel_shuffle(x, factor);
+  });
+}
+
+constexpr Entry kLayers[] = {
+    {"Dropout", dropout},     {"Dropout1d", dropout1d},   {"Dropout2d", dropout2d},
+    {"Dropout3d", dropout3d}, {"AlphaDropout", alpha_dropout},
+    {"Flatten", flatten},     {"Unflatten", unflatten},   {"Identity", identity},
+    {"Select", select},       {"PixelShuffle", pixel_shuffle},
+};
+
+}  // namespace
+
+std::span<const Entry> shape_layers() { return kLayers; }
+
+}  // namespace lctl::layers
