@@ -10,6 +10,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,8 @@ class Optimizer;
 class Trainer;
 struct LRSchedulerConfig;
 struct OptimizersConfig;
+
+using OptimizerClosure = std::function<void()>;
 
 enum class ClipAlgorithm : std::uint8_t { kNorm, kValue };
 
@@ -128,6 +131,9 @@ class TrainableModule {
 
   // ---- parts of an optimisation step that a module may replace
   virtual void backward(const at::Tensor& loss);
+  // `closure` runs the training step, backward, the hooks before the update, and the update itself.
+  virtual void optimizer_step(std::int64_t epoch, std::int64_t batch_idx, Optimizer& optimizer,
+                              const OptimizerClosure& closure);
   virtual void optimizer_zero_grad(std::int64_t epoch, std::int64_t batch_idx, Optimizer& optimizer);
   virtual void configure_gradient_clipping(Optimizer& optimizer, double clip_val, ClipAlgorithm algorithm);
   virtual void lr_scheduler_step(LRSchedulerConfig& scheduler, const double* metric);

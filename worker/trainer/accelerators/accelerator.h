@@ -1,0 +1,62 @@
+// The one interface to a kind of device: what exists, where work runs, how ranks talk, how data moves.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+#include <c10/util/intrusive_ptr.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace c10d {
+class Backend;
+class Store;
+}  // namespace c10d
+
+namespace lctl {
+
+// An ordered queue of work on a device beside the one that training uses. Copies issued between
+// begin() and end() go to it. Thread rule: one strand only.
+class CopyStream {
+ public:
+  virtual ~CopyStream() = default;
+  virtual void begin() = 0;
+  virtual void end() = 0;
+  // Training waits (on the device, not on the host) for all copies issued so far.
+  virtual void join() = 0;
+};
+
+// Thread rule: any thread may ask; set_device and seeds are the calling thread's / the process's.
+class Accelerator {
+ public:
+  virtual ~Accelerator() = default;
+
+  virtual std::string name() const = 0;                 // "cpu", "cuda"
+  virtual int device_count() const = 0;
+  virtual c10::Device device(int index) const = 0;
+  virtual void set_device(c10::Device device) = 0;      // current for this thread
+
+  // Waits until the device has done everything asked of it.
+  virtual void synchronize(c10::Device device) = 0;
+  // Null when the device has no streams of its own.
+  virtual std::unique_ptr<CopyStream> copy_stream(c10::Device device) = 0;
+  // A host tensor that the device can read directly (pinned); the tensor itself where that is pointless.
+  virtual at::Tensor pin(const at::Tensor& tensor) = 0;
+
+  // Collectives between the ranks: Gloo, NCCL.
+  virtual std::string backend_name() const = 0;
+  virtual c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank,
+                                                         int world_size, std::chrono::milliseconds timeout) = 0;
+
+  // Generators of this kind of device (the CPU's is always seeded by seed_everything).
+  virtual void seed(std::uint64_t seed) = 0;
+  virtual std::vector<at::Tensor> generator_states() const = 0;
+  virtual void set_generator_states(const std::vector<at::Tensor>& states) = 0;
+};
+
+std::unique_ptr<Accelerator> make_cpu_accelerator();
+
+}  // namespace lctl

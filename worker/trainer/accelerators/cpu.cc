@@ -1,0 +1,54 @@
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include <cstdlib>
+#include <thread>
+
+#include "worker/trainer/accelerators/accelerator.h"
+
+namespace lctl {
+namespace {
+
+// Immutable.
+class CpuAccelerator final : public Accelerator {
+ public:
+  std::string name() const override { return "cpu"; }
+  int device_count() const override { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+  c10::Device device(int /*index*/) const override { return c10::Device(c10::DeviceType::CPU); }
+  void set_device(c10::Device) override {}
+  void synchronize(c10::Device) override {}
+  std::unique_ptr<CopyStream> copy_stream(c10::Device) override { return nullptr; }
+  at::Tensor pin(const at::Tensor& tensor) override { return tensor; }
+
+  std::string backend_name() const override { return "gloo"; }
+  c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+                                                 std::chrono::milliseconds timeout) override {
+    auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+    options->devices.push_back(gloo_device());
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world_size, options);
+  }
+
+  void seed(std::uint64_t) override {}
+  std::vector<at::Tensor> generator_states() const override { return {}; }
+  void set_generator_states(const std::vector<at::Tensor>&) override {}
+
+ private:
+  // Ranks of one machine talk over loopback, whatever the machine's own name resolves to.
+  static std::shared_ptr<::gloo::transport::Device> gloo_device() {
+    if (const char* interface = std::getenv("GLOO_SOCKET_IFNAME"); interface != nullptr && *interface != '\0') {
+      return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
+    }
+    const char* world = std::getenv("WORLD_SIZE");
+    const char* local = std::getenv("LOCAL_WORLD_SIZE");
+    if (world != nullptr && local != nullptr && std::string_view(world) == local) {
+      return c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1");
+    }
+    return c10d::ProcessGroupGloo::createDefaultDevice();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Accelerator> make_cpu_accelerator() { return std::make_unique<CpuAccelerator>(); }
+
+}  // namespace lctl

@@ -1,0 +1,2 @@
+// Names only; see ../README.md.
+#pragma once

@@ -1,0 +1,59 @@
+// Gets the loaders from the data module (or the module) and makes them fit the run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/data_loader.h"
+#include "worker/trainer/strategies/strategy.h"
+#include "worker/trainer/trainer/hook_caller.h"
+#include "worker/trainer/trainer/options.h"
+#include "worker/trainer/trainer/run_state.h"
+
+namespace lctl {
+
+class Precision;
+
+// A stage's loaders with the number of batches that each will give.
+struct StageLoaders {
+  std::vector<std::shared_ptr<DataLoader>> loaders;
+  std::vector<std::int64_t> limits;   // kInfiniteBatches = until it ends
+  bool loaded = false;                // asked for, even if there are none
+  std::int64_t total() const;         // kInfiniteBatches when one is infinite
+};
+
+// Thread rule: one strand only (the training thread).
+class DataConnector {
+ public:
+  // All must outlive it.
+  DataConnector(const TrainerOptions& options, const RunState& state, HookCaller& hooks, Strategy& strategy, Precision& precision)
+      : options_(options), state_(state), hooks_(hooks), strategy_(strategy), precision_(precision) {}
+
+  // prepare_data of the data module, then of the module; on local rank 0.
+  void prepare_data();
+
+  // Throws MisconfigurationException when there is no train loader or a limit cannot be met.
+  StageLoaders load_train();
+  // stage: kValidate (also for the sanity check), kTest or kPredict.
+  StageLoaders load_evaluation(Stage stage);
+
+  // Whether validation is possible inside fit, without asking for the loader yet.
+  bool validation_enabled() const;
+
+  // Precision, transfer hooks, device.
+  Batch to_device(Batch batch, std::int64_t dataloader_idx);
+
+ private:
+  std::shared_ptr<DataLoader> fit_to_run(std::shared_ptr<DataLoader> loader, Stage stage);
+  std::int64_t batches(const DataLoader& loader, Stage stage) const;
+
+  const TrainerOptions& options_;
+  const RunState& state_;
+  HookCaller& hooks_;
+  Strategy& strategy_;
+  Precision& precision_;
+};
+
+}  // namespace lctl

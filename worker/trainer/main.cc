@@ -1,0 +1,38 @@
+// lctl-trainer: one process per rank.
+#include <malloc.h>
+
+#include <climits>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "base/version.h"
+#include "worker/trainer/program/command_line.h"
+#include "worker/trainer/program/run_job.h"
+
+namespace {
+
+// Activations are freed and wanted again in every step: without this glibc hands them back to the
+// kernel and faults them in anew, which costs a convolutional network a third of its time.
+void keep_freed_memory() {
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  mallopt(M_TOP_PAD, 16 << 20);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_freed_memory();
+  const std::vector<std::string> words(argv, argv + argc);
+  try {
+    const lctl::CommandLine line = lctl::parse_command_line({words.begin() + (words.empty() ? 0 : 1), words.end()});
+    if (line.version) return std::printf("lctl-trainer %s\n", lctl::kVersion) < 0;
+    if (line.help) return std::fputs(lctl::usage_text().c_str(), stdout) < 0;
+    return static_cast<int>(lctl::run_job(line, words));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "lctl-trainer: error: %s\n%s", error.what(), lctl::usage_text().c_str());
+    return static_cast<int>(lctl::ExitCode::kBadConfiguration);
+  }
+}

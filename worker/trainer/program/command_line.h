@@ -1,0 +1,25 @@
+// lctl-trainer's command line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "jobspec/config.h"
+
+namespace lctl {
+
+// `lctl-trainer fit|validate|test|predict --config FILE [--key=VALUE | --key VALUE ...]`.
+struct CommandLine {
+  jobspec::Command command = jobspec::Command::kFit;
+  std::string config_file;
+  std::vector<std::string> overrides;      // "--trainer.max_epochs=3", in order
+  bool version = false;
+  bool help = false;
+};
+
+// Throws std::invalid_argument: one line that says what was expected. `arguments` without the program.
+CommandLine parse_command_line(const std::vector<std::string>& arguments);
+
+std::string usage_text();
+
+}  // namespace lctl

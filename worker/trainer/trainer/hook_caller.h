@@ -1,0 +1,136 @@
+// The one place through which hooks are called.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "worker/trainer/callbacks/callback.h"
+#include "worker/trainer/core/hook.h"
+#include "worker/trainer/core/lightning_data_module.h"
+#include "worker/trainer/core/trainable_module.h"
+
+namespace lctl {
+
+enum class HookOwner : std::uint8_t { kCallback, kModule, kDataModule };
+
+// Learns of every hook call at the moment it is entered. `stage` is set for setup and teardown;
+// `numbers` are the call's integer arguments in order (batch_idx, …).
+class HookObserver {
+ public:
+  virtual ~HookObserver() = default;
+  virtual void entered(HookOwner owner, Hook hook, std::string_view stage, const std::int64_t* numbers, int count) = 0;
+};
+
+// Calls a hook on all callbacks, on the module or on the data module, and remembers which hook is
+// running (self.log's rules depend on it). Costs a virtual call and two stores.
+// Thread rule: one strand only (the training thread).
+class HookCaller {
+ public:
+  enum class Only : std::uint8_t { kAll, kMonitoring, kNotMonitoring };
+
+  // All must outlive the run. `data` may be null.
+  void connect(Trainer* trainer, TrainableModule* module, LightningDataModule* data,
+               const std::vector<std::shared_ptr<Callback>>* callbacks) {
+    trainer_ = trainer;
+    module_ = module;
+    data_ = data;
+    callbacks_ = callbacks;
+  }
+
+  // `self` is the observer as a callback: its own hooks are observed at its place in the list.
+  void observe(HookObserver* observer, const Callback* self) {
+    observer_ = observer;
+    observer_callback_ = self;
+  }
+  bool observed() const { return observer_ != nullptr; }
+
+  Hook current() const { return current_; }
+  TrainableModule& module() const { return *module_; }
+  LightningDataModule* data_module() const { return data_; }
+
+  template <typename... Parameters, typename... Arguments>
+  void callbacks(Hook hook, void (Callback::*method)(Trainer&, TrainableModule&, Parameters...), Arguments&&... arguments) {
+    filtered_callbacks(Only::kAll, hook, method, arguments...);
+  }
+
+  template <typename... Parameters, typename... Arguments>
+  void filtered_callbacks(Only only, Hook hook, void (Callback::*method)(Trainer&, TrainableModule&, Parameters...),
+                          Arguments&&... arguments) {
+    const Scope scope(*this, hook);
+    for (const auto& callback : *callbacks_) {
+      if (only != Only::kAll) {
+        const Callback::Kind kind = callback->kind();
+        const bool monitoring = kind == Callback::Kind::kMonitor || kind == Callback::Kind::kCheckpoint;
+        if (monitoring != (only == Only::kMonitoring)) continue;
+      }
+      if (observer_callback_ == callback.get()) [[unlikely]] observe_call(HookOwner::kCallback, hook, arguments...);
+      ((*callback).*method)(*trainer_, *module_, arguments...);
+    }
+  }
+
+  template <typename Result, typename... Parameters, typename... Arguments>
+  Result module(Hook hook, Result (TrainableModule::*method)(Parameters...), Arguments&&... arguments) {
+    const Scope scope(*this, hook);
+    if (observer_ != nullptr) [[unlikely]] observe_call(HookOwner::kModule, hook, arguments...);
+    return (module_->*method)(std::forward<Arguments>(arguments)...);
+  }
+
+  // Both, in Lightning's order.
+  template <typename... CallbackParameters, typename... ModuleParameters, typename... Arguments>
+  void both(Hook hook, void (Callback::*callback_method)(Trainer&, TrainableModule&, CallbackParameters...),
+            void (TrainableModule::*module_method)(ModuleParameters...), Arguments&&... arguments) {
+    filtered_callbacks(Only::kAll, hook, callback_method, arguments...);
+    module(hook, module_method, arguments...);
+  }
+
+  template <typename Result, typename... Parameters, typename... Arguments>
+  Result data_module(Hook hook, Result (LightningDataModule::*method)(Parameters...), Arguments&&... arguments) {
+    if (observer_ != nullptr) [[unlikely]] observe_call(HookOwner::kDataModule, hook, arguments...);
+    return (data_->*method)(std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  class Scope {
+   public:
+    Scope(HookCaller& caller, Hook hook) : caller_(caller), before_(caller.current_) { caller.current_ = hook; }
+    ~Scope() { caller_.current_ = before_; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    HookCaller& caller_;
+    Hook before_;
+  };
+
+  template <typename... Arguments>
+  void observe_call(HookOwner owner, Hook hook, const Arguments&... arguments) {
+    std::array<std::int64_t, 4> numbers{};
+    int count = 0;
+    std::string_view stage;
+    [[maybe_unused]] const auto look = [&](const auto& argument) {
+      using T = std::decay_t<decltype(argument)>;
+      if constexpr (std::is_integral_v<T>) {
+        if (count < 4) numbers[static_cast<std::size_t>(count++)] = argument;
+      } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+        stage = argument;
+      }
+    };
+    (look(arguments), ...);
+    observer_->entered(owner, hook, stage, numbers.data(), count);
+  }
+
+  Trainer* trainer_ = nullptr;
+  TrainableModule* module_ = nullptr;
+  LightningDataModule* data_ = nullptr;
+  const std::vector<std::shared_ptr<Callback>>* callbacks_ = nullptr;
+  HookObserver* observer_ = nullptr;
+  const Callback* observer_callback_ = nullptr;
+  Hook current_ = Hook::kNone;
+};
+
+}  // namespace lctl

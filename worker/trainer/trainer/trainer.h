@@ -1,0 +1,172 @@
+// Lightning's Trainer: the entry points, and what callbacks may ask.
+//
+//   Trainer trainer(std::move(setup));
+//   trainer.fit(module, &data, "");
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "worker/trainer/accelerators/accelerator.h"
+#include "worker/trainer/callbacks/callback.h"
+#include "worker/trainer/connectors/data_connector.h"
+#include "worker/trainer/connectors/logger_connector.h"
+#include "worker/trainer/core/lightning_data_module.h"
+#include "worker/trainer/core/optimizers_config.h"
+#include "worker/trainer/loggers/logger.h"
+#include "worker/trainer/loops/evaluation_loop.h"
+#include "worker/trainer/loops/fit_loop.h"
+#include "worker/trainer/loops/prediction_loop.h"
+#include "worker/trainer/precision/precision.h"
+#include "worker/trainer/strategies/strategy.h"
+#include "worker/trainer/trainer/hook_caller.h"
+#include "worker/trainer/trainer/options.h"
+#include "worker/trainer/trainer/run_control.h"
+#include "worker/trainer/trainer/run_state.h"
+
+namespace lctl {
+
+class ModelCheckpoint;
+
+// Which checkpoint to start from, and how.
+struct ResumeFrom {
+  std::string path;            // "", a path, "last" or "best"
+  bool exact = true;           // use lctl's own state in the file where it has one
+  bool orchestrated = false;   // the file is this job's own recovery: a pending stop comes back too
+};
+
+// One run at a time; the parts stay connected until the trainer goes. Every exception of a run passes
+// through one place, which tells callbacks, data module and loggers before it goes on to the caller.
+// Thread rule: one strand only (the training thread).
+class Trainer {
+ public:
+  struct Setup {
+    TrainerOptions options;                               // settled
+    std::vector<std::shared_ptr<Callback>> callbacks;     // the user's, in order
+    std::vector<std::shared_ptr<Logger>> loggers;         // the same on every rank; rank 0 writes
+    std::unique_ptr<Accelerator> accelerator;
+    std::unique_ptr<Strategy> strategy;
+    const Clock* clock = &system_clock();
+    RunControl* control = nullptr;                        // outlives the trainer
+    // Writes a checkpoint that the orchestrator asked for; may be empty.
+    std::function<void(Trainer&, BoundaryAction)> save_for_orchestrator;
+  };
+
+  explicit Trainer(Setup setup);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  void fit(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
+  std::vector<MetricDict> validate(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
+  std::vector<MetricDict> test(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
+  std::vector<std::vector<Batch>> predict(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
+
+  // ---- numbers
+  std::int64_t global_step() const { return progress_.fit.global_step(); }
+  std::int64_t current_epoch() const { return progress_.fit.current_epoch(); }
+  std::int64_t max_epochs() const { return fit_loop_->limits().max_epochs; }  // -1 = unlimited
+  std::int64_t num_training_batches() const { return fit_loop_->limits().num_training_batches; }
+  std::int64_t num_val_batches() const { return fit_loop_->val_loop().total_batches(); }
+  double estimated_stepping_batches();  // infinity when unlimited
+
+  // ---- state
+  const TrainerOptions& options() const { return options_; }
+  TrainerOptions& options() { return options_; }
+  const RunState& state() const { return state_; }
+  RunState& state() { return state_; }
+  bool sanity_checking() const { return state_.sanity_checking(); }
+  bool should_stop() const { return state_.should_stop; }
+  void set_should_stop() { state_.should_stop = true; }
+  const TrainerProgress& progress() const { return progress_; }
+  bool enable_validation() const { return data_connector_->validation_enabled(); }
+
+  // ---- metrics
+  const MetricDict& callback_metrics() { return logs_->callback_metrics(); }
+  const MetricDict& logged_metrics() { return logs_->logged_metrics(); }
+  const MetricDict& progress_bar_metrics() { return logs_->progress_bar_metrics(); }
+  LoggerConnector& logger_connector() { return *logs_; }
+
+  // ---- parts
+  TrainableModule& module() const { return hooks_.module(); }
+  LightningDataModule* data_module() const { return hooks_.data_module(); }
+  Strategy& strategy() const { return *strategy_; }
+  Accelerator& accelerator() const { return *accelerator_; }
+  const Clock& clock() const { return *clock_; }
+  HookCaller& hooks() { return hooks_; }
+  FitLoop& fit_loop() { return *fit_loop_; }
+  OptimizersConfig& optimizers() { return optimizers_; }
+  const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
+  std::vector<std::shared_ptr<Logger>>& loggers() { return loggers_; }
+  Precision& precision() { return *precision_; }
+  bool is_global_zero() const { return strategy_->is_global_zero(); }
+  int global_rank() const { return strategy_->layout().global_rank; }
+  int world_size() const { return strategy_->layout().world_size; }
+  std::string default_root_dir() const;
+
+  // ---- checkpoints. Called by all ranks; rank 0 writes, all return when the file is whole.
+  void save_checkpoint(const std::string& path, bool weights_only = false);
+  checkpoint::Dict dump_checkpoint(bool weights_only);
+  void remove_checkpoint(const std::string& path);
+  // The file that this run started from; "" = none.
+  const std::string& ckpt_path() const { return ckpt_path_; }
+  std::int64_t resumed_at_step() const { return resumed_at_step_; }
+
+  // ---- manual optimisation
+  void manual_backward(const at::Tensor& loss) { fit_loop_->epoch_loop().optimization().manual_backward(loss); }
+  void manual_step(Optimizer& optimizer) { fit_loop_->epoch_loop().optimization().manual_step(optimizer); }
+
+ private:
+  template <typename Run>
+  void guarded(RunFn fn, Stage stage, TrainableModule& module, LightningDataModule* data, const ResumeFrom& from, Run&& run);
+  void prepare(const ResumeFrom& from);
+  void attach_callbacks();
+  void verify_configuration() const;
+  void resolve_epoch_limits();
+  void setup_hooks();
+  void setup_strategy();
+  void configure_optimizers();
+  void log_hyperparameters();
+  void sanity_check();
+  void run_fit();
+  void finish();
+  void tell_of_exception(const std::exception& error);
+  void teardown_parts();
+  std::string select_checkpoint(const ResumeFrom& from) const;
+  void restore_module_and_callbacks(const ResumeFrom& from);
+  void restore_training_state(const ResumeFrom& from);
+  void restore_exact_state(const checkpoint::Dict& loaded, const ResumeFrom& from);
+
+  TrainerOptions options_;
+  std::vector<std::shared_ptr<Callback>> callbacks_;
+  std::vector<std::shared_ptr<Logger>> loggers_;
+  std::unique_ptr<Accelerator> accelerator_;
+  std::unique_ptr<Strategy> strategy_;
+  const Clock* clock_;
+  RunControl* control_;
+  std::function<void(Trainer&, BoundaryAction)> save_for_orchestrator_;
+
+  RunState state_;
+  TrainerProgress progress_;
+  HookCaller hooks_;
+  std::unique_ptr<Precision> precision_;
+  std::unique_ptr<LoggerConnector> logs_;
+  std::unique_ptr<DataConnector> data_connector_;
+  OptimizersConfig optimizers_;
+  std::unique_ptr<LoopContext> context_;
+  std::unique_ptr<FitLoop> fit_loop_;
+  std::unique_ptr<EvaluationLoop> validate_loop_;
+  std::unique_ptr<EvaluationLoop> test_loop_;
+  std::unique_ptr<PredictionLoop> predict_loop_;
+
+  std::string ckpt_path_;
+  std::unique_ptr<checkpoint::Dict> loaded_checkpoint_;  // while it is being restored
+  std::int64_t resumed_at_step_ = 0;
+};
+
+}  // namespace lctl

@@ -1,0 +1,262 @@
+// Trainer: what goes into a checkpoint, and how a run comes back from one.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <stdexcept>
+
+#include "worker/trainer/callbacks/model_checkpoint.h"
+#include "worker/trainer/checkpoint/file.h"
+#include "worker/trainer/core/console.h"
+#include "worker/trainer/core/errors.h"
+#include "worker/trainer/trainer/rank_states.h"
+#include "worker/trainer/trainer/trainer.h"
+
+namespace lctl {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::Dict;
+
+// The layout of Lightning's files that we write and read.
+constexpr std::string_view kLightningVersion = "2.6.6";
+constexpr std::int64_t kExactStateVersion = 1;
+
+const ModelCheckpoint* first_model_checkpoint(const std::vector<std::shared_ptr<Callback>>& callbacks) {
+  for (const auto& callback : callbacks) {
+    if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) return saver;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+// ---- saving
+
+Dict Trainer::dump_checkpoint(bool weights_only) {
+  Dict checkpoint;
+  checkpoint.set("epoch", current_epoch());
+  checkpoint.set("global_step", global_step());
+  checkpoint.set("pytorch-lightning_version", kLightningVersion);
+  checkpoint.set("state_dict", module().state_dict());
+  checkpoint.set("loops", progress_.state_dict());
+  if (!weights_only) {
+    Dict callback_states;
+    for (const auto& callback : callbacks_) {
+      Dict state = callback->state_dict();
+      if (state.size() > 0) callback_states.set(callback->state_key(), std::move(state));
+    }
+    checkpoint.set("callbacks", std::move(callback_states));
+    checkpoint::List optimizer_states;
+    for (const auto& optimizer : optimizers_.optimizers) optimizer_states.emplace_back(optimizer->state_dict());
+    checkpoint.set("optimizer_states", std::move(optimizer_states));
+    checkpoint::List schedulers;
+    for (const LRSchedulerConfig& config : optimizers_.lr_schedulers) schedulers.emplace_back(config.scheduler->state_dict());
+    checkpoint.set("lr_schedulers", std::move(schedulers));
+    if (!precision_->state_key().empty()) checkpoint.set(precision_->state_key(), precision_->state_dict());
+  }
+  if (module().hparams().size() > 0) {
+    checkpoint.set("hparams_name", module().hparams_name());
+    checkpoint.set("hyper_parameters", module().hparams());
+  }
+  if (LightningDataModule* data = data_module()) {
+    if (data->hparams().size() > 0) {
+      checkpoint.set("datamodule_hparams_name", data->hparams_name());
+      checkpoint.set("datamodule_hyper_parameters", data->hparams());
+    }
+    Dict state = data->state_dict();
+    if (state.size() > 0) checkpoint.set(data->type_name(), std::move(state));
+  }
+  if (!weights_only) {
+    hooks_.callbacks(Hook::on_save_checkpoint, &Callback::on_save_checkpoint, checkpoint);
+  }
+  hooks_.module(Hook::on_save_checkpoint, &TrainableModule::on_save_checkpoint, checkpoint);
+  if (!weights_only && state_.fn == RunFn::kFit) {
+    const std::vector<std::string> ranks = strategy_->gather(pack(fit_loop_->exact_state()));
+    Dict exact;
+    exact.set("version", kExactStateVersion);
+    exact.set("world_size", static_cast<std::int64_t>(world_size()));
+    checkpoint::List states;
+    for (const std::string& rank : ranks) states.push_back(unpack(rank));
+    exact.set("ranks", std::move(states));
+    checkpoint.set("lctl", std::move(exact));
+  }
+  return checkpoint;
+}
+
+void Trainer::save_checkpoint(const std::string& path, bool weights_only) {
+  const Dict checkpoint = dump_checkpoint(weights_only);
+  if (is_global_zero()) {
+    const fs::path file(path);
+    if (file.has_parent_path()) fs::create_directories(file.parent_path());
+    checkpoint::write_file(file, checkpoint);
+  }
+  strategy_->barrier();
+}
+
+void Trainer::remove_checkpoint(const std::string& path) {
+  if (!is_global_zero()) return;
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+}
+
+// ---- coming back
+
+std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
+  const std::string_view fn = fn_name(state_.fn);
+  if (from.path.empty()) return {};
+  if (from.path == "best") {
+    const ModelCheckpoint* saver = first_model_checkpoint(callbacks_);
+    if (saver == nullptr) {
+      throw std::invalid_argument(fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured.", fn));
+    }
+    if (!saver->best_model_path().empty()) return saver->best_model_path();
+    if (options_.fast_dev_run > 0) {
+      throw std::invalid_argument(fmt::format(
+          "You cannot execute `.{0}(ckpt_path=\"best\")` with `fast_dev_run=True`. Please pass an exact checkpoint path to "
+          "`.{0}(ckpt_path=...)`",
+          fn));
+    }
+    throw std::invalid_argument(
+        fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured to save the best model.", fn));
+  }
+  if (from.path == "last") {
+    std::string newest;
+    if (is_global_zero()) {
+      std::vector<std::string> candidates;
+      for (const auto& callback : callbacks_) {
+        if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) {
+          for (std::string& path : saver->find_last_checkpoints(*this)) candidates.push_back(std::move(path));
+        }
+      }
+      std::error_code ignored;
+      fs::file_time_type newest_time{};
+      for (const std::string& path : candidates) {
+        const fs::file_time_type time = fs::last_write_time(path, ignored);
+        if (newest.empty() || time > newest_time) newest = path, newest_time = time;
+      }
+      if (newest.empty()) {
+        console::warn(fmt::format(".{}(ckpt_path=\"last\") is set, but there is no last checkpoint available. No checkpoint will be "
+                                  "loaded. HINT: Set `ModelCheckpoint(..., save_last=True)`.",
+                                  fn));
+      }
+    }
+    return newest;
+  }
+  return from.path;
+}
+
+void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
+  ckpt_path_ = strategy_->broadcast(from.path);
+  if (ckpt_path_.empty()) return;
+  if (!fs::exists(ckpt_path_)) throw std::runtime_error("Checkpoint file not found: " + ckpt_path_);
+  console::info("Restoring states from the checkpoint path at " + ckpt_path_);
+  const checkpoint::Value value = checkpoint::read_file(ckpt_path_);
+  if (!value.is_dict() || value.as_dict().find("state_dict") == nullptr) {
+    throw std::runtime_error(ckpt_path_ + ": not a Lightning checkpoint: it has no \"state_dict\"");
+  }
+  loaded_checkpoint_ = std::make_unique<Dict>(value.as_dict());
+  Dict& loaded = *loaded_checkpoint_;
+  hooks_.module(Hook::on_load_checkpoint, &TrainableModule::on_load_checkpoint, loaded);
+  module().load_state_dict(loaded.at("state_dict").as_dict(), module().strict_loading());
+  if (LightningDataModule* data = data_module()) {
+    if (const auto* state = loaded.find(data->type_name())) data->load_state_dict(state->as_dict());
+  }
+  const checkpoint::Value* states = loaded.find("callbacks");
+  if (states == nullptr) return;
+  std::string missing;
+  for (const auto& [key, state] : states->as_dict().entries()) {
+    const bool here = std::any_of(callbacks_.begin(), callbacks_.end(),
+                                  [&](const auto& callback) { return callback->state_key() == key.as_string(); });
+    if (!here) missing += (missing.empty() ? "\"" : ", \"") + key.as_string() + "\"";
+  }
+  if (!missing.empty()) {
+    console::warn(
+        "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be provided during `Trainer` "
+        "instantiation. Please add the following callbacks: [" +
+        missing + "].");
+  }
+  hooks_.callbacks(Hook::on_load_checkpoint, &Callback::on_load_checkpoint, loaded);
+  for (const auto& callback : callbacks_) {
+    if (const auto* state = states->as_dict().find(callback->state_key())) callback->load_state_dict(state->as_dict());
+  }
+}
+
+void Trainer::restore_training_state(const ResumeFrom& from) {
+  if (!loaded_checkpoint_) return;
+  const std::unique_ptr<Dict> loaded = std::move(loaded_checkpoint_);
+  if (!precision_->state_key().empty()) {
+    if (const auto* state = loaded->find(precision_->state_key())) precision_->load_state_dict(state->as_dict());
+  }
+  if (state_.fn != RunFn::kFit) {
+    if (const auto* loops = loaded->find("loops")) {
+      const char* key = state_.fn == RunFn::kValidate ? "validate_loop" : "test_loop";
+      BatchProgress& progress = state_.fn == RunFn::kValidate ? progress_.validate : progress_.test;
+      const auto* loop = loops->as_dict().find(key);
+      if (loop != nullptr && state_.fn != RunFn::kPredict) {
+        progress.load_state_dict(loop->as_dict().at("batch_progress").as_dict());
+      }
+    }
+    console::info("Loaded model weights from the checkpoint at " + ckpt_path_);
+    return;
+  }
+  if (const auto* loops = loaded->find("loops")) {
+    progress_.fit.load_state_dict(loops->as_dict().at("fit_loop").as_dict());
+    restore_exact_state(*loaded, from);
+  }
+  const std::int64_t max_epochs = fit_loop_->limits().max_epochs;
+  if (max_epochs != -1 && current_epoch() > max_epochs) {
+    throw MisconfigurationException(fmt::format("You restored a checkpoint with current_epoch={}, but you have set Trainer(max_epochs={}).",
+                                                current_epoch(), max_epochs));
+  }
+  const auto part = [&](const char* key, const char* what) -> const checkpoint::List& {
+    const checkpoint::Value* value = loaded->find(key);
+    if (value == nullptr) {
+      throw std::runtime_error(fmt::format("{}: Trying to restore {} state but checkpoint contains only the model. This is probably due "
+                                           "to `ModelCheckpoint.save_weights_only` being set to `True`.",
+                                           ckpt_path_, what));
+    }
+    return value->as_list();
+  };
+  const checkpoint::List& optimizer_states = part("optimizer_states", "optimizer");
+  for (std::size_t i = 0; i < std::min(optimizer_states.size(), optimizers_.optimizers.size()); ++i) {
+    optimizers_.optimizers[i]->load_state_dict(optimizer_states[i].as_dict());
+  }
+  const checkpoint::List& scheduler_states = part("lr_schedulers", "learning rate scheduler");
+  for (std::size_t i = 0; i < std::min(scheduler_states.size(), optimizers_.lr_schedulers.size()); ++i) {
+    optimizers_.lr_schedulers[i].scheduler->load_state_dict(scheduler_states[i].as_dict());
+  }
+  resumed_at_step_ = global_step();
+  console::info("Restored all states from the checkpoint at " + ckpt_path_);
+}
+
+void Trainer::restore_exact_state(const Dict& loaded, const ResumeFrom& from) {
+  const checkpoint::Value* value = from.exact ? loaded.find("lctl") : nullptr;
+  const Dict* exact = value != nullptr ? &value->as_dict() : nullptr;
+  if (exact != nullptr && exact->at("version").as_int() != kExactStateVersion) {
+    console::warn(fmt::format("the checkpoint's exact state has version {}, this trainer reads {}: resuming in Lightning's way",
+                              exact->at("version").as_int(), kExactStateVersion));
+    exact = nullptr;
+  }
+  const checkpoint::List* ranks = exact != nullptr ? &exact->at("ranks").as_list() : nullptr;
+  if (ranks == nullptr || ranks->empty()) {
+    fit_loop_->mark_loaded();
+    return;
+  }
+  const std::size_t mine = static_cast<std::size_t>(global_rank()) % ranks->size();
+  const Dict& state = (*ranks)[mine].as_dict();
+  if (state.at("position").as_int() == static_cast<std::int64_t>(TrainingPosition::kElsewhere)) {
+    fit_loop_->mark_loaded();
+    return;
+  }
+  if (from.orchestrated && state.at("should_stop").as_bool()) state_.should_stop = true;
+  const double scale = static_cast<double>(exact->at("world_size").as_int()) / world_size();
+  if (scale != 1.0) {
+    console::warn(fmt::format("the checkpoint was written by {} ranks, this run has {}: it goes on at the same place of the data, but "
+                              "not with the same bits",
+                              exact->at("world_size").as_int(), world_size()));
+  }
+  fit_loop_->restore_exact(state, scale);
+}
+
+}  // namespace lctl
