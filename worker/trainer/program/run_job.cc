@@ -102,7 +102,7 @@ class Session {
     rank_ = launched ? launched->layout.global_rank : 0;
     world_size_ = launched ? launched->layout.world_size : 1;
     open_spool();  // early: it is told of bad configurations too
-    config_ = read_configuration(line);
+    config_ = read_configuration(line_);
     options_ = trainer_options(config_.trainer);
     accelerator_ = open_accelerator(options_, environment_.device);
     join_ranks(launched, words);

@@ -38,7 +38,8 @@ class StoreAgreement final : public BoundaryAgreement {
     requested_round_ = round_;
     if (armed_.load() == round_) return;  // another rank was first; ask again in the next round if need be
     const char kind = action == BoundaryAction::kStop ? 's' : 'c';
-    store_->compareSet(key("request", round_), {}, bytes(std::string(1, kind)));
+    // One asker per round; compareSet would not wake the waiting ranks.
+    if (store_->add(key("claim", round_), 1) == 1) store_->set(key("request", round_), bytes(std::string(1, kind)));
   }
 
   std::optional<BoundaryAction> poll(std::int64_t boundary) override {

@@ -1,0 +1,123 @@
+// Tells the outside, through the rank's spool, all that a run has to tell: readiness, metrics,
+// progress, checkpoints, its end.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "proto/lctl/v1/event.pb.h"
+#include "worker/spool/spool_writer.h"
+#include "worker/trainer/callbacks/callback.h"
+#include "worker/trainer/loggers/logger.h"
+#include "worker/trainer/strategies/boundary_agreement.h"
+
+namespace lctl {
+
+// The rank's side of docs/formats/spool.md. Appending never waits for the disk; a spool that cannot be
+// written (disk full) throws std::runtime_error that names the file.
+// Thread rule: one strand only (the training thread).
+class SpoolReporter {
+ public:
+  struct Options {
+    std::filesystem::path spool;  // LCTL_SPOOL
+    std::filesystem::path stage;  // LCTL_STAGE; "" = checkpoints are not handed over
+    int rank = 0;
+    int world_size = 1;
+    std::string device;           // "cpu", "cuda:0"
+    const Clock* clock = &system_clock();
+  };
+
+  explicit SpoolReporter(Options options);
+  ~SpoolReporter();
+
+  // Once; later calls do nothing.
+  void ready(std::int64_t resumed_at_step);
+  void metrics(std::span<const LoggedMetric> metrics, std::int64_t step, std::int64_t epoch);
+  void progress(v1::Progress progress);
+  void hyperparameters(const checkpoint::Dict& hparams);
+  // A file that a ModelCheckpoint wrote is linked into the stage folder, so that its removal cannot
+  // overtake the upload.
+  void model_checkpoint(const SavedCheckpoint& saved);
+  void model_checkpoint_removed(const std::string& path);
+  // Path inside the stage folder for a checkpoint that the orchestrator wants, and the report of it.
+  // `offset` is the spool's when the state was captured.
+  std::string path_for(BoundaryAction action, std::int64_t global_step) const;
+  void orchestrated_checkpoint(BoundaryAction action, const std::string& path, std::int64_t global_step, std::int64_t epoch,
+                               std::uint64_t offset);
+  void finished(v1::Finished::Outcome outcome, const std::string& message, std::int64_t global_step, std::int64_t epoch,
+                const std::string& parameters_sha256);
+
+  void set_device(std::string device) { options_.device = std::move(device); }
+  std::uint64_t offset() const { return writer_->offset(); }
+  bool has_stage() const { return !options_.stage.empty(); }
+  const Clock& clock() const { return *options_.clock; }
+  bool rank_zero() const { return options_.rank == 0; }
+
+ private:
+  void append(v1::Event event);
+  v1::Event event() const;
+
+  Options options_;
+  std::unique_ptr<spool::SpoolWriter> writer_;
+  bool ready_ = false;
+  std::int64_t linked_ = 0;  // makes names in the stage folder unique
+};
+
+// Metrics and checkpoints on their way to the spool. Rank 0. Thread rule: one strand only.
+class SpoolLogger final : public Logger {
+ public:
+  explicit SpoolLogger(std::shared_ptr<SpoolReporter> reporter) : reporter_(std::move(reporter)) {}
+
+  std::string name() const override { return "spool"; }
+  std::variant<std::int64_t, std::string> version() override { return std::string(); }
+  std::string save_dir() const override { return ""; }
+  std::string log_dir() override { return ""; }
+  void log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) override;
+  void log_hyperparams(const checkpoint::Dict& hparams) override { reporter_->hyperparameters(hparams); }
+  void after_save_checkpoint(const SavedCheckpoint& saved) override { reporter_->model_checkpoint(saved); }
+  void after_remove_checkpoint(std::string_view path) override { reporter_->model_checkpoint_removed(std::string(path)); }
+  bool is_user_logger() const override { return false; }
+
+  // Epoch of values that come without one (evaluation steps).
+  void set_epoch(std::int64_t epoch) { epoch_ = epoch; }
+
+ private:
+  std::shared_ptr<SpoolReporter> reporter_;
+  std::int64_t epoch_ = 0;
+};
+
+// Readiness of every rank, progress of rank 0 (at most ten times a second).
+// Thread rule: one strand only (the training thread).
+class SpoolCallback final : public Callback {
+ public:
+  SpoolCallback(std::shared_ptr<SpoolReporter> reporter, std::shared_ptr<SpoolLogger> logger)
+      : reporter_(std::move(reporter)), logger_(std::move(logger)) {}
+
+  std::string type_name() const override { return "SpoolCallback"; }
+  void on_sanity_check_start(Trainer& trainer, TrainableModule&) override { began(trainer, "sanity_check"); }
+  void on_train_start(Trainer& trainer, TrainableModule&) override { began(trainer, "train"); }
+  void on_train_epoch_start(Trainer& trainer, TrainableModule&) override;
+  void on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t) override;
+  void on_train_epoch_end(Trainer& trainer, TrainableModule&) override { report(trainer, "train"); }
+  void on_train_end(Trainer& trainer, TrainableModule&) override { report(trainer, "train"); }
+  void on_validation_start(Trainer& trainer, TrainableModule&) override { began(trainer, "validate"); }
+  void on_test_start(Trainer& trainer, TrainableModule&) override { began(trainer, "test"); }
+  void on_predict_start(Trainer& trainer, TrainableModule&) override { began(trainer, "predict"); }
+
+ private:
+  void began(Trainer& trainer, const char* stage);
+  void report(Trainer& trainer, const char* stage);
+  double steps_per_second(MonotonicTime now, std::int64_t step);
+
+  std::shared_ptr<SpoolReporter> reporter_;
+  std::shared_ptr<SpoolLogger> logger_;  // null on other ranks
+  MonotonicTime last_report_{};
+  std::deque<std::pair<MonotonicTime, std::int64_t>> recent_;  // of the last seconds
+};
+
+}  // namespace lctl
