@@ -27,6 +27,8 @@ namespace {
 constexpr std::uint64_t kMaxOffset = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kMaxJobIdBytes = 64;
 constexpr int kMaxRank = 4'096 * 1'024 - 1;
+// A spool begins with a few bytes that belong to no record (docs/formats/spool.md).
+constexpr std::uint64_t kMaxHeaderBytes = 64;
 
 // "" when the stream and the range can be.
 std::string complaint_of_place(const Batch& batch) {
@@ -62,6 +64,9 @@ std::string complaint_of_content(const Batch& batch) {
   }
   if (!batch.text.empty()) return "text in a stream of events";
   std::uint64_t position = batch.from;
+  if (batch.from == 0 && !batch.events.empty() && batch.events[0].offset <= kMaxHeaderBytes) {
+    position = batch.events[0].offset;
+  }
   for (const RawEvent& event : batch.events) {
     if (event.offset != position || event.end_offset <= event.offset) {
       return fmt::format("a record [{}, {}) where one should begin at {}", event.offset,

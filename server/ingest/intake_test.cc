@@ -86,6 +86,20 @@ TEST_F(IntakeTest, GoodBatchIsCommittedAndItsNewsAreTold) {
   EXPECT_THAT(storage::steps_of(store(), job_), ElementsAre(1));
 }
 
+TEST_F(IntakeTest, SpoolsHeaderBelongsToItsFirstBatch) {
+  Batch first = batch(8, {metric(1), metric(2)});
+  first.from = 0;
+  Outcome outcome = apply(first);
+  EXPECT_EQ(outcome.verdict, Verdict::kOk) << outcome.message;
+  EXPECT_EQ(outcome.committed_offset, 8 + 2 * kRecordBytes);
+  EXPECT_EQ(apply(batch(208, {metric(3)})).verdict, Verdict::kOk);
+  EXPECT_THAT(storage::steps_of(store(), job_), ElementsAre(1, 2, 3));
+  // Elsewhere nothing lies between records.
+  Batch later = batch(316, {metric(4)});
+  later.from = 308;
+  EXPECT_EQ(apply(later).verdict, Verdict::kInvalid);
+}
+
 TEST_F(IntakeTest, ResentEventsAreNotToldAgain) {
   apply(batch(0, {ready(), progress(1)}));
   observer_.heard.clear();
