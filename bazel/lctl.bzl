@@ -34,3 +34,21 @@ def lctl_cc_test(name, deps = [], copts = [], size = "small", main = True, **kwa
         deps = deps + ["//third_party/system:gtest_main" if main else "//third_party/system:gtest"],
         **kwargs
     )
+
+def lctl_py_test(name, src, data = [], args = [], **kwargs):
+    """A test written for Python's unittest; standard library only, run by the system's python3.
+
+    Args:
+      name: of the test.
+      src: its file; imports are from the repository's root or its own folder.
+      data: modules and files that it needs.
+      args: its sys.argv[1:]; $(rootpath ...) works.
+      **kwargs: as for sh_test.
+    """
+    native.sh_test(
+        name = name,
+        srcs = ["//tests/support:run_python_test.py"],
+        args = ["$(rootpath %s)" % src] + args,
+        data = data + [src],
+        **kwargs
+    )

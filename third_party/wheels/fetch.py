@@ -5,7 +5,7 @@ usage: fetch.py LOCK DESTINATION [PACKAGE ...]     (no PACKAGE: all of LOCK)
 
 Each wheel is downloaded by pip, checked against its SHA-256, and unpacked once per machine into
 $LCTL_WHEEL_CACHE (default ~/.cache/lctl/wheels)/<sha256>; DESTINATION gets hard links. With a warm
-cache nothing is fetched. Only headers, libraries and licences are kept.
+cache nothing is fetched. Only headers, libraries, tools and licences are kept.
 """
 
 import fcntl
@@ -20,7 +20,8 @@ import zipfile
 PYTHON = "3.12"
 PLATFORMS = ["manylinux_2_%d_x86_64" % n for n in (28, 27, 25, 24, 18, 17)]
 PLATFORMS += ["manylinux2014_x86_64", "any"]
-KEPT = re.compile(r"^(torch/(include|lib)/|nvidia/[^/]+/(include|lib|bin|nvvm)/|[^/]+\.dist-info/.*licen[cs]e)", re.I)
+KEPT = re.compile(r"^(torch/(include|lib)/|nvidia/[^/]+/(include|lib|bin|nvvm)/"
+                  r"|clang_(format|tidy)/data/|[^/]+\.dist-info/.*licen[cs]e)", re.I)
 
 
 def read_lock(path):
@@ -60,7 +61,9 @@ def unpack(wheel, folder):
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             if KEPT.match(member.filename) and not member.is_dir():
-                archive.extract(member, folder)
+                path = archive.extract(member, folder)
+                if "/bin/" in member.filename:
+                    os.chmod(path, 0o755)
 
 
 def cached(root, line, sha256):

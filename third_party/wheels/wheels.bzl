@@ -13,7 +13,7 @@ wheels = repository_rule(
         "build_file": attr.label(mandatory = True),
         "lock": attr.label(mandatory = True),
         "packages": attr.string_list(doc = "none = all of the lock"),
-        "_fetch": attr.label(default = "//third_party/libtorch:fetch.py"),
+        "_fetch": attr.label(default = "//third_party/wheels:fetch.py"),
     },
     environ = ["LCTL_WHEEL_CACHE"],
 )
