@@ -20,10 +20,10 @@ class Batch {
   using List = std::vector<Batch>;
   using Map = std::vector<std::pair<std::string, Batch>>;  // in insertion order
 
-  Batch() = default;                                        // None
-  Batch(at::Tensor tensor) : data_(std::move(tensor)) {}    // NOLINT: a tensor is a batch
-  Batch(List items) : data_(std::move(items)) {}            // NOLINT
-  Batch(Map items) : data_(std::move(items)) {}             // NOLINT
+  Batch() = default;                                      // None
+  Batch(at::Tensor tensor) : data_(std::move(tensor)) {}  // NOLINT: a tensor is a batch
+  Batch(List items) : data_(std::move(items)) {}          // NOLINT
+  Batch(Map items) : data_(std::move(items)) {}           // NOLINT
   explicit Batch(std::string text) : data_(std::move(text)) {}
 
   bool is_none() const { return std::holds_alternative<std::monostate>(data_); }
@@ -51,7 +51,8 @@ class Batch {
     }
     if (is_map()) {
       Map items;
-      for (const auto& [key, item] : std::get<Map>(data_)) items.emplace_back(key, item.transformed(fn));
+      for (const auto& [key, item] : std::get<Map>(data_))
+        items.emplace_back(key, item.transformed(fn));
       return Batch(std::move(items));
     }
     return *this;

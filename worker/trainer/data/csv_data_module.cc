@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -19,22 +20,38 @@ std::int64_t label_column(const CsvTable& table, const CsvOptions& options) {
   if (const auto* index = std::get_if<std::int64_t>(&options.label)) {
     const std::int64_t column = *index < 0 ? *index + columns : *index;
     if (column < 0 || column >= columns) {
-      throw std::runtime_error(fmt::format("{}: label column {} does not exist: there are {} columns",
-                                           options.path, *index, columns));
+      throw std::runtime_error(
+          fmt::format("{}: label column {} does not exist: there are {} columns", options.path,
+                      *index, columns));
     }
     return column;
   }
   const std::string& name = std::get<std::string>(options.label);
   const auto found = std::find(table.columns.begin(), table.columns.end(), name);
   if (found == table.columns.end()) {
-    throw std::runtime_error(fmt::format("{}:1: there is no column '{}' to take the label from; the last is '{}'",
-                                         options.path, name, table.columns.back()));
+    throw std::runtime_error(
+        fmt::format("{}:1: there is no column '{}' to take the label from; the last is '{}'",
+                    options.path, name, table.columns.back()));
   }
   return found - table.columns.begin();
 }
 
+// Class numbers; NaN would become an arbitrary one.
+void refuse_infinite_labels(const at::Tensor& labels, const std::string& column,
+                            const std::string& path) {
+  const at::Tensor values = labels.contiguous();
+  const auto* data = values.const_data_ptr<float>();
+  for (std::int64_t row = 0; row < values.numel(); ++row) {
+    if (std::isfinite(data[row])) continue;
+    throw std::runtime_error(fmt::format(
+        "{}:{}: column '{}': {} is no class number; labels of label_dtype int64 must be finite",
+        path, row + 2, column, data[row]));
+  }
+}
+
 std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
-  const CsvTable table = parse_csv(read_possibly_compressed(options.path), options.path, options.rows);
+  const CsvTable table =
+      parse_csv(read_possibly_compressed(options.path), options.path, options.rows);
   const std::int64_t label = label_column(table, options);
   const std::int64_t columns = table.values.size(1);
   const at::Tensor features =
@@ -55,6 +72,7 @@ std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
   }
   at::Tensor y = table.values.select(1, label);
   if (options.label_dtype == "int64") {
+    refuse_infinite_labels(y, table.columns[static_cast<std::size_t>(label)], options.path);
     y = y.to(at::kLong);
   } else {
     y = y.contiguous().div_(static_cast<float>(options.label_scale)).unsqueeze(1);
@@ -65,7 +83,8 @@ std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
 std::shared_ptr<DataLoader> loader(const CsvOptions& options, std::shared_ptr<const Dataset> part,
                                    bool train) {
   MapDataLoader::Options loading;
-  loading.batch_size = train ? options.batch_size : options.val_batch_size.value_or(options.batch_size);
+  loading.batch_size =
+      train ? options.batch_size : options.val_batch_size.value_or(options.batch_size);
   loading.shuffle = train && options.shuffle;
   loading.drop_last = train && options.drop_last;
   loading.num_workers = options.num_workers;

@@ -65,7 +65,8 @@ std::string_view take_field(std::string_view& line, bool& more) {
 float parse_number(std::string_view field, const std::string& column, const std::string& name,
                    std::int64_t line) {
   std::string_view text = trimmed(field);
-  if (!text.empty() && text.front() == '+') text.remove_prefix(1);
+  // from_chars takes no plus sign; "+-1" is still no number.
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || text.empty()) {

@@ -22,9 +22,9 @@ class BatchIterator {
   virtual void skip(std::int64_t count) = 0;
 };
 
-// Draws from the global generator exactly as torch's DataLoader does: one base seed when an iterator is
-// made, one sampler seed at the first index request of a shuffling loader.
-// Thread rule: one strand only.
+// Draws from the global generator exactly as torch's DataLoader does: one base seed when an
+// iterator is made, one sampler seed at the first index request of a shuffling loader. Thread rule:
+// one strand only.
 class DataLoader {
  public:
   virtual ~DataLoader() = default;
@@ -39,8 +39,9 @@ class DataLoader {
   virtual bool has_distributed_sampler() const = 0;
 
   // The same loader over a DistributedSampler / a sequential sampler / without drop_last.
-  virtual std::shared_ptr<DataLoader> with_distributed_sampler(int world_size, int rank, bool shuffle,
-                                                               std::uint64_t seed, bool pad) = 0;
+  virtual std::shared_ptr<DataLoader> with_distributed_sampler(int world_size, int rank,
+                                                               bool shuffle, std::uint64_t seed,
+                                                               bool pad) = 0;
   virtual std::shared_ptr<DataLoader> with_sequential_sampler() = 0;
   virtual std::shared_ptr<DataLoader> for_prediction() = 0;
 

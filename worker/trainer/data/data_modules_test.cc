@@ -33,7 +33,8 @@ std::string refusal(std::string_view text) {
 }
 
 TEST(CsvReaderTest, ReadsNumbersQuotesAndBothLineEnds) {
-  const CsvTable table = parse_csv("a,\"b, c\",d\r\n1, 2.5 ,\"-3e1\"\r\nnan,inf,+4\n\n", "a.csv", std::nullopt);
+  const CsvTable table =
+      parse_csv("a,\"b, c\",d\r\n1, 2.5 ,\"-3e1\"\r\nnan,inf,+4\n\n", "a.csv", std::nullopt);
   EXPECT_THAT(table.columns, ElementsAre("a", "b, c", "d"));
   const std::vector<float> values = flat<float>(table.values);
   EXPECT_EQ(values[1], 2.5F);
@@ -46,6 +47,7 @@ TEST(CsvReaderTest, ReadsNumbersQuotesAndBothLineEnds) {
 TEST(CsvReaderTest, ErrorsNameLineAndColumn) {
   EXPECT_EQ(refusal("a,b\n1,2\n3,x\n"), "a.csv:3: column 'b': 'x' is not a number");
   EXPECT_EQ(refusal("a,b\n1,\n"), "a.csv:2: column 'b': an empty cell is not a number");
+  EXPECT_EQ(refusal("a,b\n1,+-2\n"), "a.csv:2: column 'b': '+-2' is not a number");
   EXPECT_EQ(refusal("a,b\n1\n"), "a.csv:2: 1 cells where the header has 2 columns");
   EXPECT_EQ(refusal("a,b\n1,2,3\n"), "a.csv:2: more cells than the header's 2 columns");
   EXPECT_EQ(refusal("a,b\n"), "a.csv:1: the file has a header but no data");
@@ -111,6 +113,21 @@ TEST_F(CsvDataModuleTest, CompressedFilesReadTheSameAndDamageIsNoticed) {
   EXPECT_THROW(read_possibly_compressed("/nope/x.csv"), std::runtime_error);
 }
 
+TEST_F(CsvDataModuleTest, LabelsThatAreNoNumbersAreRefusedWithTheirLine) {
+  std::ofstream(file_) << "x,y\n1,0\nnan,1\n3,nan\n";
+  CsvOptions wanted = options();
+  CsvDataModule classes(wanted);
+  try {
+    classes.setup("fit");
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("rows.csv:4: column 'y': nan is no class number"));
+  }
+  wanted.label_dtype = "float32";
+  CsvDataModule values(wanted);
+  EXPECT_NO_THROW(values.setup("fit"));
+}
+
 TEST_F(CsvDataModuleTest, MissingLabelColumnIsNamed) {
   CsvOptions wanted = options();
   wanted.label = "nope";
@@ -136,16 +153,20 @@ TEST(SyntheticDataModuleTest, CheckValuesOfTheFormula) {
   EXPECT_EQ(flat<float>(batch[0].tensor())[0], static_cast<float>(-0.6373626589775085));
   EXPECT_EQ(flat<float>(batch[0].tensor())[2], static_cast<float>(-0.7872127890586853));
   const std::vector<std::int64_t> labels = flat<std::int64_t>(batch[1].tensor());
-  EXPECT_THAT(std::vector<std::int64_t>(labels.begin(), labels.begin() + 6), ElementsAre(3, 1, 0, 0, 0, 0));
+  EXPECT_THAT(std::vector<std::int64_t>(labels.begin(), labels.begin() + 6),
+              ElementsAre(3, 1, 0, 0, 0, 0));
 }
 
 TEST(SyntheticDataModuleTest, CheckValuesOfTheOtherKinds) {
-  EXPECT_EQ(flat<float>(synthetic("regression")[1].tensor())[2], static_cast<float>(0.1901848167181015));
+  EXPECT_EQ(flat<float>(synthetic("regression")[1].tensor())[2],
+            static_cast<float>(0.1901848167181015));
   const std::vector<float> binary = flat<float>(synthetic("binary")[1].tensor());
-  EXPECT_THAT(std::vector<float>(binary.begin(), binary.begin() + 6), ElementsAre(0, 0, 1, 1, 1, 1));
+  EXPECT_THAT(std::vector<float>(binary.begin(), binary.begin() + 6),
+              ElementsAre(0, 0, 1, 1, 1, 1));
   const Batch tokens = synthetic("tokens");
   const std::vector<std::int64_t> row = flat<std::int64_t>(tokens[0].tensor());
-  EXPECT_THAT(std::vector<std::int64_t>(row.begin(), row.begin() + 8), ElementsAre(11, 15, 5, 13, 7, 3, 1, 1));
+  EXPECT_THAT(std::vector<std::int64_t>(row.begin(), row.begin() + 8),
+              ElementsAre(11, 15, 5, 13, 7, 3, 1, 1));
   EXPECT_EQ(flat<std::int64_t>(tokens[1].tensor())[0], 2);
 }
 

@@ -114,7 +114,8 @@ Batch Subset::get(std::int64_t index) const {
 Batch Subset::get_batch(std::span<const std::int64_t> indices) const {
   std::vector<std::int64_t> rows;
   rows.reserve(indices.size());
-  for (const std::int64_t index : indices) rows.push_back(indices_.at(static_cast<std::size_t>(index)));
+  for (const std::int64_t index : indices)
+    rows.push_back(indices_.at(static_cast<std::size_t>(index)));
   return whole_->get_batch(rows);
 }
 
@@ -123,15 +124,16 @@ std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const D
                                                          std::uint64_t seed) {
   const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
   if (total != whole->size()) {
-    throw std::invalid_argument(fmt::format("the split's lengths add up to {}, the data set has {} samples",
-                                            total, whole->size()));
+    throw std::invalid_argument(fmt::format(
+        "the split's lengths add up to {}, the data set has {} samples", total, whole->size()));
   }
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const at::Tensor order = at::randperm(total, generator, at::TensorOptions().dtype(at::kLong));
   const auto* values = order.const_data_ptr<std::int64_t>();
   std::vector<std::shared_ptr<const Dataset>> parts;
   for (const std::int64_t length : lengths) {
-    parts.push_back(std::make_shared<Subset>(whole, std::vector<std::int64_t>(values, values + length)));
+    parts.push_back(
+        std::make_shared<Subset>(whole, std::vector<std::int64_t>(values, values + length)));
     values += length;
   }
   return parts;

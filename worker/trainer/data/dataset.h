@@ -57,8 +57,8 @@ class Subset final : public Dataset {
 // (torch's default_collate). Throws std::invalid_argument naming the two differing shapes.
 Batch collate(const std::vector<Batch>& samples);
 
-// torch.utils.data.random_split with a generator of that seed: one permutation, cut into consecutive
-// parts. The lengths must add up to the data set's size.
+// torch.utils.data.random_split with a generator of that seed: one permutation, cut into
+// consecutive parts. The lengths must add up to the data set's size.
 std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const Dataset> whole,
                                                          const std::vector<std::int64_t>& lengths,
                                                          std::uint64_t seed);

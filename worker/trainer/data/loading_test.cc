@@ -50,7 +50,8 @@ TEST(SeedTest, DrawsArePythons) {
 
 TEST(RandomSplitTest, IsOnePermutationCutIntoParts) {
   const auto parts = random_split(numbers(10), {8, 2}, 42);
-  EXPECT_THAT(dynamic_cast<const Subset&>(*parts[0]).indices(), ElementsAre(2, 6, 1, 8, 4, 5, 0, 9));
+  EXPECT_THAT(dynamic_cast<const Subset&>(*parts[0]).indices(),
+              ElementsAre(2, 6, 1, 8, 4, 5, 0, 9));
   EXPECT_THAT(dynamic_cast<const Subset&>(*parts[1]).indices(), ElementsAre(3, 7));
   EXPECT_THROW(random_split(numbers(10), {8, 3}, 42), std::invalid_argument);
 }
@@ -93,14 +94,16 @@ TEST(DistributedSamplerTest, RanksShareThePaddedPermutation) {
   at::Generator generator = at::detail::createCPUGenerator(10);
   const at::Tensor order = at::randperm(9, generator, at::TensorOptions().dtype(at::kLong));
   for (std::int64_t i = 0; i < 10; ++i) {
-    EXPECT_EQ((i % 2 == 0 ? a : b)[static_cast<std::size_t>(i / 2)], order[i % 9].item<std::int64_t>());
+    EXPECT_EQ((i % 2 == 0 ? a : b)[static_cast<std::size_t>(i / 2)],
+              order[i % 9].item<std::int64_t>());
   }
 }
 
 TEST(DistributedSamplerTest, WithoutShuffleTakesEveryNth) {
   const auto second = distributed_sampler(5, {.world_size = 2, .rank = 1, .shuffle = false});
   EXPECT_THAT(all(*second->iterate()), ElementsAre(1, 3, 0));
-  const auto unpadded = distributed_sampler(5, {.world_size = 2, .rank = 1, .shuffle = false, .pad = false});
+  const auto unpadded =
+      distributed_sampler(5, {.world_size = 2, .rank = 1, .shuffle = false, .pad = false});
   EXPECT_THAT(all(*unpadded->iterate()), ElementsAre(1, 3));
 }
 
@@ -143,6 +146,30 @@ TEST(MapDataLoaderTest, OrderAndBitsAreTheSameForAnyNumberOfWorkers) {
   EXPECT_EQ(expected.size(), 11u);
 }
 
+TEST(MapDataLoaderTest, WithWorkersTheSeedIsDrawnWhenTheIteratorIsMade) {
+  for (const std::int64_t workers : {0, 2}) {
+    at::manual_seed(5);
+    draw_seed();
+    const std::int64_t second = draw_seed();
+    const std::int64_t third = draw_seed();
+    at::manual_seed(5);
+    MapDataLoader loader(numbers(4), {.batch_size = 2, .shuffle = true, .num_workers = workers});
+    const auto iterator = loader.iterate();
+    EXPECT_EQ(draw_seed(), workers == 0 ? second : third) << workers;
+  }
+}
+
+TEST(MapDataLoaderTest, IteratorsOutliveTheirLoader) {
+  for (const std::int64_t workers : {0, 2}) {
+    std::unique_ptr<BatchIterator> iterator;
+    {
+      MapDataLoader loader(numbers(4), {.batch_size = 2, .num_workers = workers});
+      iterator = loader.iterate();
+    }
+    EXPECT_THAT(all_batches(*iterator), ElementsAre(Indices{0, 1}, Indices{2, 3})) << workers;
+  }
+}
+
 TEST(MapDataLoaderTest, SkippedBatchesLeaveTheRestAsItWouldBe) {
   for (const std::int64_t workers : {0, 2}) {
     at::manual_seed(11);
@@ -166,7 +193,8 @@ class FailingDataset final : public Dataset {
 
 TEST(MapDataLoaderTest, AWorkersErrorArrivesAtItsBatchAndTheIteratorEndsCleanly) {
   for (const std::int64_t workers : {0, 3}) {
-    MapDataLoader loader(std::make_shared<FailingDataset>(), {.batch_size = 2, .num_workers = workers});
+    MapDataLoader loader(std::make_shared<FailingDataset>(),
+                         {.batch_size = 2, .num_workers = workers});
     const auto iterator = loader.iterate();
     EXPECT_EQ(values(*iterator->next()), (Indices{0, 1}));
     EXPECT_EQ(values(*iterator->next()), (Indices{2, 3}));
@@ -187,7 +215,8 @@ TEST(CollateTest, SamplesOfDifferentShapesAreRefusedWithBothShapes) {
     collate(samples);
     FAIL();
   } catch (const std::invalid_argument& error) {
-    EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("[2]"), ::testing::HasSubstr("[3]")));
+    EXPECT_THAT(error.what(),
+                ::testing::AllOf(::testing::HasSubstr("[2]"), ::testing::HasSubstr("[3]")));
   }
 }
 

@@ -23,8 +23,19 @@ class IndexBatches {
         batch_size_(static_cast<std::size_t>(batch_size)),
         drop_last_(drop_last) {}
 
+  // Takes the first group now: its random draws happen here, and not at next().
+  void look_ahead() { ahead_ = collect(); }
+
   // Empty at the end.
   std::vector<std::int64_t> next() {
+    if (!ahead_.has_value()) return collect();
+    std::vector<std::int64_t> batch = *std::move(ahead_);
+    ahead_.reset();
+    return batch;
+  }
+
+ private:
+  std::vector<std::int64_t> collect() {
     std::vector<std::int64_t> batch;
     batch.reserve(batch_size_);
     while (batch.size() < batch_size_) {
@@ -36,38 +47,43 @@ class IndexBatches {
     return batch;
   }
 
- private:
   std::unique_ptr<IndexIterator> indices_;
   std::size_t batch_size_;
   bool drop_last_;
+  std::optional<std::vector<std::int64_t>> ahead_;
 };
 
 class DirectIterator final : public BatchIterator {
  public:
-  DirectIterator(const Dataset& dataset, IndexBatches batches)
-      : dataset_(dataset), batches_(std::move(batches)) {}
+  DirectIterator(std::shared_ptr<const Dataset> dataset, IndexBatches batches)
+      : dataset_(std::move(dataset)), batches_(std::move(batches)) {}
 
   std::optional<Batch> next() override {
     const std::vector<std::int64_t> indices = batches_.next();
     if (indices.empty()) return std::nullopt;
-    return dataset_.get_batch(indices);
+    return dataset_->get_batch(indices);
   }
   void skip(std::int64_t count) override {
     for (std::int64_t i = 0; i < count; ++i) batches_.next();
   }
 
  private:
-  const Dataset& dataset_;
+  const std::shared_ptr<const Dataset> dataset_;  // the loader may be gone before its iterator
   IndexBatches batches_;
 };
 
-// Threads take index lists from a queue and put batches into their slots; the caller takes the slots
-// in order.
+// Threads take index lists from a queue and put batches into their slots; the caller takes the
+// slots in order.
 class WorkerIterator final : public BatchIterator {
  public:
   WorkerIterator(std::shared_ptr<const Dataset> dataset, IndexBatches batches, std::int64_t workers,
                  std::int64_t ahead)
-      : dataset_(std::move(dataset)), batches_(std::move(batches)), ahead_(static_cast<std::size_t>(ahead)) {
+      : dataset_(std::move(dataset)),
+        batches_(std::move(batches)),
+        ahead_(static_cast<std::size_t>(ahead)) {
+    // torch asks for indices as soon as it has workers, so that a shuffling loader draws its seed
+    // now.
+    batches_.look_ahead();
     threads_.reserve(static_cast<std::size_t>(workers));
     for (std::int64_t i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
   }
@@ -180,8 +196,9 @@ MapDataLoader::MapDataLoader(std::shared_ptr<const Dataset> dataset, Options opt
                     options_.batch_size));
   }
   if (options_.num_workers < 0) {
-    throw std::invalid_argument("num_workers option should be non-negative; use num_workers=0 to "
-                                "load in the training thread");
+    throw std::invalid_argument(
+        "num_workers option should be non-negative; use num_workers=0 to "
+        "load in the training thread");
   }
   if (options_.prefetch_factor < 1) {
     throw std::invalid_argument("prefetch_factor option should be at least 1");
@@ -189,7 +206,8 @@ MapDataLoader::MapDataLoader(std::shared_ptr<const Dataset> dataset, Options opt
 }
 
 std::unique_ptr<BatchIterator> MapDataLoader::iterate() {
-  // The base seed of torch's iterators. Our workers need none, but what is drawn after it must match.
+  // The base seed of torch's iterators. Our workers need none, but what is drawn after it must
+  // match.
   if (options_.generator.has_value()) {
     at::Generator generator = *options_.generator;
     at::empty({}, at::TensorOptions().dtype(at::kLong)).random_(generator);
@@ -198,7 +216,7 @@ std::unique_ptr<BatchIterator> MapDataLoader::iterate() {
   }
   IndexBatches batches(sampler_->iterate(), options_.batch_size, options_.drop_last);
   if (options_.num_workers == 0) {
-    return std::make_unique<DirectIterator>(*dataset_, std::move(batches));
+    return std::make_unique<DirectIterator>(dataset_, std::move(batches));
   }
   return std::make_unique<WorkerIterator>(dataset_, std::move(batches), options_.num_workers,
                                           options_.num_workers * options_.prefetch_factor);
@@ -211,8 +229,8 @@ std::optional<std::int64_t> MapDataLoader::size() const {
 }
 
 std::shared_ptr<DataLoader> MapDataLoader::with_distributed_sampler(int world_size, int rank,
-                                                                    bool shuffle, std::uint64_t seed,
-                                                                    bool pad) {
+                                                                    bool shuffle,
+                                                                    std::uint64_t seed, bool pad) {
   DistributedShare share;
   share.world_size = world_size;
   share.rank = rank;

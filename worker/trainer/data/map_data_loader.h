@@ -13,18 +13,18 @@
 
 namespace lctl {
 
-// num_workers threads prepare up to num_workers * prefetch_factor batches ahead; batches come in the
-// same order, with the same bits, whatever their number. A worker's exception reaches the caller at
-// the batch that it belongs to.
-// Thread rule: one strand only (the training thread); workers are its own.
+// num_workers threads prepare up to num_workers * prefetch_factor batches ahead; batches come in
+// the same order, with the same bits, whatever their number. A worker's exception reaches the
+// caller at the batch that it belongs to. Thread rule: one strand only (the training thread);
+// workers are its own.
 class MapDataLoader final : public DataLoader {
  public:
   struct Options {
     std::int64_t batch_size = 1;
     bool shuffle = false;
     bool drop_last = false;
-    std::int64_t num_workers = 0;      // threads
-    std::int64_t prefetch_factor = 2;  // batches ahead per worker
+    std::int64_t num_workers = 0;            // threads
+    std::int64_t prefetch_factor = 2;        // batches ahead per worker
     std::optional<at::Generator> generator;  // for order and base seed; unset = the global one
   };
 

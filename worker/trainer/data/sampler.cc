@@ -126,7 +126,8 @@ class DistributedSampler final : public Sampler {
   std::unique_ptr<IndexIterator> iterate() override {
     std::vector<std::int64_t> all;
     if (share_.shuffle) {
-      all = permutation(size_, at::detail::createCPUGenerator(share_.seed + static_cast<std::uint64_t>(epoch_)));
+      all = permutation(
+          size_, at::detail::createCPUGenerator(share_.seed + static_cast<std::uint64_t>(epoch_)));
     } else {
       all.resize(static_cast<std::size_t>(size_));
       std::iota(all.begin(), all.end(), 0);

@@ -41,8 +41,8 @@ class Sampler {
 std::shared_ptr<Sampler> sequential_sampler(std::int64_t size);
 
 // A permutation per pass. Without a generator of its own, the first index request draws a seed from
-// the global generator (torch.empty((), int64).random_()) and permutes with a private one; with one,
-// the permutation is drawn from it, and a request beyond the end draws one more.
+// the global generator (torch.empty((), int64).random_()) and permutes with a private one; with
+// one, the permutation is drawn from it, and a request beyond the end draws one more.
 std::shared_ptr<Sampler> random_sampler(std::int64_t size,
                                         std::optional<at::Generator> generator = std::nullopt);
 
@@ -59,7 +59,8 @@ struct DistributedShare {
 };
 std::shared_ptr<Sampler> distributed_sampler(std::int64_t size, DistributedShare share);
 
-// One draw of torch.empty((), int64).random_() from the global CPU generator: how torch makes seeds.
+// One draw of torch.empty((), int64).random_() from the global CPU generator: how torch makes
+// seeds.
 std::int64_t draw_seed();
 
 }  // namespace lctl

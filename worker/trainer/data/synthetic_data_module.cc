@@ -46,7 +46,8 @@ bool binary_target(std::int64_t i, std::int64_t features) {
 at::Tensor make_x(const SyntheticOptions& options, std::int64_t samples) {
   const std::int64_t features = options.num_features;
   const bool tokens = options.kind == "tokens";
-  at::Tensor x = at::empty({samples, features}, at::TensorOptions().dtype(tokens ? at::kLong : at::kFloat));
+  at::Tensor x =
+      at::empty({samples, features}, at::TensorOptions().dtype(tokens ? at::kLong : at::kFloat));
   for (std::int64_t i = 0; i < samples; ++i) {
     for (std::int64_t j = 0; j < features; ++j) {
       if (tokens) {
@@ -86,8 +87,8 @@ at::Tensor make_y(const SyntheticOptions& options, std::int64_t samples) {
   return y;
 }
 
-// Fails for large batches the way the CPU's allocator does, so that a search for the largest one has
-// something to find.
+// Fails for large batches the way the CPU's allocator does, so that a search for the largest one
+// has something to find.
 class LimitedDataset final : public Dataset {
  public:
   LimitedDataset(std::shared_ptr<const Dataset> inner, std::int64_t limit)
@@ -96,10 +97,10 @@ class LimitedDataset final : public Dataset {
   Batch get(std::int64_t index) const override { return inner_->get(index); }
   Batch get_batch(std::span<const std::int64_t> indices) const override {
     if (static_cast<std::int64_t>(indices.size()) > limit_) {
-      throw std::runtime_error(
-          fmt::format("DefaultCPUAllocator: can't allocate memory: you tried to allocate a batch of "
-                      "{} rows, memory_limit is {}",
-                      indices.size(), limit_));
+      throw std::runtime_error(fmt::format(
+          "DefaultCPUAllocator: can't allocate memory: you tried to allocate a batch of "
+          "{} rows, memory_limit is {}",
+          indices.size(), limit_));
     }
     return inner_->get_batch(indices);
   }
@@ -136,7 +137,8 @@ std::shared_ptr<DataLoader> SyntheticDataModule::loader(std::int64_t first, std:
     part = std::make_shared<LimitedDataset>(std::move(part), *options_.memory_limit);
   }
   MapDataLoader::Options loading;
-  loading.batch_size = train ? options_.batch_size : options_.val_batch_size.value_or(options_.batch_size);
+  loading.batch_size =
+      train ? options_.batch_size : options_.val_batch_size.value_or(options_.batch_size);
   loading.shuffle = train && options_.shuffle;
   loading.drop_last = train && options_.drop_last;
   loading.num_workers = options_.num_workers;

@@ -21,7 +21,7 @@ struct SyntheticOptions {
   std::int64_t num_features = 8;
   std::int64_t num_classes = 4;
   std::int64_t vocab_size = 16;
-  std::vector<std::int64_t> reshape;       // of one sample's x; empty = flat
+  std::vector<std::int64_t> reshape;  // of one sample's x; empty = flat
   std::int64_t batch_size = 16;
   std::optional<std::int64_t> val_batch_size;
   bool shuffle = false;

@@ -18,7 +18,8 @@ std::vector<Layer> build_layers(const jobspec::ClassSpec& spec) {
   std::vector<Layer> layers;
   for (std::size_t i = 0; i < spec.children.size(); ++i) {
     const jobspec::ClassSpec& layer = spec.children[i];
-    layers.push_back(make_layer(layer, fmt::format("{}.layers.{}.{}", kInitArgs, i, layer.class_name)));
+    layers.push_back(
+        make_layer(layer, fmt::format("{}.layers.{}.{}", kInitArgs, i, layer.class_name)));
   }
   return layers;
 }
@@ -38,9 +39,9 @@ Reduction reduction(const std::string& where, const std::string& name) {
   if (name == "min") return Reduction::kMin;
   if (name == "max") return Reduction::kMax;
   if (name == "sum") return Reduction::kSum;
-  throw std::invalid_argument(
-      fmt::format("{}: Only `self.log(..., reduce_fx={{min,max,mean,sum}})` are supported. Found: {}",
-                  where, name));
+  throw std::invalid_argument(fmt::format(
+      "{}: Only `self.log(..., reduce_fx={{min,max,mean,sum}})` are supported. Found: {}", where,
+      name));
 }
 
 // Writes one flag of `log` over the defaults; null leaves self.log's own default.
@@ -49,8 +50,8 @@ void apply_flag(LogOptions& options, const std::string& where, std::string_view 
   if (value.is_null()) return;
   const auto expect = [&](bool holds, const char* kind) {
     if (!holds) {
-      throw std::invalid_argument(
-          fmt::format("{}.{}: expected {}, got {} `{}`", where, flag, kind, value.kind_name(), value.preview()));
+      throw std::invalid_argument(fmt::format("{}.{}: expected {}, got {} `{}`", where, flag, kind,
+                                              value.kind_name(), value.preview()));
     }
   };
   if (flag == "reduce_fx") {
@@ -58,12 +59,13 @@ void apply_flag(LogOptions& options, const std::string& where, std::string_view 
     options.reduce_fx = reduction(where, value.as_string());
     return;
   }
-  const bool known = flag == "on_step" || flag == "on_epoch" || flag == "prog_bar" || flag == "logger" ||
-                     flag == "sync_dist";
+  const bool known = flag == "on_step" || flag == "on_epoch" || flag == "prog_bar" ||
+                     flag == "logger" || flag == "sync_dist";
   if (!known) {
-    throw std::invalid_argument(fmt::format(
-        "{}: unknown option '{}' (known: on_step, on_epoch, prog_bar, logger, reduce_fx, sync_dist)", where,
-        flag));
+    throw std::invalid_argument(
+        fmt::format("{}: unknown option '{}' (known: on_step, on_epoch, prog_bar, logger, "
+                    "reduce_fx, sync_dist)",
+                    where, flag));
   }
   expect(value.is_bool(), "bool");
   if (flag == "on_step") options.on_step = value.as_bool();
@@ -80,8 +82,8 @@ LogOptions log_options(const jobspec::Value& flags, const std::string& metric, b
   if (given == nullptr || given->is_null()) return options;
   const std::string where = fmt::format("{}.log.{}", kInitArgs, metric);
   if (!given->is_map()) {
-    throw std::invalid_argument(fmt::format("{}: expected a map of flags of self.log, got {} `{}`", where,
-                                            given->kind_name(), given->preview()));
+    throw std::invalid_argument(fmt::format("{}: expected a map of flags of self.log, got {} `{}`",
+                                            where, given->kind_name(), given->preview()));
   }
   for (const auto& entry : given->map()) apply_flag(options, where, entry.key, entry.value);
   return options;
@@ -131,7 +133,8 @@ at::Tensor DeclarativeModule::step(const Batch& batch, const std::vector<Logged>
   results.reserve(metrics_.size());
   for (const MetricFunction metric : metrics_) results.push_back(metric(detached, target));
   log(values[0].name, loss, values[0].options);
-  for (std::size_t i = 0; i < results.size(); ++i) log(values[i + 1].name, results[i], values[i + 1].options);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    log(values[i + 1].name, results[i], values[i + 1].options);
   return loss;
 }
 

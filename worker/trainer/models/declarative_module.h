@@ -15,9 +15,9 @@ namespace lctl {
 
 // A batch is (x, y). A step computes out = net(x), loss(out, y), then each metric of the detached
 // output, and logs `<prefix>/loss` and `<prefix>/<metric>` in that order; prefix: train, val, test.
-// Training logs with self.log's defaults, validation and test with sync_dist too, both under the job
-// file's `log` flags. predict_step returns net(x).
-// Thread rule: one strand only (the training thread).
+// Training logs with self.log's defaults, validation and test with sync_dist too, both under the
+// job file's `log` flags. predict_step returns net(x). Thread rule: one strand only (the training
+// thread).
 class DeclarativeModule final : public LightningModule {
  public:
   // Builds the layers in order, each drawing its initial values. Throws std::invalid_argument that
@@ -27,9 +27,12 @@ class DeclarativeModule final : public LightningModule {
   at::Tensor forward(const at::Tensor& x) { return net_->forward(x); }
 
   StepOutput training_step(const Batch& batch, std::int64_t batch_idx) override;
-  StepOutput validation_step(const Batch& batch, std::int64_t batch_idx, std::int64_t dataloader_idx) override;
-  StepOutput test_step(const Batch& batch, std::int64_t batch_idx, std::int64_t dataloader_idx) override;
-  Batch predict_step(const Batch& batch, std::int64_t batch_idx, std::int64_t dataloader_idx) override;
+  StepOutput validation_step(const Batch& batch, std::int64_t batch_idx,
+                             std::int64_t dataloader_idx) override;
+  StepOutput test_step(const Batch& batch, std::int64_t batch_idx,
+                       std::int64_t dataloader_idx) override;
+  Batch predict_step(const Batch& batch, std::int64_t batch_idx,
+                     std::int64_t dataloader_idx) override;
   OptimizersConfig configure_optimizers() override;
 
  private:
@@ -39,7 +42,8 @@ class DeclarativeModule final : public LightningModule {
     LogOptions options;
   };
 
-  std::vector<Logged> logged(const jobspec::ClassSpec& spec, const std::string& prefix, bool sync_dist) const;
+  std::vector<Logged> logged(const jobspec::ClassSpec& spec, const std::string& prefix,
+                             bool sync_dist) const;
   at::Tensor step(const Batch& batch, const std::vector<Logged>& values);
 
   std::shared_ptr<Net> net_;

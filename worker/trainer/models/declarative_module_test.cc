@@ -20,8 +20,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 jobspec::Config config_of(const std::string& model) {
-  const auto config = jobspec::parse("model: " + model + "\ndata: {class_path: SyntheticDataModule}\n",
-                                     {.command = jobspec::Command::kValidate});
+  const auto config =
+      jobspec::parse("model: " + model + "\ndata: {class_path: SyntheticDataModule}\n",
+                     {.command = jobspec::Command::kValidate});
   if (!config.ok()) throw std::runtime_error(std::string(message_of(config.status())));
   return *config;
 }
@@ -71,15 +72,17 @@ Batch two_samples() {
 
 TEST(DeclarativeModuleTest, ParametersHavePythonsNames) {
   const auto module = make_model(
-      config_of("{class_path: Classifier, init_args: {layers: [{Linear: {in_features: 8, out_features: "
-                "4}}, {BatchNorm1d: {num_features: 4}}, ReLU, {Linear: {in_features: 4, out_features: 2}}]}}")
+      config_of(
+          "{class_path: Classifier, init_args: {layers: [{Linear: {in_features: 8, out_features: "
+          "4}}, {BatchNorm1d: {num_features: 4}}, ReLU, {Linear: {in_features: 4, out_features: "
+          "2}}]}}")
           .model,
       nullptr);
   std::vector<std::string> names;
   for (const NamedTensor& item : module->state_list()) names.push_back(item.name);
   EXPECT_THAT(names, ElementsAre("net.0.weight", "net.0.bias", "net.1.weight", "net.1.bias",
-                                 "net.1.running_mean", "net.1.running_var", "net.1.num_batches_tracked",
-                                 "net.3.weight", "net.3.bias"));
+                                 "net.1.running_mean", "net.1.running_var",
+                                 "net.1.num_batches_tracked", "net.3.weight", "net.3.bias"));
   EXPECT_EQ(module->parameter_list().size(), 6u);
   EXPECT_EQ(module->type_name(), "Classifier");
 }
@@ -127,17 +130,25 @@ TEST(DeclarativeModuleTest, PredictGivesTheOutputs) {
 }
 
 TEST(DeclarativeModuleTest, HyperParametersAreThoseOfTheFileWithNoneForTheRest) {
-  const auto module =
-      make_model(config_of("{class_path: Regressor, init_args: {layers: [ReLU, {Linear: {in_features: 2, "
-                           "out_features: 1}}], metrics: [mae]}}")
-                     .model,
-                 nullptr);
+  const auto module = make_model(
+      config_of("{class_path: Regressor, init_args: {layers: [ReLU, {Linear: {in_features: 2, "
+                "out_features: 1}}], metrics: [mae]}}")
+          .model,
+      nullptr);
   const checkpoint::Dict& hparams = module->hparams();
   std::vector<std::string> names;
   for (const auto& [key, value] : hparams.entries()) names.push_back(key.as_string());
   EXPECT_THAT(names, ElementsAre("layers", "loss", "metrics", "log"));
   EXPECT_EQ(hparams.at("layers").as_list().at(0).as_string(), "ReLU");
-  EXPECT_EQ(hparams.at("layers").as_list().at(1).as_dict().at("Linear").as_dict().at("in_features").as_int(), 2);
+  EXPECT_EQ(hparams.at("layers")
+                .as_list()
+                .at(1)
+                .as_dict()
+                .at("Linear")
+                .as_dict()
+                .at("in_features")
+                .as_int(),
+            2);
   EXPECT_TRUE(hparams.at("loss").is_none());
   EXPECT_EQ(hparams.at("metrics").as_list().size(), 1u);
   EXPECT_TRUE(hparams.at("log").is_none());
@@ -162,10 +173,11 @@ TEST(DeclarativeModuleTest, RegressorsDefaultLossIsMse) {
 
 TEST(DeclarativeModuleTest, OptimizerFactoryGetsTheParametersInOrder) {
   std::vector<at::Tensor> seen;
-  const auto module = make_model(config_of(kClassifier).model, [&seen](std::vector<at::Tensor> parameters) {
-    seen = std::move(parameters);
-    return OptimizersConfig{};
-  });
+  const auto module =
+      make_model(config_of(kClassifier).model, [&seen](std::vector<at::Tensor> parameters) {
+        seen = std::move(parameters);
+        return OptimizersConfig{};
+      });
   module->configure_optimizers();
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0].dim(), 2);
@@ -174,8 +186,9 @@ TEST(DeclarativeModuleTest, OptimizerFactoryGetsTheParametersInOrder) {
 
 std::string refusal(const std::string& log) {
   try {
-    make_model(config_of("{class_path: Classifier, init_args: {layers: [ReLU], log: " + log + "}}").model,
-               nullptr);
+    make_model(
+        config_of("{class_path: Classifier, init_args: {layers: [ReLU], log: " + log + "}}").model,
+        nullptr);
     return "";
   } catch (const std::exception& error) {
     return error.what();
@@ -193,8 +206,8 @@ TEST(LossTest, BinaryCrossEntropyNeedsEqualShapesAndCountsSigns) {
   const LossFunction loss = find_loss("binary_cross_entropy_with_logits");
   const at::Tensor logits = at::tensor({3.0F, -3.0F}).view({2, 1});
   const at::Tensor ones = at::full({2, 1}, 1.0F);
-  EXPECT_NEAR(loss(logits, ones).item<double>(), (std::log(1 + std::exp(-3.0)) + std::log(1 + std::exp(3.0))) / 2,
-              1e-6);
+  EXPECT_NEAR(loss(logits, ones).item<double>(),
+              (std::log(1 + std::exp(-3.0)) + std::log(1 + std::exp(3.0))) / 2, 1e-6);
   EXPECT_THROW(loss(logits, at::full({2}, 1.0F)), std::invalid_argument);
   const MetricFunction accuracy = find_metric("accuracy", "binary_cross_entropy_with_logits");
   EXPECT_EQ(accuracy(logits, ones).item<double>(), 0.5);

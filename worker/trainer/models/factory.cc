@@ -11,7 +11,8 @@
 
 namespace lctl {
 
-std::shared_ptr<TrainableModule> make_model(const jobspec::ClassSpec& spec, OptimizerFactory optimizers) {
+std::shared_ptr<TrainableModule> make_model(const jobspec::ClassSpec& spec,
+                                            OptimizerFactory optimizers) {
   const std::vector<std::string_view> names = model_names();
   if (std::find(names.begin(), names.end(), spec.class_name) == names.end()) {
     throw std::invalid_argument(fmt::format("model.class_path: unknown class '{}'; there are {}",

@@ -14,17 +14,17 @@
 
 namespace lctl {
 
-// The module holds parameters and buffers under torch's names; `forward` takes and gives one tensor (of
-// a layer that returns a tuple: its first element). Copies share the module.
-// Thread rule: one strand only (the training thread).
+// The module holds parameters and buffers under torch's names; `forward` takes and gives one tensor
+// (of a layer that returns a tuple: its first element). Copies share the module. Thread rule: one
+// strand only (the training thread).
 struct Layer {
   std::shared_ptr<torch::nn::Module> module;
   std::function<at::Tensor(const at::Tensor&)> forward;
 };
 
 // Draws initial values from the global generator as torch's constructor does. Throws
-// std::invalid_argument that starts with `where` ("model.init_args.layers.2.Linear") for arguments that
-// do not go together, and for a class that is not built here.
+// std::invalid_argument that starts with `where` ("model.init_args.layers.2.Linear") for arguments
+// that do not go together, and for a class that is not built here.
 Layer make_layer(const jobspec::ClassSpec& spec, const std::string& where);
 
 // All names that make_layer() knows.

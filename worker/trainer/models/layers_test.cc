@@ -1,5 +1,5 @@
-// Expected numbers are those of torch 2.11 in Python: torch.manual_seed(3), the layer, its output in
-// training mode for the input of input(), and the next draw of the generator.
+// Expected numbers are those of torch 2.11 in Python: torch.manual_seed(3), the layer, its output
+// in training mode for the input of input(), and the next draw of the generator.
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
@@ -9,9 +9,9 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "base/status.h"
 #include "jobspec/config.h"
 #include "jobspec/keys/key_table.h"
 #include "worker/trainer/models/layer.h"
@@ -35,123 +35,182 @@ const std::vector<Case>& cases() {
       {"Linear: {in_features: 4, out_features: 3}",
        {2, 4},
        "weight[3,4] bias[3]",
-       "[2, 3]", 0.49898310344370217, 4572732061138089079},
+       "[2, 3]",
+       0.49898310344370217,
+       4572732061138089079},
       {"Linear: {in_features: 4, out_features: 3, bias: false}",
        {2, 4},
        "weight[3,4]",
-       "[2, 3]", 0.4322549533358183, 2316640183508190889},
+       "[2, 3]",
+       0.4322549533358183,
+       2316640183508190889},
       {"Conv1d: {in_channels: 2, out_channels: 3, kernel_size: 3, padding: 1}",
        {2, 2, 5},
        "weight[3,2,3] bias[3]",
-       "[2, 3, 5]", -1.0695097088726304, 2681605907446695335},
-      {"Conv2d: {in_channels: 2, out_channels: 4, kernel_size: [3, 2], stride: 2, padding: [1, 0], groups: 2}",
+       "[2, 3, 5]",
+       -1.0695097088726304,
+       2681605907446695335},
+      {"Conv2d: {in_channels: 2, out_channels: 4, kernel_size: [3, 2], stride: 2, padding: [1, 0], "
+       "groups: 2}",
        {2, 2, 5, 5},
        "weight[4,1,3,2] bias[4]",
-       "[2, 4, 3, 2]", 2.377422036239216, 3251329097462014786},
-      {"Conv2d: {in_channels: 2, out_channels: 4, kernel_size: 3, padding: same, padding_mode: circular, bias: false}",
+       "[2, 4, 3, 2]",
+       2.377422036239216,
+       3251329097462014786},
+      {"Conv2d: {in_channels: 2, out_channels: 4, kernel_size: 3, padding: same, padding_mode: "
+       "circular, bias: false}",
        {2, 2, 5, 5},
        "weight[4,2,3,3]",
-       "[2, 4, 5, 5]", 0.9931512961254789, 2829931582230489253},
+       "[2, 4, 5, 5]",
+       0.9931512961254789,
+       2829931582230489253},
       {"Conv3d: {in_channels: 1, out_channels: 2, kernel_size: 2, dilation: 2}",
        {1, 1, 4, 4, 4},
        "weight[2,1,2,2,2] bias[2]",
-       "[1, 2, 2, 2, 2]", -0.8616519781444509, 8131506278483621524},
+       "[1, 2, 2, 2, 2]",
+       -0.8616519781444509,
+       8131506278483621524},
       {"BatchNorm1d: {num_features: 4}",
        {3, 4},
        "weight[4] bias[4] running_mean[4] running_var[4] num_batches_tracked[]",
-       "[3, 4]", -0.318216330129125, 937055941807507096},
+       "[3, 4]",
+       -0.318216330129125,
+       937055941807507096},
       {"BatchNorm2d: {num_features: 2, momentum: null}",
        {3, 2, 2, 2},
        "weight[2] bias[2] running_mean[2] running_var[2] num_batches_tracked[]",
-       "[3, 2, 2, 2]", 0.6630143175073676, 937055941807507096},
+       "[3, 2, 2, 2]",
+       0.6630143175073676,
+       937055941807507096},
       {"InstanceNorm2d: {num_features: 2, affine: true}",
        {3, 2, 2, 2},
        "weight[2] bias[2]",
-       "[3, 2, 2, 2]", -0.7381309312185772, 937055941807507096},
+       "[3, 2, 2, 2]",
+       -0.7381309312185772,
+       937055941807507096},
       {"LayerNorm: {normalized_shape: [2, 2]}",
        {3, 2, 2},
        "weight[2,2] bias[2,2]",
-       "[3, 2, 2]", -0.5651890828115538, 937055941807507096},
+       "[3, 2, 2]",
+       -0.5651890828115538,
+       937055941807507096},
       {"LayerNorm: {normalized_shape: 4, bias: false}",
        {3, 4},
        "weight[4]",
-       "[3, 4]", -0.5651890828115538, 937055941807507096},
+       "[3, 4]",
+       -0.5651890828115538,
+       937055941807507096},
       {"GroupNorm: {num_groups: 2, num_channels: 4}",
        {3, 4, 2},
        "weight[4] bias[4]",
-       "[3, 4, 2]", -0.7381310179872352, 937055941807507096},
+       "[3, 4, 2]",
+       -0.7381310179872352,
+       937055941807507096},
       {"RMSNorm: {normalized_shape: 4}",
        {3, 4},
        "weight[4]",
-       "[3, 4]", 0.7665463727563255, 937055941807507096},
+       "[3, 4]",
+       0.7665463727563255,
+       937055941807507096},
       {"MaxPool1d: {kernel_size: 2}",
        {1, 2, 6},
        "",
-       "[1, 2, 3]", 0.5316763654170744, 937055941807507096},
+       "[1, 2, 3]",
+       0.5316763654170744,
+       937055941807507096},
       {"MaxPool2d: {kernel_size: 2, stride: 1, ceil_mode: true}",
        {1, 2, 4, 4},
        "",
-       "[1, 2, 3, 3]", 0.5592339139585047, 937055941807507096},
+       "[1, 2, 3, 3]",
+       0.5592339139585047,
+       937055941807507096},
       {"AvgPool1d: {kernel_size: 2}",
        {1, 2, 6},
        "",
-       "[1, 2, 3]", 0.6458327829821585, 937055941807507096},
+       "[1, 2, 3]",
+       0.6458327829821585,
+       937055941807507096},
       {"AvgPool2d: {kernel_size: [2, 3], padding: 1, count_include_pad: false}",
        {1, 2, 4, 4},
        "",
-       "[1, 2, 3, 2]", -0.6441532744311128, 937055941807507096},
+       "[1, 2, 3, 2]",
+       -0.6441532744311128,
+       937055941807507096},
       {"AdaptiveAvgPool1d: {output_size: 2}",
        {1, 2, 5},
        "",
-       "[1, 2, 2]", 0.7055607584917264, 937055941807507096},
+       "[1, 2, 2]",
+       0.7055607584917264,
+       937055941807507096},
       {"AdaptiveAvgPool2d: {output_size: [1, 2]}",
        {1, 2, 4, 4},
        "",
-       "[1, 2, 1, 2]", 0.2222151957479315, 937055941807507096},
+       "[1, 2, 1, 2]",
+       0.2222151957479315,
+       937055941807507096},
       {"AdaptiveMaxPool2d: {output_size: 2}",
        {1, 2, 5, 5},
        "",
-       "[1, 2, 2, 2]", 1.8227529395223727, 937055941807507096},
+       "[1, 2, 2, 2]",
+       1.8227529395223727,
+       937055941807507096},
       {"Embedding: {num_embeddings: 8, embedding_dim: 3, padding_idx: 1}",
        {},
        "weight[8,3]",
-       "[2, 4, 3]", 1.5289209869250664, 5230114705677067882},
-      {"LSTM: {input_size: 3, hidden_size: 2, num_layers: 2, bidirectional: true, batch_first: true}",
+       "[2, 4, 3]",
+       1.5289209869250664,
+       5230114705677067882},
+      {"LSTM: {input_size: 3, hidden_size: 2, num_layers: 2, bidirectional: true, batch_first: "
+       "true}",
        {2, 4, 3},
        "weight_ih_l0[8,3] weight_hh_l0[8,2] bias_ih_l0[8] bias_hh_l0[8] "
        "weight_ih_l0_reverse[8,3] weight_hh_l0_reverse[8,2] bias_ih_l0_reverse[8] "
        "bias_hh_l0_reverse[8] weight_ih_l1[8,4] weight_hh_l1[8,2] bias_ih_l1[8] bias_hh_l1[8] "
        "weight_ih_l1_reverse[8,4] weight_hh_l1_reverse[8,2] bias_ih_l1_reverse[8] "
        "bias_hh_l1_reverse[8]",
-       "[2, 4, 4]", 0.012487468304342067, 3862256596315929340},
+       "[2, 4, 4]",
+       0.012487468304342067,
+       3862256596315929340},
       {"LSTM: {input_size: 3, hidden_size: 4, proj_size: 2}",
        {4, 2, 3},
        "weight_ih_l0[16,3] weight_hh_l0[16,2] bias_ih_l0[16] bias_hh_l0[16] weight_hr_l0[2,4]",
-       "[4, 2, 2]", 0.1748563067084401, 6891705780916088411},
+       "[4, 2, 2]",
+       0.1748563067084401,
+       6891705780916088411},
       {"GRU: {input_size: 3, hidden_size: 2, bias: false}",
        {4, 2, 3},
        "weight_ih_l0[6,3] weight_hh_l0[6,2]",
-       "[4, 2, 2]", -0.1252818077385428, 1676123025684963263},
+       "[4, 2, 2]",
+       -0.1252818077385428,
+       1676123025684963263},
       {"RNN: {input_size: 3, hidden_size: 2, nonlinearity: relu, num_layers: 2, dropout: 0.5}",
        {4, 2, 3},
        "weight_ih_l0[2,3] weight_hh_l0[2,2] bias_ih_l0[2] bias_hh_l0[2] weight_ih_l1[2,2] "
        "weight_hh_l1[2,2] bias_ih_l1[2] bias_hh_l1[2]",
-       "[4, 2, 2]", 0.20461904872835285, 8049857564311485940},
+       "[4, 2, 2]",
+       0.20461904872835285,
+       8049857564311485940},
       {"Dropout: {p: 0.3}", {3, 4}, "", "[3, 4]", 0.19679286697009868, 2751222150843076122},
       {"Dropout: {p: 0.3, inplace: true}",
        {3, 4},
        "",
-       "[3, 4]", 0.19679286697009868, 2751222150843076122},
+       "[3, 4]",
+       0.19679286697009868,
+       2751222150843076122},
       {"Dropout1d: {p: 0.5}", {3, 4, 2}, "", "[3, 4, 2]", 0.6594527953840525, 2751222150843076122},
       {"Dropout2d: {p: 0.5}",
        {3, 4, 2, 2},
        "",
-       "[3, 4, 2, 2]", -1.8493915050222078, 2751222150843076122},
+       "[3, 4, 2, 2]",
+       -1.8493915050222078,
+       2751222150843076122},
       {"Flatten", {2, 3, 2}, "", "[2, 6]", 0.5189875511679718, 937055941807507096},
       {"Unflatten: {dim: 1, unflattened_size: [2, 2]}",
        {3, 4},
        "",
-       "[3, 2, 2]", 0.5189875511679718, 937055941807507096},
+       "[3, 2, 2]",
+       0.5189875511679718,
+       937055941807507096},
       {"Identity", {2, 2}, "", "[2, 2]", 0.8138355456487232, 937055941807507096},
       {"ReLU", {2, 5}, "", "[2, 5]", 0.4831242430922556, 937055941807507096},
       {"ReLU: {inplace: true}", {2, 5}, "", "[2, 5]", 0.4831242430922556, 937055941807507096},
@@ -159,14 +218,18 @@ const std::vector<Case>& cases() {
       {"LeakyReLU: {negative_slope: 0.2}",
        {2, 5},
        "",
-       "[2, 5]", 0.5746466290714236, 937055941807507096},
+       "[2, 5]",
+       0.5746466290714236,
+       937055941807507096},
       {"ELU: {alpha: 0.5}", {2, 5}, "", "[2, 5]", 0.5852302376861607, 937055941807507096},
       {"CELU", {2, 5}, "", "[2, 5]", 0.6873362322800659, 937055941807507096},
       {"SELU", {2, 5}, "", "[2, 5]", 0.8666440174209913, 937055941807507096},
       {"PReLU: {num_parameters: 5}",
        {2, 5},
        "weight[5]",
-       "[2, 5]", 0.5975272234942475, 937055941807507096},
+       "[2, 5]",
+       0.5975272234942475,
+       937055941807507096},
       {"GELU", {2, 5}, "", "[2, 5]", 0.4256705079104306, 937055941807507096},
       {"GELU: {approximate: tanh}", {2, 5}, "", "[2, 5]", 0.425706348421829, 937055941807507096},
       {"SiLU", {2, 5}, "", "[2, 5]", 0.4334281071255499, 937055941807507096},
@@ -185,7 +248,9 @@ const std::vector<Case>& cases() {
       {"Threshold: {threshold: 0.1, value: 7.0}",
        {2, 5},
        "",
-       "[2, 5]", 1.8635920018312486, 937055941807507096},
+       "[2, 5]",
+       1.8635920018312486,
+       937055941807507096},
       {"Softmax", {2, 5}, "", "[2, 5]", 0.37504129580058465, 937055941807507096},
       {"Softmax: {dim: 0}", {2, 5}, "", "[2, 5]", 0.30408137458146156, 937055941807507096},
       {"LogSoftmax", {2, 5}, "", "[2, 5]", 0.6308822762012063, 937055941807507096},
@@ -208,12 +273,20 @@ at::Tensor input(const std::vector<std::int64_t>& shape) {
   if (shape.empty()) return at::arange(8, at::kLong).view({2, 4});
   std::int64_t count = 1;
   for (const std::int64_t size : shape) count *= size;
-  return at::arange(count, at::kLong).mul(7).add(3).remainder(11).to(at::kFloat).sub(5).div(4).view(shape);
+  return at::arange(count, at::kLong)
+      .mul(7)
+      .add(3)
+      .remainder(11)
+      .to(at::kFloat)
+      .sub(5)
+      .div(4)
+      .view(shape);
 }
 
 std::string shape_text(const at::Tensor& tensor, const char* comma) {
   std::string text = "[";
-  for (const std::int64_t size : tensor.sizes()) text += (text.size() > 1 ? comma : "") + std::to_string(size);
+  for (const std::int64_t size : tensor.sizes())
+    text += (text.size() > 1 ? comma : "") + std::to_string(size);
   return text + "]";
 }
 
@@ -230,7 +303,8 @@ std::string state_text(const torch::nn::Module& module) {
 double weighted_sum(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.detach().to(at::kDouble).contiguous().view(-1);
   double sum = 0;
-  for (std::int64_t i = 0; i < flat.numel(); ++i) sum += flat[i].item<double>() * std::cos(static_cast<double>(i));
+  for (std::int64_t i = 0; i < flat.numel(); ++i)
+    sum += flat[i].item<double>() * std::cos(static_cast<double>(i));
   return sum;
 }
 
@@ -262,7 +336,8 @@ TEST(LayersTest, SelectTakesTheLastStep) {
 
 TEST(LayersTest, NamesInSummariesAreTorchs) {
   EXPECT_EQ(make_layer(spec_of("ReLU"), "").module->name(), "ReLU");
-  EXPECT_EQ(make_layer(spec_of("LayerNorm: {normalized_shape: 4}"), "").module->name(), "LayerNorm");
+  EXPECT_EQ(make_layer(spec_of("LayerNorm: {normalized_shape: 4}"), "").module->name(),
+            "LayerNorm");
 }
 
 std::string refusal(const std::string& layer) {

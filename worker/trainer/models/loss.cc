@@ -77,7 +77,8 @@ LossFunction find_loss(std::string_view name) {
     if (loss.name == name) return loss.function;
   }
   std::string known;
-  for (const NamedLoss& loss : kLosses) known += fmt::format("{}{}", known.empty() ? "" : ", ", loss.name);
+  for (const NamedLoss& loss : kLosses)
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", loss.name);
   throw std::invalid_argument(fmt::format("unknown loss '{}'; there are {}", name, known));
 }
 

@@ -35,7 +35,8 @@ Adagrad::Adagrad(std::vector<at::Tensor> params, const AdagradOptions& options)
   for (std::size_t i = 0; i < states()[0].size(); ++i) {
     const ParamGroup& group = param_groups()[0];
     states()[0][i][kStep] = new_step_count(group, group.params[i]);
-    states()[0][i][kSum] = at::full_like(group.params[i].detach(), options.initial_accumulator_value);
+    states()[0][i][kSum] =
+        at::full_like(group.params[i].detach(), options.initial_accumulator_value);
   }
 }
 
@@ -60,7 +61,8 @@ void Adagrad::update(const ParamGroup& group, std::vector<Item>& items) {
         steps.push_back((*item.state)[kStep]);
       }
       at::_foreach_add_(steps, 1);
-      at::_fused_adagrad_(params, grads, sums, steps, group.lr, lr_decay, weight_decay, eps, maximize);
+      at::_fused_adagrad_(params, grads, sums, steps, group.lr, lr_decay, weight_decay, eps,
+                          maximize);
     });
     return;
   }

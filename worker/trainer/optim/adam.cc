@@ -69,7 +69,8 @@ void Adam::update(const ParamGroup& group, std::vector<Item>& items) {
       state[kExpAvg] = at::zeros_like(item.param);
       state[kExpAvgSq] = at::zeros_like(item.param);
     }
-    if (rates.amsgrad && !state[kMaxExpAvgSq].defined()) state[kMaxExpAvgSq] = at::zeros_like(item.param);
+    if (rates.amsgrad && !state[kMaxExpAvgSq].defined())
+      state[kMaxExpAvgSq] = at::zeros_like(item.param);
   }
   if (flag_option(group, "fused")) {
     for_each_kind(items, [&](const std::vector<Item>& kind) { update_fused(rates, kind); });

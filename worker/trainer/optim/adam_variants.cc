@@ -154,7 +154,8 @@ void RAdam::update(const ParamGroup& group, std::vector<Item>& items) {
     if (length > 5.0) {
       const double rectification = std::pow(
           (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length), 0.5);
-      const at::Tensor adaptive = square.sqrt().add_(eps).reciprocal().mul(std::pow(correction2, 0.5));
+      const at::Tensor adaptive =
+          square.sqrt().add_(eps).reciprocal().mul(std::pow(correction2, 0.5));
       update = update.mul(adaptive).mul(rectification);
     }
     item.param.add_(update, -1.0);

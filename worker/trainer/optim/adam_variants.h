@@ -42,7 +42,8 @@ class NAdam final : public TorchOptimizer {
   void update(const ParamGroup& group, std::vector<Item>& items) override;
 };
 
-// Adam that rectifies the variance of its first steps. Thread rule: one strand only (the training thread).
+// Adam that rectifies the variance of its first steps. Thread rule: one strand only (the training
+// thread).
 class RAdam final : public TorchOptimizer {
  public:
   // Throws std::invalid_argument in torch's words.

@@ -28,7 +28,8 @@ checkpoint::Dict group_options(const AsgdOptions& options) {
 }  // namespace
 
 Asgd::Asgd(std::vector<at::Tensor> params, const AsgdOptions& options)
-    : TorchOptimizer(std::move(params), options.lr, group_options(options), {"step", "eta", "mu", "ax"}) {}
+    : TorchOptimizer(std::move(params), options.lr, group_options(options),
+                     {"step", "eta", "mu", "ax"}) {}
 
 void Asgd::update(const ParamGroup& group, std::vector<Item>& items) {
   const double lambd = number_option(group, "lambd");

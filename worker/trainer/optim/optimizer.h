@@ -12,8 +12,8 @@ namespace lctl {
 
 struct ParamGroup {
   std::vector<at::Tensor> params;
-  double lr = 0;                    // the value in force; schedulers write it
-  checkpoint::Dict options;         // all other hyper-parameters, in torch's order and with torch's names
+  double lr = 0;             // the value in force; schedulers write it
+  checkpoint::Dict options;  // all other hyper-parameters, in torch's order and with torch's names
 };
 
 // Thread rule: one strand only (the training thread).

@@ -61,7 +61,8 @@ std::vector<double> after_four_steps(const Make& make) { return after_steps(4, m
 // The last bit of a vector lane may differ between processors.
 auto near(double a, double b, double c, double d) {
   using ::testing::DoubleNear;
-  return ElementsAre(DoubleNear(a, 3e-7), DoubleNear(b, 3e-7), DoubleNear(c, 3e-7), DoubleNear(d, 3e-7));
+  return ElementsAre(DoubleNear(a, 3e-7), DoubleNear(b, 3e-7), DoubleNear(c, 3e-7),
+                     DoubleNear(d, 3e-7));
 }
 
 template <typename T, typename Options>
@@ -72,44 +73,54 @@ Make with(Options options) {
 
 class BothWays : public ::testing::TestWithParam<bool> {
  protected:
-  std::optional<bool> fused() const { return GetParam() ? std::optional<bool>(true) : std::nullopt; }
+  std::optional<bool> fused() const {
+    return GetParam() ? std::optional<bool>(true) : std::nullopt;
+  }
 };
 INSTANTIATE_TEST_SUITE_P(LoopAndFused, BothWays, ::testing::Bool());
 
 TEST_P(BothWays, SgdStepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Sgd>(SgdOptions{.fused = fused()})),
-              near(0.9650000333786011, -2.0950000286102295, 0.3700000047683716, 0.18999998271465302));
-  EXPECT_THAT(after_four_steps(with<Sgd>(SgdOptions{
-                  .momentum = 0.9, .dampening = 0.1, .weight_decay = 0.01, .fused = fused()})),
-              near(0.8355415463447571, -2.0297417640686035, 0.09885195642709732, 0.13867834210395813));
-  EXPECT_THAT(after_four_steps(with<Sgd>(
-                  SgdOptions{.momentum = 0.9, .nesterov = true, .maximize = true, .fused = fused()})),
-              near(1.1742300987243652, -1.8243601322174072, 0.9592199921607971, 0.41592100262641907));
+  EXPECT_THAT(
+      after_four_steps(with<Sgd>(SgdOptions{.fused = fused()})),
+      near(0.9650000333786011, -2.0950000286102295, 0.3700000047683716, 0.18999998271465302));
+  EXPECT_THAT(
+      after_four_steps(with<Sgd>(
+          SgdOptions{.momentum = 0.9, .dampening = 0.1, .weight_decay = 0.01, .fused = fused()})),
+      near(0.8355415463447571, -2.0297417640686035, 0.09885195642709732, 0.13867834210395813));
+  EXPECT_THAT(
+      after_four_steps(with<Sgd>(
+          SgdOptions{.momentum = 0.9, .nesterov = true, .maximize = true, .fused = fused()})),
+      near(1.1742300987243652, -1.8243601322174072, 0.9592199921607971, 0.41592100262641907));
 }
 
 TEST_P(BothWays, AdamStepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Adam>(AdamOptions{.weight_decay = 0.01, .fused = fused()})),
-              near(0.774650514125824, -1.9672054052352905, 0.3670361340045929, -0.02552807331085205));
-  EXPECT_THAT(after_four_steps(with<Adam>(AdamOptions{.amsgrad = true, .fused = fused()})),
-              near(0.7790209054946899, -1.9732787609100342, 0.36776021122932434, -0.024450678378343582));
+  EXPECT_THAT(
+      after_four_steps(with<Adam>(AdamOptions{.weight_decay = 0.01, .fused = fused()})),
+      near(0.774650514125824, -1.9672054052352905, 0.3670361340045929, -0.02552807331085205));
+  EXPECT_THAT(
+      after_four_steps(with<Adam>(AdamOptions{.amsgrad = true, .fused = fused()})),
+      near(0.7790209054946899, -1.9732787609100342, 0.36776021122932434, -0.024450678378343582));
 }
 
 TEST_P(BothWays, AdamWStepsAsTorch) {
-  EXPECT_THAT(after_four_steps([this](Params params) {
-                return adam_w(std::move(params), {.lr = 0.1, .weight_decay = 0.01, .fused = fused()});
-              }),
-              near(0.7755240201950073, -1.9655464887619019, 0.36606988310813904, -0.02494022622704506));
+  EXPECT_THAT(
+      after_four_steps([this](Params params) {
+        return adam_w(std::move(params), {.lr = 0.1, .weight_decay = 0.01, .fused = fused()});
+      }),
+      near(0.7755240201950073, -1.9655464887619019, 0.36606988310813904, -0.02494022622704506));
 }
 
 TEST_P(BothWays, AdagradStepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Adagrad>(
-                  AdagradOptions{.lr_decay = 0.1, .weight_decay = 0.01, .fused = fused()})),
-              near(0.9021235108375549, -2.0098745822906494, 0.42849302291870117, 0.05200837552547455));
+  EXPECT_THAT(
+      after_four_steps(
+          with<Adagrad>(AdagradOptions{.lr_decay = 0.1, .weight_decay = 0.01, .fused = fused()})),
+      near(0.9021235108375549, -2.0098745822906494, 0.42849302291870117, 0.05200837552547455));
 }
 
 TEST(RmspropTest, StepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Rmsprop>(RmspropOptions{})),
-              near(0.08752508461475372, -2.305471897125244, -0.2273535132408142, -1.8958678245544434));
+  EXPECT_THAT(
+      after_four_steps(with<Rmsprop>(RmspropOptions{})),
+      near(0.08752508461475372, -2.305471897125244, -0.2273535132408142, -1.8958678245544434));
   // Centred, the average is a small difference of squares: its error is that of float32, magnified.
   const std::vector<double> centred = after_four_steps(
       with<Rmsprop>(RmspropOptions{.weight_decay = 0.01, .momentum = 0.9, .centered = true}));
@@ -118,18 +129,22 @@ TEST(RmspropTest, StepsAsTorch) {
 }
 
 TEST(AdadeltaTest, StepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Adadelta>(AdadeltaOptions{.weight_decay = 0.01})),
-              near(0.9997118711471558, -2.000338554382324, 0.4997488856315613, 0.24907779693603516));
+  EXPECT_THAT(
+      after_four_steps(with<Adadelta>(AdadeltaOptions{.weight_decay = 0.01})),
+      near(0.9997118711471558, -2.000338554382324, 0.4997488856315613, 0.24907779693603516));
 }
 
 TEST(AdamVariantsTest, StepAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Adamax>(AdamVariantOptions{})),
-              near(0.8040152788162231, -1.9641449451446533, 0.3749970495700836, 0.02402961626648903));
-  EXPECT_THAT(after_four_steps(with<NAdam>(AdamVariantOptions{.weight_decay = 0.01})),
-              near(0.8886311650276184, -2.032306432723999, 0.41153770685195923, 0.0030321944504976273));
-  EXPECT_THAT(after_four_steps(with<NAdam>(
-                  AdamVariantOptions{.weight_decay = 0.01, .decoupled_weight_decay = true})),
-              near(0.8889777660369873, -2.028965950012207, 0.4102935492992401, 0.0027319230139255524));
+  EXPECT_THAT(
+      after_four_steps(with<Adamax>(AdamVariantOptions{})),
+      near(0.8040152788162231, -1.9641449451446533, 0.3749970495700836, 0.02402961626648903));
+  EXPECT_THAT(
+      after_four_steps(with<NAdam>(AdamVariantOptions{.weight_decay = 0.01})),
+      near(0.8886311650276184, -2.032306432723999, 0.41153770685195923, 0.0030321944504976273));
+  EXPECT_THAT(
+      after_four_steps(
+          with<NAdam>(AdamVariantOptions{.weight_decay = 0.01, .decoupled_weight_decay = true})),
+      near(0.8889777660369873, -2.028965950012207, 0.4102935492992401, 0.0027319230139255524));
   EXPECT_THAT(after_four_steps(with<RAdam>(AdamVariantOptions{.betas = {0.9, 0.5}})),
               near(0.9020508527755737, -1.96405827999115, 0.25008484721183777, 0.1983186900615692));
   // Long enough for the variance to count.
@@ -141,13 +156,15 @@ TEST(AdamVariantsTest, StepAsTorch) {
 }
 
 TEST(AsgdTest, StepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Asgd>(AsgdOptions{.t0 = 1})),
-              near(0.9649611115455627, -2.0949177742004395, 0.3699836730957031, 0.18999150395393372));
+  EXPECT_THAT(
+      after_four_steps(with<Asgd>(AsgdOptions{.t0 = 1})),
+      near(0.9649611115455627, -2.0949177742004395, 0.3699836730957031, 0.18999150395393372));
 }
 
 TEST(RpropTest, StepsAsTorch) {
-  EXPECT_THAT(after_four_steps(with<Rprop>(RpropOptions{})),
-              near(0.7199999690055847, -2.009999990463257, 0.28999999165534973, -0.030000001192092896));
+  EXPECT_THAT(
+      after_four_steps(with<Rprop>(RpropOptions{})),
+      near(0.7199999690055847, -2.009999990463257, 0.28999999165534973, -0.030000001192092896));
 }
 
 std::vector<std::string> keys(const checkpoint::Dict& dict) {
@@ -287,7 +304,10 @@ TEST(OptimizerTest, ImpossibleValuesAreRefusedInTorchsWords) {
   EXPECT_EQ(refusal([&] { Sgd(params, {.lr = -1}); }), "Invalid learning rate: -1");
   EXPECT_EQ(refusal([&] { Sgd(params, {.nesterov = true}); }),
             "Nesterov momentum requires a momentum and zero dampening");
-  EXPECT_EQ(refusal([&] { Adam(params, {.betas = {1.0, 0.9}}); }), "Invalid beta parameter at index 0: 1");
+  EXPECT_EQ(refusal([&] {
+              Adam(params, {.betas = {1.0, 0.9}});
+            }),
+            "Invalid beta parameter at index 0: 1");
   EXPECT_EQ(refusal([&] { Adam(params, {.foreach = true, .fused = true}); }),
             "`fused` and `foreach` cannot be `True` together.");
   EXPECT_EQ(refusal([] { Sgd({}, {}); }), "optimizer got an empty parameter list");

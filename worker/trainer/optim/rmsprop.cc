@@ -44,7 +44,8 @@ void Rmsprop::update(const ParamGroup& group, std::vector<Item>& items) {
       state[kStep] = new_step_count(group, item.param);
       state[kSquareAvg] = at::zeros_like(item.param);
     }
-    if (momentum > 0 && !state[kMomentumBuffer].defined()) state[kMomentumBuffer] = at::zeros_like(item.param);
+    if (momentum > 0 && !state[kMomentumBuffer].defined())
+      state[kMomentumBuffer] = at::zeros_like(item.param);
     if (centered && !state[kGradAvg].defined()) state[kGradAvg] = at::zeros_like(item.param);
 
     at::Tensor grad = maximize ? item.grad.neg() : item.grad;

@@ -27,7 +27,8 @@ checkpoint::Dict group_options(const RpropOptions& options) {
 }  // namespace
 
 Rprop::Rprop(std::vector<at::Tensor> params, const RpropOptions& options)
-    : TorchOptimizer(std::move(params), options.lr, group_options(options), {"step", "prev", "step_size"}) {}
+    : TorchOptimizer(std::move(params), options.lr, group_options(options),
+                     {"step", "prev", "step_size"}) {}
 
 void Rprop::update(const ParamGroup& group, std::vector<Item>& items) {
   const auto [down, up] = pair_option(group, "etas");

@@ -18,7 +18,9 @@ double saved_number(const Value& value) {
   return value.is_tensor() ? value.as_tensor().item<double>() : value.as_double();
 }
 
-std::size_t saved_params(const Value& group) { return group.as_dict().at("params").as_list().size(); }
+std::size_t saved_params(const Value& group) {
+  return group.as_dict().at("params").as_list().size();
+}
 
 }  // namespace
 
@@ -93,9 +95,9 @@ void TorchOptimizer::load_state_dict(const Dict& state) {
   const List& groups = state.at("param_groups").as_list();
   const Dict& saved_states = state.at("state").as_dict();
   if (groups.size() != groups_.size()) {
-    throw std::invalid_argument(
-        fmt::format("loaded state dict has a different number of parameter groups: {} instead of {}",
-                    groups.size(), groups_.size()));
+    throw std::invalid_argument(fmt::format(
+        "loaded state dict has a different number of parameter groups: {} instead of {}",
+        groups.size(), groups_.size()));
   }
   for (std::size_t g = 0; g < groups.size(); ++g) {
     if (saved_params(groups[g]) == groups_[g].params.size()) continue;
@@ -152,7 +154,8 @@ TorchOptimizer::State TorchOptimizer::load_state(const ParamGroup& group, const 
       const auto type = param.is_floating_point() ? param.scalar_type() : tensor.scalar_type();
       state[n] = tensor.to(param.device(), type, /*non_blocking=*/false, /*copy=*/true);
     } else if (step_beside_param) {
-      state[n] = value->as_tensor().to(param.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      state[n] =
+          value->as_tensor().to(param.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     } else {
       state[n] = value->as_tensor().clone();
     }
@@ -173,7 +176,8 @@ std::pair<double, double> pair_option(const ParamGroup& group, std::string_view 
   const Value& value = group.options.at(name);
   const std::vector<Value>& items = value.is_list() ? value.as_list() : value.as_tuple().items;
   if (items.size() != 2) {
-    throw std::invalid_argument(fmt::format("'{}' must be two numbers, not {}", name, items.size()));
+    throw std::invalid_argument(
+        fmt::format("'{}' must be two numbers, not {}", name, items.size()));
   }
   return {saved_number(items[0]), saved_number(items[1])};
 }
@@ -184,7 +188,9 @@ Value pair_value(std::pair<double, double> values) {
   return checkpoint::Tuple{{Value(values.first), Value(values.second)}};
 }
 
-Value optional_flag(std::optional<bool> value) { return value.has_value() ? Value(*value) : Value(); }
+Value optional_flag(std::optional<bool> value) {
+  return value.has_value() ? Value(*value) : Value();
+}
 
 void require(bool holds, std::string_view what, double value) {
   if (!holds) throw std::invalid_argument(fmt::format("{}: {}", what, value));
@@ -198,7 +204,8 @@ void check_fused_or_foreach(std::optional<bool> fused, std::optional<bool> forea
 
 at::Tensor new_step_count(const ParamGroup& group, const at::Tensor& param) {
   const bool beside = flag_option(group, "fused") || flag_option(group, "capturable");
-  return at::zeros({}, at::TensorOptions().dtype(at::kFloat).device(beside ? param.device() : at::kCPU));
+  return at::zeros(
+      {}, at::TensorOptions().dtype(at::kFloat).device(beside ? param.device() : at::kCPU));
 }
 
 double advance(at::Tensor& step) {

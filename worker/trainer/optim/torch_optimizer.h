@@ -85,7 +85,8 @@ at::Tensor new_step_count(const ParamGroup& group, const at::Tensor& param);
 // Adds 1 to a step count and returns it.
 double advance(at::Tensor& step);
 
-// Throws std::runtime_error unless all parameters are floating point on a device with fused kernels.
+// Throws std::runtime_error unless all parameters are floating point on a device with fused
+// kernels.
 void check_fused(const std::vector<at::Tensor>& params);
 
 // The items of each device and type, in order: fused kernels take one kind at a time.

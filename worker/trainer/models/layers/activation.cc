@@ -40,7 +40,8 @@ using In = const at::Tensor&;
 // Without further arguments.
 template <auto Fn, auto InPlace>
 Layer plain(const char* name, const jobspec::Arguments& args) {
-  return elementwise(name, args, [](In x) { return Fn(x); }, [](at::Tensor& x) { return InPlace(x); });
+  return elementwise(
+      name, args, [](In x) { return Fn(x); }, [](at::Tensor& x) { return InPlace(x); });
 }
 
 Layer relu(const jobspec::Arguments& args) { return plain<at::relu, at::relu_>("ReLU", args); }
@@ -102,7 +103,8 @@ Layer rrelu(const jobspec::Arguments& args) {
 }
 
 Layer gelu(const jobspec::Arguments& args) {
-  return operation("GELU", [kind = args.get_string("approximate")](In x) { return at::gelu(x, kind); });
+  return operation("GELU",
+                   [kind = args.get_string("approximate")](In x) { return at::gelu(x, kind); });
 }
 
 class PReLU final : public torch::nn::Module {
@@ -135,14 +137,18 @@ Layer softsign(const jobspec::Arguments& /*args*/) {
   return operation("Softsign", [](In x) { return x.div(x.abs().add(1)); });
 }
 Layer softplus(const jobspec::Arguments& args) {
-  return operation("Softplus", [beta = args.get_double("beta"), limit = args.get_double("threshold")](
-                                   In x) { return at::softplus(x, beta, limit); });
+  return operation("Softplus",
+                   [beta = args.get_double("beta"), limit = args.get_double("threshold")](In x) {
+                     return at::softplus(x, beta, limit);
+                   });
 }
 Layer softshrink(const jobspec::Arguments& args) {
-  return operation("Softshrink", [lambd = args.get_double("lambd")](In x) { return at::softshrink(x, lambd); });
+  return operation("Softshrink",
+                   [lambd = args.get_double("lambd")](In x) { return at::softshrink(x, lambd); });
 }
 Layer hardshrink(const jobspec::Arguments& args) {
-  return operation("Hardshrink", [lambd = args.get_double("lambd")](In x) { return at::hardshrink(x, lambd); });
+  return operation("Hardshrink",
+                   [lambd = args.get_double("lambd")](In x) { return at::hardshrink(x, lambd); });
 }
 
 // torch's choice when no dimension is given.

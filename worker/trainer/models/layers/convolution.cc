@@ -16,20 +16,24 @@ Mode padding_mode(const std::string& name) {
   if (name == "reflect") return torch::kReflect;
   if (name == "replicate") return torch::kReplicate;
   if (name == "circular") return torch::kCircular;
-  throw std::invalid_argument(
-      fmt::format("padding_mode '{}' is unknown; there are zeros, reflect, replicate, circular", name));
+  throw std::invalid_argument(fmt::format(
+      "padding_mode '{}' is unknown; there are zeros, reflect, replicate, circular", name));
 }
 
 template <std::size_t D, typename Module>
 Layer convolution(const jobspec::Arguments& args) {
   using Options = torch::nn::ConvOptions<D>;
-  const auto expanded = [&args](const char* name) { return torch::ExpandingArray<D>(sizes(args, name, D)); };
-  Options options(args.get_int("in_channels"), args.get_int("out_channels"), expanded("kernel_size"));
+  const auto expanded = [&args](const char* name) {
+    return torch::ExpandingArray<D>(sizes(args, name, D));
+  };
+  Options options(args.get_int("in_channels"), args.get_int("out_channels"),
+                  expanded("kernel_size"));
   options.stride(expanded("stride"))
       .dilation(expanded("dilation"))
       .groups(args.get_int("groups"))
       .bias(args.get_bool("bias"))
-      .padding_mode(padding_mode<typename Options::padding_mode_t>(args.get_string("padding_mode")));
+      .padding_mode(
+          padding_mode<typename Options::padding_mode_t>(args.get_string("padding_mode")));
   if (!args.get("padding").is_string()) {
     options.padding(expanded("padding"));
   } else if (args.get_string("padding") == "same") {
@@ -37,8 +41,9 @@ Layer convolution(const jobspec::Arguments& args) {
   } else if (args.get_string("padding") == "valid") {
     options.padding(torch::kValid);
   } else {
-    throw std::invalid_argument(fmt::format(
-        "Invalid padding string '{}', should be one of 'valid', 'same'", args.get_string("padding")));
+    throw std::invalid_argument(
+        fmt::format("Invalid padding string '{}', should be one of 'valid', 'same'",
+                    args.get_string("padding")));
   }
   return layer_around(std::make_shared<Module>(options));
 }

@@ -42,7 +42,8 @@ std::vector<std::int64_t> sizes(const jobspec::Arguments& arguments, std::string
 
 std::vector<std::int64_t> optional_sizes(const jobspec::Arguments& arguments, std::string_view name,
                                          std::size_t count) {
-  return arguments.get(name).is_null() ? std::vector<std::int64_t>{} : sizes(arguments, name, count);
+  return arguments.get(name).is_null() ? std::vector<std::int64_t>{}
+                                       : sizes(arguments, name, count);
 }
 
 }  // namespace layers
@@ -50,9 +51,9 @@ std::vector<std::int64_t> optional_sizes(const jobspec::Arguments& arguments, st
 namespace {
 
 auto all_tables() {
-  return std::array{layers::linear_layers(),        layers::activation_layers(),
-                    layers::convolution_layers(),   layers::normalization_layers(),
-                    layers::pooling_layers(),       layers::recurrent_layers(),
+  return std::array{layers::linear_layers(),      layers::activation_layers(),
+                    layers::convolution_layers(), layers::normalization_layers(),
+                    layers::pooling_layers(),     layers::recurrent_layers(),
                     layers::shape_layers()};
 }
 
@@ -68,9 +69,9 @@ std::vector<std::string_view> layer_names() {
 
 Layer make_layer(const jobspec::ClassSpec& spec, const std::string& where) {
   for (const std::span<const layers::Entry> table : all_tables()) {
-    const auto found = std::find_if(table.begin(), table.end(), [&spec](const layers::Entry& entry) {
-      return entry.name == spec.class_name;
-    });
+    const auto found =
+        std::find_if(table.begin(), table.end(),
+                     [&spec](const layers::Entry& entry) { return entry.name == spec.class_name; });
     if (found == table.end()) continue;
     try {
       return found->build(spec.init_args);

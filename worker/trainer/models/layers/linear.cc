@@ -13,7 +13,8 @@ Layer linear(const jobspec::Arguments& args) {
 }
 
 Layer embedding(const jobspec::Arguments& args) {
-  torch::nn::EmbeddingOptions options(args.get_int("num_embeddings"), args.get_int("embedding_dim"));
+  torch::nn::EmbeddingOptions options(args.get_int("num_embeddings"),
+                                      args.get_int("embedding_dim"));
   options.padding_idx(args.get_optional_int("padding_idx"))
       .max_norm(args.get_optional_double("max_norm"))
       .norm_type(args.get_double("norm_type"))

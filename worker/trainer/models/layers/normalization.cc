@@ -66,7 +66,8 @@ Layer group_norm(const jobspec::Arguments& args) {
   }
   const double eps = args.get_double("eps");
   const bool both = args.get_bool("affine");
-  auto module = std::make_shared<Affine>("GroupNorm", std::vector<std::int64_t>{channels}, both, both);
+  auto module =
+      std::make_shared<Affine>("GroupNorm", std::vector<std::int64_t>{channels}, both, both);
   const Affine* const affine = module.get();
   return {std::move(module), [affine, groups, eps](const at::Tensor& x) {
             return at::group_norm(x, groups, affine->weight, affine->bias, eps);
@@ -76,7 +77,8 @@ Layer group_norm(const jobspec::Arguments& args) {
 Layer rms_norm(const jobspec::Arguments& args) {
   const std::vector<std::int64_t> shape = args.get_ints("normalized_shape");
   const std::optional<double> eps = args.get_optional_double("eps");
-  auto module = std::make_shared<Affine>("RMSNorm", shape, args.get_bool("elementwise_affine"), false);
+  auto module =
+      std::make_shared<Affine>("RMSNorm", shape, args.get_bool("elementwise_affine"), false);
   const Affine* const affine = module.get();
   return {std::move(module), [affine, shape, eps](const at::Tensor& x) {
             return at::rms_norm(x, shape, affine->weight, eps);

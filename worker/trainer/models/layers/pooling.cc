@@ -27,20 +27,21 @@ Layer max_pool(const jobspec::Arguments& args) {
 }
 
 Layer avg_pool1d(const jobspec::Arguments& args) {
-  return operation("AvgPool1d",
-                   [kernel = sizes(args, "kernel_size", 1), stride = optional_sizes(args, "stride", 1),
-                    padding = sizes(args, "padding", 1), ceil = args.get_bool("ceil_mode"),
-                    count = args.get_bool("count_include_pad")](const at::Tensor& x) {
-                     return at::avg_pool1d(x, kernel, stride, padding, ceil, count);
-                   });
+  return operation(
+      "AvgPool1d",
+      [kernel = sizes(args, "kernel_size", 1), stride = optional_sizes(args, "stride", 1),
+       padding = sizes(args, "padding", 1), ceil = args.get_bool("ceil_mode"),
+       count = args.get_bool("count_include_pad")](const at::Tensor& x) {
+        return at::avg_pool1d(x, kernel, stride, padding, ceil, count);
+      });
 }
 
 template <std::size_t D, auto Pool>
 Layer avg_pool(const jobspec::Arguments& args) {
   return operation("AvgPool" + std::to_string(D) + "d",
-                   [kernel = sizes(args, "kernel_size", D), stride = optional_sizes(args, "stride", D),
-                    padding = sizes(args, "padding", D), ceil = args.get_bool("ceil_mode"),
-                    count = args.get_bool("count_include_pad"),
+                   [kernel = sizes(args, "kernel_size", D),
+                    stride = optional_sizes(args, "stride", D), padding = sizes(args, "padding", D),
+                    ceil = args.get_bool("ceil_mode"), count = args.get_bool("count_include_pad"),
                     divisor = args.get_optional_int("divisor_override")](const at::Tensor& x) {
                      return Pool(x, kernel, stride, padding, ceil, count, divisor);
                    });
@@ -48,8 +49,9 @@ Layer avg_pool(const jobspec::Arguments& args) {
 
 template <std::size_t D, auto Pool>
 Layer adaptive_avg_pool(const jobspec::Arguments& args) {
-  return operation("AdaptiveAvgPool" + std::to_string(D) + "d",
-                   [size = sizes(args, "output_size", D)](const at::Tensor& x) { return Pool(x, size); });
+  return operation(
+      "AdaptiveAvgPool" + std::to_string(D) + "d",
+      [size = sizes(args, "output_size", D)](const at::Tensor& x) { return Pool(x, size); });
 }
 
 template <std::size_t D, auto Pool>

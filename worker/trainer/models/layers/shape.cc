@@ -18,7 +18,9 @@ Layer drop(const char* name, const jobspec::Arguments& args) {
   });
 }
 
-Layer dropout(const jobspec::Arguments& args) { return drop<at::dropout, at::dropout_>("Dropout", args); }
+Layer dropout(const jobspec::Arguments& args) {
+  return drop<at::dropout, at::dropout_>("Dropout", args);
+}
 Layer alpha_dropout(const jobspec::Arguments& args) {
   return drop<at::alpha_dropout, at::alpha_dropout_>("AlphaDropout", args);
 }
@@ -38,17 +40,14 @@ Layer dropout1d(const jobspec::Arguments& args) {
 }
 
 Layer flatten(const jobspec::Arguments& args) {
-  return operation("Flatten", [first = args.get_int("start_dim"),
-                               last = args.get_int("end_dim")](const at::Tensor& x) {
-    return x.flatten(first, last);
-  });
+  return operation("Flatten", [first = args.get_int("start_dim"), last = args.get_int("end_dim")](
+                                  const at::Tensor& x) { return x.flatten(first, last); });
 }
 
 Layer unflatten(const jobspec::Arguments& args) {
-  return operation("Unflatten", [dim = args.get_int("dim"),
-                                 shape = args.get_ints("unflattened_size")](const at::Tensor& x) {
-    return x.unflatten(dim, shape);
-  });
+  return operation("Unflatten",
+                   [dim = args.get_int("dim"), shape = args.get_ints("unflattened_size")](
+                       const at::Tensor& x) { return x.unflatten(dim, shape); });
 }
 
 Layer identity(const jobspec::Arguments& /*args*/) {
@@ -57,10 +56,8 @@ Layer identity(const jobspec::Arguments& /*args*/) {
 
 // lctl's own: one index along one dimension, for example the last step of a sequence.
 Layer select(const jobspec::Arguments& args) {
-  return operation("Select", [dim = args.get_int("dim"),
-                              index = args.get_int("index")](const at::Tensor& x) {
-    return x.select(dim, index);
-  });
+  return operation("Select", [dim = args.get_int("dim"), index = args.get_int("index")](
+                                 const at::Tensor& x) { return x.select(dim, index); });
 }
 
 Layer pixel_shuffle(const jobspec::Arguments& args) {
@@ -70,10 +67,16 @@ Layer pixel_shuffle(const jobspec::Arguments& args) {
 }
 
 constexpr Entry kLayers[] = {
-    {"Dropout", dropout},     {"Dropout1d", dropout1d},   {"Dropout2d", dropout2d},
-    {"Dropout3d", dropout3d}, {"AlphaDropout", alpha_dropout},
-    {"Flatten", flatten},     {"Unflatten", unflatten},   {"Identity", identity},
-    {"Select", select},       {"PixelShuffle", pixel_shuffle},
+    {"Dropout", dropout},
+    {"Dropout1d", dropout1d},
+    {"Dropout2d", dropout2d},
+    {"Dropout3d", dropout3d},
+    {"AlphaDropout", alpha_dropout},
+    {"Flatten", flatten},
+    {"Unflatten", unflatten},
+    {"Identity", identity},
+    {"Select", select},
+    {"PixelShuffle", pixel_shuffle},
 };
 
 }  // namespace

@@ -24,16 +24,17 @@ Parts checked(const char* name, std::vector<std::unique_ptr<LRScheduler>> schedu
   for (std::size_t i = 0; i < schedulers.size(); ++i) {
     auto* part = dynamic_cast<TorchScheduler*>(schedulers[i].get());
     if (part == nullptr) {
-      throw std::invalid_argument(
-          fmt::format("{} does not support `{}` scheduler as it requires additional kwargs to be "
-                      "specified when calling `step`, but got one at index {} in the given schedulers "
-                      "sequence.",
-                      name, schedulers[i]->type_name(), i));
+      throw std::invalid_argument(fmt::format(
+          "{} does not support `{}` scheduler as it requires additional kwargs to be "
+          "specified when calling `step`, but got one at index {} in the given schedulers "
+          "sequence.",
+          name, schedulers[i]->type_name(), i));
     }
     if (&part->optimizer() != optimizer) {
-      throw std::invalid_argument(fmt::format(
-          "{} expects all schedulers to belong to the same optimizer, but the one at index {} has another",
-          name, i));
+      throw std::invalid_argument(
+          fmt::format("{} expects all schedulers to belong to the same optimizer, but the one at "
+                      "index {} has another",
+                      name, i));
     }
     static_cast<void>(schedulers[i].release());
     parts.emplace_back(part);
@@ -86,18 +87,19 @@ class SequentialLr final : public Composition {
   SequentialLr(Optimizer& optimizer, Parts&& parts, std::vector<std::int64_t> milestones)
       : Composition(optimizer, std::move(parts)), milestones_(std::move(milestones)) {
     if (milestones_.size() + 1 != parts_.size()) {
-      throw std::invalid_argument(
-          fmt::format("Sequential Schedulers expects number of schedulers provided to be one more than "
-                      "the number of milestone points, but got number of schedulers {} and the number of "
-                      "milestones to be equal to {}",
-                      parts_.size(), milestones_.size()));
+      throw std::invalid_argument(fmt::format(
+          "Sequential Schedulers expects number of schedulers provided to be one more than "
+          "the number of milestone points, but got number of schedulers {} and the number of "
+          "milestones to be equal to {}",
+          parts_.size(), milestones_.size()));
     }
     if (&optimizer != &parts_.front()->optimizer()) {
       throw std::invalid_argument("SequentialLR and its schedulers belong to different optimizers");
     }
     // Each part took its own first step when it was built: back to the start, then only the first.
     last_epoch_ = 0;
-    for (ParamGroup& group : optimizer.param_groups()) group.lr = group.options.at("initial_lr").as_double();
+    for (ParamGroup& group : optimizer.param_groups())
+      group.lr = group.options.at("initial_lr").as_double();
     SequentialLr::undo_initial_step();
     parts_.front()->start();
     last_lr_ = parts_.front()->last_lr();
@@ -107,7 +109,8 @@ class SequentialLr final : public Composition {
   void step(const double* /*metric*/) override {
     ++last_epoch_;
     const auto index = static_cast<std::size_t>(
-        std::upper_bound(milestones_.begin(), milestones_.end(), last_epoch_) - milestones_.begin());
+        std::upper_bound(milestones_.begin(), milestones_.end(), last_epoch_) -
+        milestones_.begin());
     TorchScheduler& part = *parts_[index];
     if (index > 0 && milestones_[index - 1] == last_epoch_) {
       part.update_lr(0);
@@ -129,7 +132,8 @@ class SequentialLr final : public Composition {
 
 class ChainedScheduler final : public Composition {
  public:
-  explicit ChainedScheduler(Parts&& parts) : Composition(parts.front()->optimizer(), std::move(parts)) {
+  explicit ChainedScheduler(Parts&& parts)
+      : Composition(parts.front()->optimizer(), std::move(parts)) {
     last_lr_ = current_lrs();
   }
   std::string type_name() const override { return "ChainedScheduler"; }
@@ -152,7 +156,8 @@ std::unique_ptr<TorchScheduler> sequential_lr(Optimizer& optimizer,
                                         std::move(milestones));
 }
 
-std::unique_ptr<TorchScheduler> chained_scheduler(std::vector<std::unique_ptr<LRScheduler>> schedulers) {
+std::unique_ptr<TorchScheduler> chained_scheduler(
+    std::vector<std::unique_ptr<LRScheduler>> schedulers) {
   return std::make_unique<ChainedScheduler>(checked("ChainedScheduler", std::move(schedulers)));
 }
 

@@ -16,6 +16,7 @@ std::unique_ptr<TorchScheduler> sequential_lr(Optimizer& optimizer,
                                               std::vector<std::int64_t> milestones);
 
 // All of them at every step. At least one; all must belong to one optimizer.
-std::unique_ptr<TorchScheduler> chained_scheduler(std::vector<std::unique_ptr<LRScheduler>> schedulers);
+std::unique_ptr<TorchScheduler> chained_scheduler(
+    std::vector<std::unique_ptr<LRScheduler>> schedulers);
 
 }  // namespace lctl

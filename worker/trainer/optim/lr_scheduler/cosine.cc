@@ -56,10 +56,13 @@ class CosineAnnealingLr final : public TorchScheduler {
 
 class CosineAnnealingWarmRestarts final : public TorchScheduler {
  public:
-  CosineAnnealingWarmRestarts(Optimizer& optimizer, std::int64_t t_0, std::int64_t t_mult, double eta_min)
+  CosineAnnealingWarmRestarts(Optimizer& optimizer, std::int64_t t_0, std::int64_t t_mult,
+                              double eta_min)
       : TorchScheduler(optimizer), t_0_(t_0), t_i_(t_0), t_mult_(t_mult), eta_min_(eta_min) {
-    if (t_0 <= 0) throw std::invalid_argument(fmt::format("Expected positive integer T_0, but got {}", t_0));
-    if (t_mult < 1) throw std::invalid_argument(fmt::format("Expected integer T_mult >= 1, but got {}", t_mult));
+    if (t_0 <= 0)
+      throw std::invalid_argument(fmt::format("Expected positive integer T_0, but got {}", t_0));
+    if (t_mult < 1)
+      throw std::invalid_argument(fmt::format("Expected integer T_mult >= 1, but got {}", t_mult));
   }
   std::string type_name() const override { return "CosineAnnealingWarmRestarts"; }
 
@@ -110,8 +113,10 @@ std::unique_ptr<TorchScheduler> cosine_annealing_lr(Optimizer& optimizer, std::i
   return started<CosineAnnealingLr>(optimizer, t_max, eta_min);
 }
 
-std::unique_ptr<TorchScheduler> cosine_annealing_warm_restarts(Optimizer& optimizer, std::int64_t t_0,
-                                                               std::int64_t t_mult, double eta_min) {
+std::unique_ptr<TorchScheduler> cosine_annealing_warm_restarts(Optimizer& optimizer,
+                                                               std::int64_t t_0,
+                                                               std::int64_t t_mult,
+                                                               double eta_min) {
   return started<CosineAnnealingWarmRestarts>(optimizer, t_0, t_mult, eta_min);
 }
 

@@ -15,7 +15,8 @@ std::unique_ptr<TorchScheduler> cosine_annealing_lr(Optimizer& optimizer, std::i
 
 // The same, starting anew after t_0 epochs, each period t_mult times as long as the one before.
 // Throws std::invalid_argument in torch's words.
-std::unique_ptr<TorchScheduler> cosine_annealing_warm_restarts(Optimizer& optimizer, std::int64_t t_0,
+std::unique_ptr<TorchScheduler> cosine_annealing_warm_restarts(Optimizer& optimizer,
+                                                               std::int64_t t_0,
                                                                std::int64_t t_mult = 1,
                                                                double eta_min = 0.0);
 

@@ -180,7 +180,8 @@ class PolynomialLr final : public TorchScheduler {
 
 }  // namespace
 
-std::unique_ptr<TorchScheduler> step_lr(Optimizer& optimizer, std::int64_t step_size, double gamma) {
+std::unique_ptr<TorchScheduler> step_lr(Optimizer& optimizer, std::int64_t step_size,
+                                        double gamma) {
   return started<StepLr>(optimizer, step_size, gamma);
 }
 

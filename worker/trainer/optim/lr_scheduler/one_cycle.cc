@@ -17,23 +17,27 @@ using checkpoint::Value;
 std::int64_t total_steps(const OneCycleOptions& options) {
   const auto positive = [](const char* name, std::int64_t value) {
     if (value <= 0) {
-      throw std::invalid_argument(fmt::format("Expected positive integer {}, but got {}", name, value));
+      throw std::invalid_argument(
+          fmt::format("Expected positive integer {}, but got {}", name, value));
     }
     return value;
   };
   if (options.total_steps.has_value()) return positive("total_steps", *options.total_steps);
   if (options.epochs.has_value() && options.steps_per_epoch.has_value()) {
-    return positive("epochs", *options.epochs) * positive("steps_per_epoch", *options.steps_per_epoch);
+    return positive("epochs", *options.epochs) *
+           positive("steps_per_epoch", *options.steps_per_epoch);
   }
   throw std::invalid_argument("You must define either total_steps OR (epochs AND steps_per_epoch)");
 }
 
-std::vector<double> per_group(const char* name, const std::vector<double>& values, std::size_t groups) {
+std::vector<double> per_group(const char* name, const std::vector<double>& values,
+                              std::size_t groups) {
   if (values.size() == groups) return values;
   if (values.size() == 1) return std::vector<double>(groups, values[0]);
-  throw std::invalid_argument(fmt::format(
-      "{0} must have the same length as optimizer.param_groups. {0} has {1} values, param_groups has {2}.",
-      name, values.size(), groups));
+  throw std::invalid_argument(
+      fmt::format("{0} must have the same length as optimizer.param_groups. {0} has {1} values, "
+                  "param_groups has {2}.",
+                  name, values.size(), groups));
 }
 
 class OneCycleLr final : public TorchScheduler {
@@ -69,8 +73,9 @@ class OneCycleLr final : public TorchScheduler {
           fmt::format("Expected float between 0 and 1 pct_start, but got {}", options.pct_start));
     }
     if (options.anneal_strategy != "cos" && options.anneal_strategy != "linear") {
-      throw std::invalid_argument(fmt::format(
-          "anneal_strategy must be one of 'cos' or 'linear', instead got {}", options.anneal_strategy));
+      throw std::invalid_argument(
+          fmt::format("anneal_strategy must be one of 'cos' or 'linear', instead got {}",
+                      options.anneal_strategy));
     }
     std::vector<ParamGroup>& groups = optimizer.param_groups();
     const std::vector<double> max_lrs = per_group("max_lr", options.max_lr, groups.size());
@@ -108,7 +113,8 @@ class OneCycleLr final : public TorchScheduler {
     const double rise_end = options.pct_start * total - 1;
     if (options.three_phase) {
       return {{rise_end, "initial_lr", "max_lr", "max_momentum", "base_momentum"},
-              {2 * options.pct_start * total - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"},
+              {2 * options.pct_start * total - 2, "max_lr", "initial_lr", "base_momentum",
+               "max_momentum"},
               {total - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"}};
     }
     return {{rise_end, "initial_lr", "max_lr", "max_momentum", "base_momentum"},
@@ -123,15 +129,16 @@ class OneCycleLr final : public TorchScheduler {
   std::vector<double> next_lrs() override {
     if (last_epoch() > total_steps_) {
       throw std::invalid_argument(
-          fmt::format("Tried to step {} times. The specified number of total steps is {}", last_epoch(),
-                      total_steps_));
+          fmt::format("Tried to step {} times. The specified number of total steps is {}",
+                      last_epoch(), total_steps_));
     }
     const auto now = static_cast<double>(last_epoch());
     std::vector<double> lrs;
     for (ParamGroup& group : optimizer().param_groups()) {
       double start_step = 0.0;
       std::size_t i = 0;
-      while (now > phases_[i].end_step && i + 1 < phases_.size()) start_step = phases_[i++].end_step;
+      while (now > phases_[i].end_step && i + 1 < phases_.size())
+        start_step = phases_[i++].end_step;
       const Phase& phase = phases_[i];
       const double part = (now - start_step) / (phase.end_step - start_step);
       const auto value = [&group](const char* name) { return group.options.at(name).as_double(); };

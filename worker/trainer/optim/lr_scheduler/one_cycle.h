@@ -27,8 +27,8 @@ struct OneCycleOptions {
   bool three_phase = false;
 };
 
-// The rate rises from max_lr / div_factor to max_lr and falls far below its start; momentum moves the
-// other way. Stepping beyond total_steps throws std::invalid_argument.
+// The rate rises from max_lr / div_factor to max_lr and falls far below its start; momentum moves
+// the other way. Stepping beyond total_steps throws std::invalid_argument.
 std::unique_ptr<TorchScheduler> one_cycle_lr(Optimizer& optimizer, const OneCycleOptions& options);
 
 }  // namespace lctl

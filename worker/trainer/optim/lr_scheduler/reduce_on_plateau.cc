@@ -31,7 +31,8 @@ class ReduceLrOnPlateau final : public LRScheduler {
     const std::size_t groups = optimizer.param_groups().size();
     if (one_min_lr_) min_lrs_.assign(groups, options.min_lr.front());
     if (min_lrs_.size() != groups) {
-      throw std::invalid_argument(fmt::format("expected {} min_lrs, got {}", groups, min_lrs_.size()));
+      throw std::invalid_argument(
+          fmt::format("expected {} min_lrs, got {}", groups, min_lrs_.size()));
     }
     best_ = worst();
     remember_lrs();
@@ -79,7 +80,8 @@ class ReduceLrOnPlateau final : public LRScheduler {
   double worst() const { return mode_ == "min" ? kInfinity : -kInfinity; }
 
   void check_modes() const {
-    if (mode_ != "min" && mode_ != "max") throw std::invalid_argument("mode " + mode_ + " is unknown!");
+    if (mode_ != "min" && mode_ != "max")
+      throw std::invalid_argument("mode " + mode_ + " is unknown!");
     if (threshold_mode_ != "rel" && threshold_mode_ != "abs") {
       throw std::invalid_argument("threshold mode " + threshold_mode_ + " is unknown!");
     }
@@ -95,10 +97,11 @@ class ReduceLrOnPlateau final : public LRScheduler {
     std::vector<ParamGroup>& groups = optimizer_->param_groups();
     if (groups.size() != min_lrs_.size()) {
       if (!one_min_lr_) {
-        throw std::invalid_argument(fmt::format(
-            "the optimizer has {} parameter groups now and ReduceLROnPlateau has {} values of min_lr; "
-            "give one number, or do not add groups",
-            groups.size(), min_lrs_.size()));
+        throw std::invalid_argument(
+            fmt::format("the optimizer has {} parameter groups now and ReduceLROnPlateau has {} "
+                        "values of min_lr; "
+                        "give one number, or do not add groups",
+                        groups.size(), min_lrs_.size()));
       }
       min_lrs_.resize(groups.size(), min_lrs_.front());
     }
@@ -115,7 +118,8 @@ class ReduceLrOnPlateau final : public LRScheduler {
 
   void all_fields(StateFields& fields) {
     fields.field("factor", factor_);
-    fields.constant("default_min_lr", one_min_lr_ ? checkpoint::Value(min_lrs_.front()) : checkpoint::Value());
+    fields.constant("default_min_lr",
+                    one_min_lr_ ? checkpoint::Value(min_lrs_.front()) : checkpoint::Value());
     fields.field("min_lrs", min_lrs_);
     fields.field("patience", patience_);
     fields.field("cooldown", cooldown_);
@@ -150,7 +154,8 @@ class ReduceLrOnPlateau final : public LRScheduler {
 
 }  // namespace
 
-std::unique_ptr<LRScheduler> reduce_lr_on_plateau(Optimizer& optimizer, const PlateauOptions& options) {
+std::unique_ptr<LRScheduler> reduce_lr_on_plateau(Optimizer& optimizer,
+                                                  const PlateauOptions& options) {
   return std::make_unique<ReduceLrOnPlateau>(optimizer, options);
 }
 

@@ -24,6 +24,7 @@ struct PlateauOptions {
 
 // Multiplies the rate by `factor` once the metric has not improved for more than `patience` steps.
 // step() needs the metric: without it, std::invalid_argument.
-std::unique_ptr<LRScheduler> reduce_lr_on_plateau(Optimizer& optimizer, const PlateauOptions& options);
+std::unique_ptr<LRScheduler> reduce_lr_on_plateau(Optimizer& optimizer,
+                                                  const PlateauOptions& options);
 
 }  // namespace lctl

@@ -23,7 +23,9 @@ using ::testing::HasSubstr;
 using Rates = std::vector<double>;
 using Make = std::function<std::unique_ptr<LRScheduler>(Optimizer&)>;
 
-Sgd sgd() { return Sgd({at::tensor({1.0F}).set_requires_grad(true)}, {.lr = 0.1, .momentum = 0.9}); }
+Sgd sgd() {
+  return Sgd({at::tensor({1.0F}).set_requires_grad(true)}, {.lr = 0.1, .momentum = 0.9});
+}
 
 double momentum(Optimizer& optimizer) {
   return optimizer.param_groups()[0].options.at("momentum").as_double();
@@ -44,27 +46,36 @@ struct Case {
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
-      {"StepLR", [](Optimizer& o) { return step_lr(o, 2, 0.5); },
+      {"StepLR",
+       [](Optimizer& o) { return step_lr(o, 2, 0.5); },
        {0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.0125, 0.0125}},
-      {"MultiStepLR", [](Optimizer& o) { return multi_step_lr(o, {1, 3, 3}, 0.5); },
+      {"MultiStepLR",
+       [](Optimizer& o) {
+         return multi_step_lr(o, {1, 3, 3}, 0.5);
+       },
        {0.1, 0.05, 0.05, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125}},
-      {"ConstantLR", [](Optimizer& o) { return constant_lr(o, 0.5, 3); },
+      {"ConstantLR",
+       [](Optimizer& o) { return constant_lr(o, 0.5, 3); },
        {0.05, 0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.1}},
-      {"LinearLR", [](Optimizer& o) { return linear_lr(o, 0.25, 1.0, 4); },
+      {"LinearLR",
+       [](Optimizer& o) { return linear_lr(o, 0.25, 1.0, 4); },
        {0.025, 0.043750000000000004, 0.06250000000000001, 0.08125000000000002, 0.10000000000000002,
         0.10000000000000002, 0.10000000000000002, 0.10000000000000002}},
-      {"ExponentialLR", [](Optimizer& o) { return exponential_lr(o, 0.9); },
+      {"ExponentialLR",
+       [](Optimizer& o) { return exponential_lr(o, 0.9); },
        {0.1, 0.09000000000000001, 0.08100000000000002, 0.07290000000000002, 0.06561000000000002,
         0.05904900000000002, 0.05314410000000002, 0.04782969000000002}},
-      {"PolynomialLR", [](Optimizer& o) { return polynomial_lr(o, 4, 2.0); },
+      {"PolynomialLR",
+       [](Optimizer& o) { return polynomial_lr(o, 4, 2.0); },
        {0.1, 0.05625, 0.024999999999999998, 0.0062499999999999995, 0.0, 0.0, 0.0, 0.0}},
-      {"CosineAnnealingLR", [](Optimizer& o) { return cosine_annealing_lr(o, 3, 0.01); },
+      {"CosineAnnealingLR",
+       [](Optimizer& o) { return cosine_annealing_lr(o, 3, 0.01); },
        {0.1, 0.0775, 0.032500000000000015, 0.01, 0.0325, 0.07750000000000005, 0.10000000000000007,
         0.07750000000000007}},
       {"CosineAnnealingWarmRestarts",
        [](Optimizer& o) { return cosine_annealing_warm_restarts(o, 2, 2, 0.01); },
-       {0.1, 0.05500000000000001, 0.1, 0.08681980515339464, 0.05500000000000001, 0.023180194846605363,
-        0.1, 0.0965745789630079}},
+       {0.1, 0.05500000000000001, 0.1, 0.08681980515339464, 0.05500000000000001,
+        0.023180194846605363, 0.1, 0.0965745789630079}},
       {"OneCycleLR",
        [](Optimizer& o) { return one_cycle_lr(o, {.max_lr = {0.5}, .total_steps = 8}); },
        {0.020000000000000018, 0.409637552446096, 0.4859708886937616, 0.4058728269748815,
@@ -79,9 +90,11 @@ const std::vector<Case>& cases() {
        },
        {0.02, 0.26, 0.5, 0.26, 0.020000000000000018, 0.016000399999999998, 0.012000799999999999,
         0.0080012}},
-      {"SequentialLR", [](Optimizer& o) { return sequential_lr(o, warm_up_then_decay(o), {3}); },
+      {"SequentialLR",
+       [](Optimizer& o) { return sequential_lr(o, warm_up_then_decay(o), {3}); },
        {0.05, 0.07500000000000001, 0.1, 0.1, 0.05, 0.025, 0.0125, 0.00625}},
-      {"ChainedScheduler", [](Optimizer& o) { return chained_scheduler(warm_up_then_decay(o)); },
+      {"ChainedScheduler",
+       [](Optimizer& o) { return chained_scheduler(warm_up_then_decay(o)); },
        {0.05, 0.037500000000000006, 0.025, 0.0125, 0.00625, 0.003125, 0.0015625, 0.00078125}},
   };
   return all;
@@ -125,8 +138,8 @@ TEST(SchedulersTest, StateHasTorchsAttributesInOrder) {
   Sgd optimizer = sgd();
   const auto scheduler = step_lr(optimizer, 2);
   EXPECT_THAT(keys(scheduler->state_dict()),
-              ElementsAre("step_size", "gamma", "base_lrs", "last_epoch", "_step_count", "_is_initial",
-                          "_get_lr_called_within_step", "_last_lr"));
+              ElementsAre("step_size", "gamma", "base_lrs", "last_epoch", "_step_count",
+                          "_is_initial", "_get_lr_called_within_step", "_last_lr"));
   const auto composed = sequential_lr(optimizer, warm_up_then_decay(optimizer), {3});
   EXPECT_THAT(keys(composed->state_dict()),
               ElementsAre("_milestones", "last_epoch", "_last_lr", "_schedulers"));

@@ -17,7 +17,9 @@ namespace lctl {
 class StateFields {
  public:
   static StateFields saving_to(checkpoint::Dict& state) { return StateFields(&state, nullptr); }
-  static StateFields loading_from(const checkpoint::Dict& state) { return StateFields(nullptr, &state); }
+  static StateFields loading_from(const checkpoint::Dict& state) {
+    return StateFields(nullptr, &state);
+  }
 
   void field(std::string_view name, bool& value);
   void field(std::string_view name, std::int64_t& value);
