@@ -93,7 +93,16 @@ std::shared_ptr<DataLoader> loader(const CsvOptions& options, std::shared_ptr<co
 
 }  // namespace
 
-CsvDataModule::CsvDataModule(CsvOptions options) : options_(std::move(options)) {}
+CsvDataModule::CsvDataModule(CsvOptions options) : options_(std::move(options)) {
+  const bool some_left = options_.val_fraction >= 0 && options_.test_fraction >= 0 &&
+                         options_.val_fraction + options_.test_fraction < 1;
+  if (!some_left) {
+    throw std::invalid_argument(
+        fmt::format("data.init_args.val_fraction, test_fraction: must be >= 0 and sum to less than "
+                    "1, not {} and {}",
+                    options_.val_fraction, options_.test_fraction));
+  }
+}
 
 void CsvDataModule::setup(std::string_view /*stage*/) {
   if (!parts_.empty()) return;

@@ -128,6 +128,13 @@ TEST_F(CsvDataModuleTest, LabelsThatAreNoNumbersAreRefusedWithTheirLine) {
   EXPECT_NO_THROW(values.setup("fit"));
 }
 
+TEST_F(CsvDataModuleTest, FractionsMustLeaveSomethingToTrainOn) {
+  CsvOptions wanted = options();
+  wanted.val_fraction = 0.5;
+  wanted.test_fraction = 0.5;
+  EXPECT_THROW(CsvDataModule{wanted}, std::invalid_argument);
+}
+
 TEST_F(CsvDataModuleTest, MissingLabelColumnIsNamed) {
   CsvOptions wanted = options();
   wanted.label = "nope";

@@ -3,9 +3,13 @@
 #include <array>
 
 #include "worker/trainer/core/errors.h"
+#include "worker/trainer/optim/adadelta.h"
 #include "worker/trainer/optim/adagrad.h"
 #include "worker/trainer/optim/adam.h"
+#include "worker/trainer/optim/adam_variants.h"
+#include "worker/trainer/optim/asgd.h"
 #include "worker/trainer/optim/rmsprop.h"
+#include "worker/trainer/optim/rprop.h"
 #include "worker/trainer/optim/sgd.h"
 
 namespace lctl {
@@ -73,18 +77,88 @@ std::unique_ptr<Optimizer> make_rmsprop(const Arguments& a, Parameters parameter
   return std::make_unique<Rmsprop>(std::move(parameters), options);
 }
 
+AdamVariantOptions variant_options(const Arguments& a) {
+  AdamVariantOptions options;
+  options.lr = a.get_double("lr");
+  const std::vector<double> betas = a.get_doubles("betas");
+  options.betas = {betas.at(0), betas.at(1)};
+  options.eps = a.get_double("eps");
+  options.weight_decay = a.get_double("weight_decay");
+  options.maximize = a.get_bool("maximize");
+  options.foreach = a.get_optional_bool("foreach");
+  return options;
+}
+
+std::unique_ptr<Optimizer> make_adamax(const Arguments& a, Parameters parameters) {
+  return std::make_unique<Adamax>(std::move(parameters), variant_options(a));
+}
+
+std::unique_ptr<Optimizer> make_nadam(const Arguments& a, Parameters parameters) {
+  AdamVariantOptions options = variant_options(a);
+  options.momentum_decay = a.get_double("momentum_decay");
+  options.decoupled_weight_decay = a.get_bool("decoupled_weight_decay");
+  return std::make_unique<NAdam>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_radam(const Arguments& a, Parameters parameters) {
+  AdamVariantOptions options = variant_options(a);
+  options.decoupled_weight_decay = a.get_bool("decoupled_weight_decay");
+  return std::make_unique<RAdam>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_adadelta(const Arguments& a, Parameters parameters) {
+  AdadeltaOptions options;
+  options.lr = a.get_double("lr");
+  options.rho = a.get_double("rho");
+  options.eps = a.get_double("eps");
+  options.weight_decay = a.get_double("weight_decay");
+  options.maximize = a.get_bool("maximize");
+  options.foreach = a.get_optional_bool("foreach");
+  return std::make_unique<Adadelta>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_asgd(const Arguments& a, Parameters parameters) {
+  AsgdOptions options;
+  options.lr = a.get_double("lr");
+  options.lambd = a.get_double("lambd");
+  options.alpha = a.get_double("alpha");
+  options.t0 = a.get_double("t0");
+  options.weight_decay = a.get_double("weight_decay");
+  options.maximize = a.get_bool("maximize");
+  options.foreach = a.get_optional_bool("foreach");
+  return std::make_unique<Asgd>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_rprop(const Arguments& a, Parameters parameters) {
+  RpropOptions options;
+  options.lr = a.get_double("lr");
+  const std::vector<double> etas = a.get_doubles("etas");
+  options.etas = {etas.at(0), etas.at(1)};
+  const std::vector<double> step_sizes = a.get_doubles("step_sizes");
+  options.step_sizes = {step_sizes.at(0), step_sizes.at(1)};
+  options.maximize = a.get_bool("maximize");
+  options.foreach = a.get_optional_bool("foreach");
+  return std::make_unique<Rprop>(std::move(parameters), options);
+}
+
 struct Entry {
   std::string_view name;
   std::unique_ptr<Optimizer> (*make)(const Arguments& arguments, Parameters parameters);
 };
 
-constexpr std::array<Entry, 5> kOptimizers = {{
+constexpr std::array<Entry, 11> kOptimizers = {{
     {"SGD", make_sgd},
     {"Adam", make_adam},
     {"AdamW",
      [](const Arguments& a, Parameters parameters) -> std::unique_ptr<Optimizer> { return adam_w(std::move(parameters), adam_options(a)); }},
     {"Adagrad", make_adagrad},
     {"RMSprop", make_rmsprop},
+    {"NAdam", make_nadam},
+    {"RAdam", make_radam},
+    {"Adadelta", make_adadelta},
+    {"Adamax", make_adamax},
+    {"ASGD", make_asgd},
+    {"Rprop", make_rprop},
 }};
 
 }  // namespace
