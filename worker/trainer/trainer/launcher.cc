@@ -99,6 +99,9 @@ LocalRanks::LocalRanks(int count, const std::vector<std::string>& command_line) 
       setenv("GROUP_RANK", "0", 1);
       setenv("MASTER_ADDR", "127.0.0.1", 1);
       setenv("MASTER_PORT", std::to_string(port_).c_str(), 1);
+      for (const char* own : {"LCTL_SPOOL", "LCTL_STAGE"}) {  // one writer per file
+        if (const char* path = std::getenv(own)) setenv(own, (std::string(path) + ".rank" + number).c_str(), 1);
+      }
       execv("/proc/self/exe", arguments.data());
       _exit(127);
     }
