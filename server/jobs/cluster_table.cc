@@ -28,7 +28,8 @@ std::set<DeviceKey> devices_held(const std::map<JobId, JobRecord>& records) {
 void ClusterTable::join(const NodeInfo& info) { nodes_[info.id] = Node{.info = info}; }
 
 void ClusterTable::set_available(const NodeId& node, bool available) {
-  if (const auto found = nodes_.find(node); found != nodes_.end()) found->second.available = available;
+  if (const auto found = nodes_.find(node); found != nodes_.end())
+    found->second.available = available;
 }
 
 void ClusterTable::remove(const NodeId& node) { nodes_.erase(node); }
@@ -84,7 +85,8 @@ std::vector<scheduler::NodeView> ClusterTable::views(
       scheduler::DevicesView& devices =
           device.kind == to_string(DeviceKind::kCuda) ? view.cuda : view.cpu;
       ++devices.total;
-      if (!held.contains({id.str(), device.kind, device.index})) devices.free.push_back(device.index);
+      if (!held.contains({id.str(), device.kind, device.index}))
+        devices.free.push_back(device.index);
     }
     std::sort(view.cpu.free.begin(), view.cpu.free.end());
     std::sort(view.cuda.free.begin(), view.cuda.free.end());

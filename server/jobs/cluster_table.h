@@ -1,5 +1,5 @@
-// The nodes as the jobs engine sees them: what devices they have, whether they take ranks, and which
-// old ranks are still being removed from them.
+// The nodes as the jobs engine sees them: what devices they have, whether they take ranks, and
+// which old ranks are still being removed from them.
 #pragma once
 
 #include <map>
@@ -34,8 +34,8 @@ class ClusterTable {
   // nullptr when it is not there.
   const NodeInfo* find(const NodeId& node) const;
 
-  // A rank of a replaced attempt runs on the node and was told to end. Until it is reported gone, or
-  // `until` comes, the node gets no new ranks: they would meet on the same devices.
+  // A rank of a replaced attempt runs on the node and was told to end. Until it is reported gone,
+  // or `until` comes, the node gets no new ranks: they would meet on the same devices.
   void add_stale(const NodeId& node, const AttemptId& attempt, int rank, MonotonicTime until);
   void remove_stale(const NodeId& node, const AttemptId& attempt, int rank);
   // Removes and returns those whose time has come.

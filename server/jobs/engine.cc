@@ -52,21 +52,23 @@ absl::Status JobsEngine::rebuild() {
         if (!is_over(rank.state())) awaited_.emplace(rank.node_id(), give_up);
       }
       bool over = true;
-      for (const v1::RankStatus& rank : record.attempt.ranks()) over = over && is_over(rank.state());
+      for (const v1::RankStatus& rank : record.attempt.ranks())
+        over = over && is_over(rank.state());
       if (over) over_.insert(record.id());
     }
     records_.emplace(record.id(), std::move(record));
   }
   if (!records_.empty()) {
-    log().info("{} unfinished jobs in the store; {} nodes hold ranks and are awaited", records_.size(),
-               awaited_.size());
+    log().info("{} unfinished jobs in the store; {} nodes hold ranks and are awaited",
+               records_.size(), awaited_.size());
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<JobRecord> JobsEngine::load(const JobId& id) const {
   LCTL_ASSIGN_OR_RETURN(v1::Job job, options_.store.jobs().get(id));
-  LCTL_ASSIGN_OR_RETURN(const std::vector<v1::Attempt> attempts, options_.store.jobs().attempts(id));
+  LCTL_ASSIGN_OR_RETURN(const std::vector<v1::Attempt> attempts,
+                        options_.store.jobs().attempts(id));
   std::string newest;
   if (!attempts.empty()) {
     const auto row = options_.store.checkpoints().newest(id);
@@ -188,7 +190,8 @@ JobRecord* JobsEngine::current(const AttemptId& attempt) {
   const auto found = records_.find(attempt.job);
   if (found == records_.end()) return nullptr;
   JobRecord& record = found->second;
-  return is_active(record.job.state()) && record.attempt.number() == attempt.number ? &record : nullptr;
+  return is_active(record.job.state()) && record.attempt.number() == attempt.number ? &record
+                                                                                    : nullptr;
 }
 
 void JobsEngine::handle(JobRecord& record, const Event& event) {
@@ -202,7 +205,8 @@ void JobsEngine::handle(JobRecord& record, const Event& event) {
       rows.push_back(std::move(row));
     }
     if (record.job.state() == before && is_ending(record)) {
-      log().debug("job {} attempt {}: {}", record.job.id(), record.attempt.number(), record.job.reason());
+      log().debug("job {} attempt {}: {}", record.job.id(), record.attempt.number(),
+                  record.job.reason());
     }
     reschedule_ = true;
   }
@@ -213,8 +217,8 @@ void JobsEngine::handle(JobRecord& record, const Event& event) {
 // A rank that nobody waits for: its attempt was replaced or its job is not known here.
 void JobsEngine::fence(const NodeId& node, const RankReport& report) {
   if (holds_device(report.state)) {
-    log().warn("node {} runs rank {} of {}, which is not current: stopping it", node.str(), report.rank,
-               report.attempt.str());
+    log().warn("node {} runs rank {} of {}, which is not current: stopping it", node.str(),
+               report.rank, report.attempt.str());
     cluster_.add_stale(node, report.attempt, report.rank, now().monotonic + kStaleRankLimit);
     commands_.push_back(
         StopCommand{node, report.attempt, Duration::zero(), "the attempt was replaced"});
@@ -229,20 +233,21 @@ void JobsEngine::node_joined(const NodeInfo& node, std::span<const RankReport> r
   cluster_.join(node);
   awaited_.erase(node.id);
   reschedule_ = true;
-  // Launches that were still to be sent were meant for its earlier connection. Whether they are still
-  // wanted is decided anew below, from what the node runs.
+  // Launches that were still to be sent were meant for its earlier connection. Whether they are
+  // still wanted is decided anew below, from what the node runs.
   std::erase_if(commands_, [&](const Command& command) {
     const auto* launch = std::get_if<LaunchCommand>(&command);
     return launch != nullptr && launch->node == node.id;
   });
-  const absl::Status kept = options_.store.jobs().upsert_node(
-      {.id = node.id,
-       .name = node.name,
-       .address = node.address,
-       .version = node.version,
-       .boot_id = node.boot_id,
-       .last_seen_us = unix_micros(now().wall)});
-  if (!kept.ok()) log().warn("node {} was not entered in the store: {}", node.name, message_of(kept));
+  const absl::Status kept =
+      options_.store.jobs().upsert_node({.id = node.id,
+                                         .name = node.name,
+                                         .address = node.address,
+                                         .version = node.version,
+                                         .boot_id = node.boot_id,
+                                         .last_seen_us = unix_micros(now().wall)});
+  if (!kept.ok())
+    log().warn("node {} was not entered in the store: {}", node.name, message_of(kept));
 
   std::map<AttemptId, std::set<int>> known;
   for (const RankReport& report : ranks) known[report.attempt].insert(report.rank);
@@ -284,8 +289,8 @@ void JobsEngine::rendezvous_ready(const NodeId& node, const AttemptId& attempt, 
   if (JobRecord* record = current(attempt)) handle(*record, RendezvousReady{node, port});
 }
 
-void JobsEngine::launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
-                               bool permanent) {
+void JobsEngine::launch_failed(const NodeId& node, const AttemptId& attempt,
+                               const std::string& reason, bool permanent) {
   if (JobRecord* record = current(attempt)) handle(*record, LaunchFailed{node, reason, permanent});
 }
 

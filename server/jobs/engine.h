@@ -3,15 +3,15 @@
 // changed, and tells nodes what to do.
 //
 // Order of things, always: apply in memory, commit, act. Nothing is launched, stopped or forgotten,
-// and no watcher sees a state, before it is durable. So after a crash the store knows at least as much
-// as any node, and nothing is started twice.
+// and no watcher sees a state, before it is durable. So after a crash the store knows at least as
+// much as any node, and nothing is started twice.
 //
-// After a server start the engine holds what the store says. Jobs with an attempt wait for their nodes
-// to register again; a node that does not within `return_allowance` counts as lost.
+// After a server start the engine holds what the store says. Jobs with an attempt wait for their
+// nodes to register again; a node that does not within `return_allowance` counts as lost.
 //
-// When the store cannot commit (disk full, locked) the engine keeps its changes, acts on none of them,
-// places nothing, and tries again every second. Requests of people get the store's error and change
-// nothing.
+// When the store cannot commit (disk full, locked) the engine keeps its changes, acts on none of
+// them, places nothing, and tries again every second. Requests of people get the store's error and
+// change nothing.
 //
 // Thread rule: one strand only. Its owner calls settle() after each batch of calls and when
 // next_deadline() has come.
@@ -42,7 +42,7 @@ namespace lctl::jobs {
 class JobsEngine final : public NodeEvents {
  public:
   struct Options {
-    const Clock& clock;      // all references outlive the engine
+    const Clock& clock;  // all references outlive the engine
     storage::Store& store;
     Launcher& launcher;
     JobFeed& feed;
@@ -125,7 +125,8 @@ class JobsEngine final : public NodeEvents {
   ClusterTable cluster_;
   std::map<NodeId, MonotonicTime> awaited_;  // nodes of restored attempts: when they count as lost
 
-  // Applied and not yet committed: transitions by job (none = other changes only), and what follows.
+  // Applied and not yet committed: transitions by job (none = other changes only), and what
+  // follows.
   std::map<JobId, std::vector<v1::Transition>> dirty_;
   std::vector<Command> commands_;
   std::set<JobId> over_;       // jobs that are owed a GangOver

@@ -57,10 +57,11 @@ bool is_passing(const absl::Status& status) {
 }
 
 std::string back_off_reason(const JobRecord& record, Duration left) {
-  const auto seconds = std::max<std::int64_t>(
-      1, std::chrono::round<std::chrono::seconds>(left).count());
-  return fmt::format("waiting: {} s before attempt {}, since {} attempts in a row left no newer checkpoint",
-                     seconds, record.attempt.number() + 1, record.attempts_without_progress);
+  const auto seconds =
+      std::max<std::int64_t>(1, std::chrono::round<std::chrono::seconds>(left).count());
+  return fmt::format(
+      "waiting: {} s before attempt {}, since {} attempts in a row left no newer checkpoint",
+      seconds, record.attempt.number() + 1, record.attempts_without_progress);
 }
 
 }  // namespace
@@ -103,7 +104,8 @@ void JobsEngine::expire(MonotonicTime time) {
     if (until <= time) gone.push_back(node);
   }
   for (const NodeId& node : gone) {
-    node_lost(node, fmt::format("node {} did not come back after the server's restart", node.str()));
+    node_lost(node,
+              fmt::format("node {} did not come back after the server's restart", node.str()));
   }
 }
 
@@ -253,8 +255,8 @@ absl::Status JobsEngine::record_one_by_one() {
 
 // The store and this memory disagree about a job: the store is right.
 void JobsEngine::take_from_store(const JobId& id, const absl::Status& why) {
-  log().error("job {}: the store refuses a change, and its own state is taken instead: {}", id.str(),
-              message_of(why));
+  log().error("job {}: the store refuses a change, and its own state is taken instead: {}",
+              id.str(), message_of(why));
   std::erase_if(commands_, [&](const Command& command) { return job_of(command) == id; });
   over_.erase(id);
   auto stored = load(id);
@@ -292,7 +294,8 @@ void JobsEngine::act() {
 }
 
 void JobsEngine::retry_later(std::string_view what, const absl::Status& status) {
-  if (!alarmed_) log().error("{} failed and is tried again every second: {}", what, message_of(status));
+  if (!alarmed_)
+    log().error("{} failed and is tried again every second: {}", what, message_of(status));
   alarmed_ = true;
   retry_at_ = options_.clock.monotonic_now() + kStoreRetry;
 }

@@ -44,30 +44,29 @@ struct Op {
 };
 
 void showValue(const Op& op, std::ostream& out) {
-  static constexpr const char* kNames[] = {"submit",     "stop",    "resume",    "deliver",
-                                           "settle",     "exit",    "drain",     "connect",
-                                           "disconnect", "lose",    "fail_next", "restart",
-                                           "advance",    "checkpoint"};
+  static constexpr const char* kNames[] = {
+      "submit",  "stop",       "resume", "deliver",   "settle",  "exit",    "drain",
+      "connect", "disconnect", "lose",   "fail_next", "restart", "advance", "checkpoint"};
   out << kNames[static_cast<int>(op.kind)] << "(" << op.pick << ", " << op.value << ")";
 }
 
 rc::Gen<Op> any_op() {
-  return rc::gen::construct<Op>(
-      rc::gen::weightedElement<Kind>({{6, Kind::kSubmit},
-                                      {2, Kind::kStop},
-                                      {2, Kind::kResume},
-                                      {16, Kind::kDeliver},
-                                      {12, Kind::kSettle},
-                                      {8, Kind::kExit},
-                                      {8, Kind::kDrain},
-                                      {6, Kind::kConnect},
-                                      {3, Kind::kDisconnect},
-                                      {2, Kind::kLoseNode},
-                                      {1, Kind::kFailNextLaunch},
-                                      {2, Kind::kRestartServer},
-                                      {4, Kind::kAdvance},
-                                      {2, Kind::kCheckpoint}}),
-      rc::gen::resize(100, rc::gen::inRange(0, 1000)), rc::gen::resize(100, rc::gen::inRange(0, 1000)));
+  return rc::gen::construct<Op>(rc::gen::weightedElement<Kind>({{6, Kind::kSubmit},
+                                                                {2, Kind::kStop},
+                                                                {2, Kind::kResume},
+                                                                {16, Kind::kDeliver},
+                                                                {12, Kind::kSettle},
+                                                                {8, Kind::kExit},
+                                                                {8, Kind::kDrain},
+                                                                {6, Kind::kConnect},
+                                                                {3, Kind::kDisconnect},
+                                                                {2, Kind::kLoseNode},
+                                                                {1, Kind::kFailNextLaunch},
+                                                                {2, Kind::kRestartServer},
+                                                                {4, Kind::kAdvance},
+                                                                {2, Kind::kCheckpoint}}),
+                                rc::gen::resize(100, rc::gen::inRange(0, 1000)),
+                                rc::gen::resize(100, rc::gen::inRange(0, 1000)));
 }
 
 class Run {
@@ -87,8 +86,8 @@ class Run {
         return submit(1 + op.pick % 3, 1 + op.value % 3);
       case Kind::kStop:
         return with_job(op, [&](const JobId& id) {
-          static_cast<void>(engine_->stop(id, op.value % 2 == 0 ? std::optional<Duration>() : Duration(0),
-                                          "stopped"));
+          static_cast<void>(engine_->stop(
+              id, op.value % 2 == 0 ? std::optional<Duration>() : Duration(0), "stopped"));
         });
       case Kind::kResume:
         return with_job(op, [&](const JobId& id) { static_cast<void>(engine_->resume(id)); });
@@ -129,7 +128,8 @@ class Run {
         return with_job(op, [&](const JobId& id) {
           const auto job = store_->jobs().get(id);
           // Fails, as it should, for a job without an attempt.
-          static_cast<void>(storage::upload(*store_, {.attempt = {id, job->attempt()}, .step = ++step_}));
+          static_cast<void>(
+              storage::upload(*store_, {.attempt = {id, job->attempt()}, .step = ++step_}));
         });
     }
   }
@@ -195,8 +195,8 @@ class Run {
       RC_ASSERT(store.ok());
       store_ = *std::move(store);
     }
-    auto engine = JobsEngine::open(
-        {.clock = clock_, .store = *store_, .launcher = cluster_, .feed = feed_});
+    auto engine =
+        JobsEngine::open({.clock = clock_, .store = *store_, .launcher = cluster_, .feed = feed_});
     RC_ASSERT(engine.ok());
     engine_ = *std::move(engine);
     cluster_.attach(engine_.get());

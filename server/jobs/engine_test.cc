@@ -144,8 +144,9 @@ TEST_F(EngineTest, WaitingJobSaysWhyAndStartsWhenThereIsRoom) {
   const JobId first = submit(2, 2);
   const JobId second = submit(1, 1);
   deliver();
-  EXPECT_EQ(job(second).reason(),
-            "waiting: needs 1 cpu slot on one node, the largest free is 0; it starts when others end");
+  EXPECT_EQ(
+      job(second).reason(),
+      "waiting: needs 1 cpu slot on one node, the largest free is 0; it starts when others end");
   v1::Job from_store = *store().jobs().get(second);
   engine_->add_live(from_store);
   EXPECT_THAT(from_store.reason(), HasSubstr("waiting: needs 1 cpu slot"));
@@ -188,7 +189,8 @@ TEST_F(EngineTest, TrainersOwnWordsExplainTheFailure) {
   v1::Event event;
   event.mutable_finished()->set_outcome(v1::Finished::OUTCOME_BAD_SPEC);
   event.mutable_finished()->set_message("data.path: no such file");
-  ASSERT_TRUE(store().events()
+  ASSERT_TRUE(store()
+                  .events()
                   .apply({.attempt = {id, 1}, .rank = 0}, 0, storage::kRecordBytes,
                          {storage::record(0, event)})
                   .ok());

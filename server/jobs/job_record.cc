@@ -17,7 +17,8 @@ bool counts_for_back_off(std::string_view verdict) {
 }
 
 // Lost attempts neither count nor break a row: they say nothing about the job.
-int row_without_progress(std::span<const v1::Attempt> attempts, std::string_view newest_checkpoint) {
+int row_without_progress(std::span<const v1::Attempt> attempts,
+                         std::string_view newest_checkpoint) {
   int row = 0;
   std::string_view reached = newest_checkpoint;
   for (auto it = attempts.rbegin(); it != attempts.rend(); ++it) {

@@ -17,8 +17,8 @@
 
 namespace lctl::jobs {
 
-// An attempt's verdict: v1.Attempt.outcome's spellings. While the ranks of an attempt are still being
-// stopped the verdict stands already and finished_us is 0.
+// An attempt's verdict: v1.Attempt.outcome's spellings. While the ranks of an attempt are still
+// being stopped the verdict stands already and finished_us is 0.
 namespace outcome {
 inline constexpr std::string_view kNone = "";
 inline constexpr std::string_view kSucceeded = "succeeded";
@@ -46,19 +46,19 @@ struct JobRecord {
 
   // --- live only; restore() makes them anew ---
   v1::Progress progress;
-  std::set<NodeId> launched;        // nodes of the attempt that were sent their Launch
+  std::set<NodeId> launched;           // nodes of the attempt that were sent their Launch
   std::vector<std::string> addresses;  // of the attempt's nodes, by node rank; empty when restored
   std::int64_t resume_checkpoint_size = 0;
-  int rendezvous_port = 0;          // 0 = rank 0's node has not answered yet
+  int rendezvous_port = 0;  // 0 = rank 0's node has not answered yet
   // The server restarted during this attempt: which nodes were launched is no longer known.
   bool restored = false;
   // Set when the gang was told to stop; repeated to nodes that come back.
   std::optional<Duration> stop_grace;
-  int culprit = -1;                 // rank whose end gave the verdict; -1 = none
+  int culprit = -1;                   // rank whose end gave the verdict; -1 = none
   int attempts_without_progress = 0;  // ended ones in a row that left no newer checkpoint
-  MonotonicTime not_before{};       // back-off: not placed earlier
-  std::set<NodeId> excluded;        // nodes on which a launch failed for good
-  std::string waiting;              // why it is not placed, while QUEUED
+  MonotonicTime not_before{};         // back-off: not placed earlier
+  std::set<NodeId> excluded;          // nodes on which a launch failed for good
+  std::string waiting;                // why it is not placed, while QUEUED
 
   JobId id() const { return JobId{job.id()}; }
   AttemptId attempt_id() const { return {id(), attempt.number()}; }

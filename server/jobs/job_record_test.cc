@@ -53,8 +53,8 @@ const Moment kNow{from_unix_micros(100'000'000), MonotonicTime(Duration(5'000'00
 
 TEST(RestoreTest, BackOffGoesOnWhereItWas) {
   // Three in a row from checkpoint b: 2 s after the last one's end, of which 500 ms have passed.
-  const std::vector<v1::Attempt> attempts = {failed(1, "a", 1), failed(2, "b", 2), failed(3, "b", 3),
-                                             failed(4, "b", 99'500'000)};
+  const std::vector<v1::Attempt> attempts = {failed(1, "a", 1), failed(2, "b", 2),
+                                             failed(3, "b", 3), failed(4, "b", 99'500'000)};
   const JobRecord record = restore(queued_job(), attempts, "b", kNow);
   EXPECT_EQ(record.attempts_without_progress, 3);
   EXPECT_EQ(record.not_before, kNow.monotonic + std::chrono::milliseconds(1500));

@@ -1,10 +1,10 @@
-// The two directions between jobs and nodes, without gRPC: `Launcher` goes down to the node daemons,
-// `NodeEvents` comes back up. server/nodes implements the first and calls the second; tests put a
-// simulated cluster in its place.
+// The two directions between jobs and nodes, without gRPC: `Launcher` goes down to the node
+// daemons, `NodeEvents` comes back up. server/nodes implements the first and calls the second;
+// tests put a simulated cluster in its place.
 //
-// Every order may be repeated: a node treats a repeated one as done. An order for a node that is not
-// connected just now is dropped: when the node registers again it says what it runs, and the engine
-// compares (NodeEvents::node_joined).
+// Every order may be repeated: a node treats a repeated one as done. An order for a node that is
+// not connected just now is dropped: when the node registers again it says what it runs, and the
+// engine compares (NodeEvents::node_joined).
 #pragma once
 
 #include <cstdint>
@@ -100,8 +100,8 @@ class NodeEvents {
   virtual void rank_reported(const NodeId& node, const RankReport& report) = 0;
   virtual void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) = 0;
   // `permanent`: trying again on this node cannot help.
-  virtual void launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
-                             bool permanent) = 0;
+  virtual void launch_failed(const NodeId& node, const AttemptId& attempt,
+                             const std::string& reason, bool permanent) = 0;
 };
 
 }  // namespace lctl::jobs

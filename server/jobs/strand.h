@@ -1,8 +1,9 @@
-// One thread that runs what others post, in order: the door into the jobs engine and the node table.
+// One thread that runs what others post, in order: the door into the jobs engine and the node
+// table.
 //
-// Everything that is posted while the thread is busy is run as one batch, and `after_batch` runs once
-// behind it: that is where the engine commits (one transaction for many reports) and schedules. The
-// thread sleeps until something is posted or `next_deadline` comes; nothing polls.
+// Everything that is posted while the thread is busy is run as one batch, and `after_batch` runs
+// once behind it: that is where the engine commits (one transaction for many reports) and
+// schedules. The thread sleeps until something is posted or `next_deadline` comes; nothing polls.
 // Thread rule: internally locked; post and call from any thread, call not from the strand itself.
 #pragma once
 

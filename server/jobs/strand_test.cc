@@ -51,7 +51,8 @@ TEST(StrandTest, WhatIsPostedWhileBusyIsOneBatch) {
 TEST(StrandTest, WakesUpForADeadline) {
   Strand strand(system_clock());
   std::promise<void> woken;
-  std::optional<MonotonicTime> deadline = system_clock().monotonic_now() + std::chrono::milliseconds(5);
+  std::optional<MonotonicTime> deadline =
+      system_clock().monotonic_now() + std::chrono::milliseconds(5);
   strand.start({[&] {
                   if (deadline && system_clock().monotonic_now() >= *deadline) {
                     deadline.reset();

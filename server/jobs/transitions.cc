@@ -135,8 +135,8 @@ void Step::never_started(v1::RankStatus& rank, const std::string& why) {
 void Step::check_over() {
   if (!active()) return;
   const auto& ranks = record_.attempt.ranks();
-  effects_.gang_over =
-      std::all_of(ranks.begin(), ranks.end(), [](const auto& rank) { return is_over(rank.state()); });
+  effects_.gang_over = std::all_of(ranks.begin(), ranks.end(),
+                                   [](const auto& rank) { return is_over(rank.state()); });
 }
 
 void Step::on(const Placed& event) {
@@ -223,7 +223,8 @@ void Step::on(const LaunchFailed& event) {
     name = rank.node_name();
     never_started(rank, event.reason);
   }
-  if (name.empty()) return;  // not a node of this attempt, or its ranks are under way: a late answer
+  if (name.empty())
+    return;  // not a node of this attempt, or its ranks are under way: a late answer
   if (event.permanent) record_.excluded.insert(event.node);
   condemn(outcome::kFailed, -1,
           fmt::format("node {} could not start its ranks: {}", name, event.reason));
@@ -265,27 +266,29 @@ void Step::on(const NodeReturned& event) {
       relaunch = relaunch || record_.launched.contains(event.node);
     }
   }
-  // The first node of a gang that waits for its rendezvous is asked again, whatever it runs already.
+  // The first node of a gang that waits for its rendezvous is asked again, whatever it runs
+  // already.
   const bool asks_again = node_rank == 0 && record_.rendezvous_port == 0 && nodes.size() > 1 &&
                           record_.job.state() == v1::JOB_STATE_STARTING && !is_ending(record_);
   // Who was launched with which rendezvous is not known any more after a server restart; and a
   // first node that forgot a rendezvous which others use cannot open it again.
-  const bool confused =
-      (relaunch || asks_again) && nodes.size() > 1 &&
-      (record_.restored || (node_rank == 0 && record_.rendezvous_port != 0));
+  const bool confused = (relaunch || asks_again) && nodes.size() > 1 &&
+                        (record_.restored || (node_rank == 0 && record_.rendezvous_port != 0));
   if (gone) {
-    on(NodeLost{event.node, fmt::format("node {} no longer knows the attempt's ranks", event.name)});
+    on(NodeLost{event.node,
+                fmt::format("node {} no longer knows the attempt's ranks", event.name)});
     return;
   }
   if (confused && relaunch) {
-    on(NodeLost{event.node, fmt::format("the connection to node {} broke while the gang was starting",
-                                        event.name)});
+    on(NodeLost{
+        event.node,
+        fmt::format("the connection to node {} broke while the gang was starting", event.name)});
     return;
   }
   if ((relaunch || asks_again) && !confused) launch(node_rank);
   if (record_.stop_grace && !event.known.empty()) {
-    effects_.commands.push_back(StopCommand{event.node, record_.attempt_id(), *record_.stop_grace,
-                                            record_.job.reason()});
+    effects_.commands.push_back(
+        StopCommand{event.node, record_.attempt_id(), *record_.stop_grace, record_.job.reason()});
   }
   check_over();
 }

@@ -1,8 +1,8 @@
 // The state machine of jobs and attempts: what an event changes, and what has to be done about it.
 //
-// Pure: `apply` reads and writes its arguments and nothing else (no clock, store, log or network), so
-// the same record, event and moment give the same result. The engine commits what changed before it
-// carries out a command.
+// Pure: `apply` reads and writes its arguments and nothing else (no clock, store, log or network),
+// so the same record, event and moment give the same result. The engine commits what changed before
+// it carries out a command.
 //
 //            Placed            all ranks RUNNING            all exited 0 and drained
 //   QUEUED ─────────▶ STARTING ─────────────────▶ RUNNING ─────────────────────────▶ SUCCEEDED
@@ -39,8 +39,8 @@ struct Placed {
     std::string address;
     std::vector<NodeDevice> devices;  // by local rank
   };
-  std::vector<Node> nodes;            // by node rank, each with equally many devices
-  std::string resume_checkpoint_id;   // "" = from the beginning
+  std::vector<Node> nodes;           // by node rank, each with equally many devices
+  std::string resume_checkpoint_id;  // "" = from the beginning
   std::int64_t resume_checkpoint_size = 0;
   std::int64_t resume_step = 0;
 };

@@ -39,7 +39,8 @@ class TransitionsTest : public testing::Test {
 
   // `ranks_on` devices on node a, then node b.
   void place(int on_a, int on_b = 0, std::string checkpoint = "", std::int64_t step = 0) {
-    Placed placed{.resume_checkpoint_id = checkpoint, .resume_checkpoint_size = 9, .resume_step = step};
+    Placed placed{
+        .resume_checkpoint_id = checkpoint, .resume_checkpoint_size = 9, .resume_step = step};
     placed.nodes.push_back({kA, "a", "10.0.0.1", devices(on_a)});
     if (on_b > 0) placed.nodes.push_back({kB, "b", "10.0.0.2", devices(on_b)});
     on(placed);
@@ -52,14 +53,20 @@ class TransitionsTest : public testing::Test {
 
   void report(int rank, v1::RankState state, int exit_code = 0, std::string message = "") {
     on(RankReported{NodeId{record.attempt.ranks(rank).node_id()},
-                    {.attempt = record.attempt_id(), .rank = rank, .state = state, .pid = 100 + rank,
-                     .exit_code = exit_code, .message = std::move(message)}});
+                    {.attempt = record.attempt_id(),
+                     .rank = rank,
+                     .state = state,
+                     .pid = 100 + rank,
+                     .exit_code = exit_code,
+                     .message = std::move(message)}});
   }
   void running(int rank) { report(rank, v1::RANK_STATE_RUNNING); }
   void exits(int rank, int code, std::string message = "") {
     report(rank, v1::RANK_STATE_EXITED, code, std::move(message));
   }
-  void drains(int rank) { report(rank, v1::RANK_STATE_DRAINED, record.attempt.ranks(rank).exit_code()); }
+  void drains(int rank) {
+    report(rank, v1::RANK_STATE_DRAINED, record.attempt.ranks(rank).exit_code());
+  }
   // What the engine does when all ranks are over.
   void conclude(std::vector<std::optional<v1::Finished>> finished = {}, std::string newest = "") {
     ASSERT_TRUE(owes_end);
@@ -80,7 +87,8 @@ class TransitionsTest : public testing::Test {
       if (const auto* launch = std::get_if<LaunchCommand>(&command)) {
         texts.push_back("launch " + launch->node.str() + (launch->order.bind ? " bind" : ""));
       } else if (const auto* stop = std::get_if<StopCommand>(&command)) {
-        texts.push_back("stop " + stop->node.str() + " " + std::to_string(stop->grace.count() / 1000));
+        texts.push_back("stop " + stop->node.str() + " " +
+                        std::to_string(stop->grace.count() / 1000));
       } else {
         texts.push_back("forget " + std::get<ForgetCommand>(command).node.str());
       }
@@ -157,14 +165,16 @@ TEST_F(TransitionsTest, FailedRankStopsTheGangAtOnceAndTheJobGoesBackWhenAllAreO
   exits(1, 1, "RuntimeError: boom");
   EXPECT_THAT(commands(), ElementsAre("stop node-a 1000"));
   EXPECT_EQ(state(), v1::JOB_STATE_RUNNING);
-  EXPECT_EQ(reason(),
-            "rank 1 exited with code 1: RuntimeError: boom; waiting for the attempt's ranks to end");
+  EXPECT_EQ(
+      reason(),
+      "rank 1 exited with code 1: RuntimeError: boom; waiting for the attempt's ranks to end");
   drains(1);
   exits(0, 143);
   EXPECT_THAT(commands(), IsEmpty()) << "the verdict stands";
   drains(0);
-  conclude({said(v1::Finished::OUTCOME_FAILED, "x"), said(v1::Finished::OUTCOME_FAILED, "bad batch")},
-           "c1");
+  conclude(
+      {said(v1::Finished::OUTCOME_FAILED, "x"), said(v1::Finished::OUTCOME_FAILED, "bad batch")},
+      "c1");
 
   EXPECT_EQ(state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(record.job.restarts(), 1);
@@ -192,8 +202,9 @@ TEST_F(TransitionsTest, RestartsAreUsedUpAndBackOffGrowsOnlyWithoutProgress) {
   }
   EXPECT_THAT(pauses, ElementsAre(0, 1, 2, 4));
   EXPECT_EQ(state(), v1::JOB_STATE_FAILED);
-  EXPECT_EQ(reason(), "rank 0 was killed by SIGKILL (signal 9), perhaps for want of memory; all 3 "
-                      "restarts are used");
+  EXPECT_EQ(reason(),
+            "rank 0 was killed by SIGKILL (signal 9), perhaps for want of memory; all 3 "
+            "restarts are used");
   EXPECT_EQ(record.job.finished_us(), time);
 }
 
@@ -256,8 +267,7 @@ TEST_F(TransitionsTest, StoppedByForceSaysSo) {
   drains(0);
   conclude();
   EXPECT_EQ(state(), v1::JOB_STATE_STOPPED);
-  EXPECT_EQ(reason(),
-            "stopped by me; rank 0 was killed: it did not end within the grace time");
+  EXPECT_EQ(reason(), "stopped by me; rank 0 was killed: it did not end within the grace time");
 }
 
 TEST_F(TransitionsTest, JobThatFinishedBeforeTheStopReachedItHasSucceeded) {
@@ -369,9 +379,11 @@ TEST_F(TransitionsTest, OldAndRepeatedReportsChangeNothing) {
   exits(0, 0);
   running(0);
   EXPECT_FALSE(last.changed);
-  on(RankReported{kB, {.attempt = record.attempt_id(), .rank = 0, .state = v1::RANK_STATE_DRAINED}});
+  on(RankReported{kB,
+                  {.attempt = record.attempt_id(), .rank = 0, .state = v1::RANK_STATE_DRAINED}});
   EXPECT_FALSE(last.changed) << "from a node that does not have this rank";
-  on(RankReported{kA, {.attempt = record.attempt_id(), .rank = 7, .state = v1::RANK_STATE_DRAINED}});
+  on(RankReported{kA,
+                  {.attempt = record.attempt_id(), .rank = 7, .state = v1::RANK_STATE_DRAINED}});
   EXPECT_FALSE(last.changed);
 }
 
@@ -435,8 +447,9 @@ TEST_F(TransitionsTest, OneNodeJobThatWasStartingWhenTheServerRestartedIsLaunche
 
 TEST_F(TransitionsTest, RequestsThatCannotBeGrantedSayWhy) {
   EXPECT_TRUE(stop_refusal(record).ok());
-  EXPECT_EQ(message_of(resume_refusal(record)),
-            "job jjjjjjjjjj cannot be resumed: it is QUEUED, and only a STOPPED or FAILED job can go on");
+  EXPECT_EQ(
+      message_of(resume_refusal(record)),
+      "job jjjjjjjjjj cannot be resumed: it is QUEUED, and only a STOPPED or FAILED job can go on");
   start(1);
   exits(0, 0);
   drains(0);

@@ -20,7 +20,8 @@ bool is_bad_spec(const v1::RankStatus& rank, FinishedByRank finished) {
                          : rank.exit_code() == kExitBadSpec;
 }
 
-// "rank 1 failed: out of range in layer 3", else "rank 1 was killed by SIGKILL (signal 9): last line".
+// "rank 1 failed: out of range in layer 3", else "rank 1 was killed by SIGKILL (signal 9): last
+// line".
 std::string describe_rank(const v1::RankStatus& rank, FinishedByRank finished) {
   const v1::Finished* said = said_by(finished, rank.rank());
   if (said != nullptr && !said->message().empty()) {
@@ -36,8 +37,8 @@ std::string bad_spec_reason(const v1::RankStatus& rank, FinishedByRank finished)
   const v1::Finished* said = said_by(finished, rank.rank());
   if (said != nullptr && !said->message().empty()) return said->message();
   if (!rank.message().empty()) return rank.message();
-  return fmt::format("the trainer refused the configuration (rank {} exited with code {})", rank.rank(),
-                     rank.exit_code());
+  return fmt::format("the trainer refused the configuration (rank {} exited with code {})",
+                     rank.rank(), rank.exit_code());
 }
 
 void conclude_stop(const JobRecord& record, Conclusion& end) {
@@ -63,8 +64,8 @@ void conclude_failure(const JobRecord& record, std::string cause, Conclusion& en
   end.attempt_reason = cause;
   if (record.job.restarts() >= allowed) {
     end.next = v1::JOB_STATE_FAILED;
-    end.job_reason =
-        allowed == 0 ? std::move(cause) : fmt::format("{}; all {} restarts are used", cause, allowed);
+    end.job_reason = allowed == 0 ? std::move(cause)
+                                  : fmt::format("{}; all {} restarts are used", cause, allowed);
     return;
   }
   end.next = v1::JOB_STATE_QUEUED;
@@ -87,7 +88,9 @@ Verdict verdict_of_exit(const v1::RankStatus& rank) {
 Conclusion conclude(const JobRecord& record, FinishedByRank finished,
                     std::string_view newest_checkpoint) {
   const auto& ranks = record.attempt.ranks();
-  const auto any = [&](auto predicate) { return std::find_if(ranks.begin(), ranks.end(), predicate); };
+  const auto any = [&](auto predicate) {
+    return std::find_if(ranks.begin(), ranks.end(), predicate);
+  };
   Conclusion end;
   end.restarts = record.job.restarts();
   end.attempts_without_progress = record.attempts_without_progress;
@@ -121,7 +124,8 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
     end.outcome = outcome::kLost;
     end.next = v1::JOB_STATE_QUEUED;
     end.attempt_reason = lost->message();
-    end.job_reason = fmt::format("attempt {} was lost: {}", record.attempt.number(), lost->message());
+    end.job_reason =
+        fmt::format("attempt {} was lost: {}", record.attempt.number(), lost->message());
     return end;
   }
 

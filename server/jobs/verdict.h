@@ -23,19 +23,19 @@ Verdict verdict_of_exit(const v1::RankStatus& rank);
 
 // What becomes of a job when all ranks of its attempt are over.
 struct Conclusion {
-  std::string_view outcome;   // of the attempt
+  std::string_view outcome;  // of the attempt
   std::string attempt_reason;
   v1::JobState next = v1::JOB_STATE_UNSPECIFIED;
   std::string job_reason;
-  int restarts = 0;                   // Job.restarts from now on
+  int restarts = 0;  // Job.restarts from now on
   int attempts_without_progress = 0;
-  Duration pause{};                   // before the next attempt
+  Duration pause{};  // before the next attempt
 };
 
 // `finished` by rank, where the trainer said why it ended; may be shorter than the gang.
 //
-// In this order: a job that was asked to stop is STOPPED (SUCCEEDED when every rank had finished); a
-// bad specification is FAILED whatever restarts remain; a lost rank puts the job back without
+// In this order: a job that was asked to stop is STOPPED (SUCCEEDED when every rank had finished);
+// a bad specification is FAILED whatever restarts remain; a lost rank puts the job back without
 // counting, also when other ranks failed first: the end of one node makes the collectives of the
 // others fail before its heartbeats are missed; then the verdict that stopped the gang.
 Conclusion conclude(const JobRecord& record, std::span<const std::optional<v1::Finished>> finished,

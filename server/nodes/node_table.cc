@@ -50,7 +50,8 @@ void NodeTable::closed(const AgentStream* stream) {
   connections_.erase(found);
 }
 
-void NodeTable::received(const AgentStream* stream, const v1::AgentMessage& message, MonotonicTime at) {
+void NodeTable::received(const AgentStream* stream, const v1::AgentMessage& message,
+                         MonotonicTime at) {
   const auto found = connections_.find(stream);
   if (found == connections_.end()) return;
   Connection& connection = found->second;
@@ -84,22 +85,24 @@ void NodeTable::refuse(Connection& connection, const absl::Status& status) {
   connection.stream->finish(status);
 }
 
-void NodeTable::register_node(Connection& connection, const v1::Register& message, MonotonicTime at) {
+void NodeTable::register_node(Connection& connection, const v1::Register& message,
+                              MonotonicTime at) {
   auto checked = check_registration(message);
   if (!checked.ok()) return refuse(connection, checked.status());
   const jobs::NodeInfo& info = checked->info;
   for (const auto& [id, other] : nodes_) {
     if (other.status.info.name == info.name && id != info.id &&
         other.status.state != NodeState::kLost) {
-      return refuse(connection,
-                    absl::AlreadyExistsError(fmt::format(
-                        "another live node has the name '{}': give this one a name of its own (--name)",
-                        info.name)));
+      return refuse(
+          connection,
+          absl::AlreadyExistsError(fmt::format(
+              "another live node has the name '{}': give this one a name of its own (--name)",
+              info.name)));
     }
   }
   if (nodes_.size() >= kMaxNodes && !nodes_.contains(info.id)) {
-    return refuse(connection,
-                  absl::ResourceExhaustedError(fmt::format("there are {} nodes already", kMaxNodes)));
+    return refuse(connection, absl::ResourceExhaustedError(
+                                  fmt::format("there are {} nodes already", kMaxNodes)));
   }
 
   Node& node = nodes_[info.id];
@@ -144,7 +147,8 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
     case v1::AgentMessage::kRankReport: {
       const auto report = check_rank_report(message.rank_report());
       if (!report.ok()) {
-        log().warn("node {} sent a report that is ignored: {}", id.str(), message_of(report.status()));
+        log().warn("node {} sent a report that is ignored: {}", id.str(),
+                   message_of(report.status()));
         return;
       }
       events_->rank_reported(id, *report);
@@ -219,7 +223,8 @@ void NodeTable::advance() {
 }
 
 std::optional<MonotonicTime> NodeTable::next_deadline() const {
-  // Once a heartbeat is often enough to be right to within one, and keeps the watch over our own sleep.
+  // Once a heartbeat is often enough to be right to within one, and keeps the watch over our own
+  // sleep.
   if (nodes_.empty() && connections_.empty()) return std::nullopt;
   return advanced_.value_or(options_.clock.monotonic_now()) + options_.heartbeat_interval / 2;
 }

@@ -1,12 +1,12 @@
 // Which nodes there are, whether they are alive, and the streams to them.
 //
-// A node is READY while it is heard, SUSPECT after `suspect_after` of silence (it gets no new ranks),
-// LOST after `lost_after` (its ranks count as lost). A broken stream alone changes nothing but that the
-// node cannot be reached: it may be back in a moment, with all its ranks. Whatever a node sends counts
-// as a sign of life.
+// A node is READY while it is heard, SUSPECT after `suspect_after` of silence (it gets no new
+// ranks), LOST after `lost_after` (its ranks count as lost). A broken stream alone changes nothing
+// but that the node cannot be reached: it may be back in a moment, with all its ranks. Whatever a
+// node sends counts as a sign of life.
 //
-// A server that did not run for a while (suspended, its disk stalled) has heard nobody meanwhile: the
-// time it slept counts against no node.
+// A server that did not run for a while (suspended, its disk stalled) has heard nobody meanwhile:
+// the time it slept counts against no node.
 #pragma once
 
 #include <cstdint>

@@ -32,7 +32,9 @@ class EventLog final : public jobs::NodeEvents {
   void node_joined(const jobs::NodeInfo& node, std::span<const jobs::RankReport> ranks) override {
     lines.push_back("joined " + node.name + " " + std::to_string(ranks.size()));
   }
-  void node_unavailable(const NodeId& node) override { lines.push_back("unavailable " + node.str()); }
+  void node_unavailable(const NodeId& node) override {
+    lines.push_back("unavailable " + node.str());
+  }
   void node_available(const NodeId& node) override { lines.push_back("available " + node.str()); }
   void node_lost(const NodeId& node, const std::string& why) override {
     lines.push_back("lost " + node.str() + ": " + why);
@@ -169,7 +171,8 @@ TEST_F(NodeTableTest, NameOfALiveNodeIsTakenThatOfALostOneIsNot) {
   join(kA, "same");
   const auto refused = join(kB, "same");
   ASSERT_EQ(refused->sent.size(), 1u);
-  EXPECT_THAT(refused->sent[0].refused().reason(), HasSubstr("another live node has the name 'same'"));
+  EXPECT_THAT(refused->sent[0].refused().reason(),
+              HasSubstr("another live node has the name 'same'"));
   EXPECT_TRUE(absl::IsAlreadyExists(*refused->ended));
   pass(seconds(11));
   const auto accepted = join(kB, "same");

@@ -23,8 +23,8 @@ constexpr std::size_t kMaxMessageLength = 4096;
 
 bool is_id(std::string_view text) {
   return text.size() == kNodeIdLength && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '2' && c <= '7');
-  });
+           return (c >= 'a' && c <= 'z') || (c >= '2' && c <= '7');
+         });
 }
 
 bool is_host(std::string_view text, std::string_view also) {
@@ -37,7 +37,8 @@ bool is_host(std::string_view text, std::string_view also) {
 // Text of unknown quality as one line of bounded length.
 std::string one_line(std::string text) {
   if (text.size() > kMaxMessageLength) text.resize(kMaxMessageLength);
-  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
   return text;
 }
 
@@ -65,19 +66,22 @@ absl::Status check_devices(const v1::Register& message) {
 }  // namespace
 
 absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message) {
-  if (message.job_id().empty() || message.job_id().size() > kMaxJobIdLength || message.attempt() < 1) {
-    return absl::InvalidArgumentError(fmt::format("a rank report names no attempt: job '{}', attempt {}",
-                                                  one_line(message.job_id()), message.attempt()));
+  if (message.job_id().empty() || message.job_id().size() > kMaxJobIdLength ||
+      message.attempt() < 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("a rank report names no attempt: job '{}', attempt {}",
+                    one_line(message.job_id()), message.attempt()));
   }
   if (message.rank() < 0 || message.rank() >= kMaxRankNumber) {
     return absl::InvalidArgumentError(fmt::format("rank {} is out of range", message.rank()));
   }
   if (message.state() < v1::RANK_STATE_LAUNCHING || message.state() > v1::RANK_STATE_DRAINED) {
-    return absl::InvalidArgumentError(
-        fmt::format("rank state {} is none that a node reports", static_cast<int>(message.state())));
+    return absl::InvalidArgumentError(fmt::format("rank state {} is none that a node reports",
+                                                  static_cast<int>(message.state())));
   }
   if (message.exit_code() < 0 || message.exit_code() > 255) {
-    return absl::InvalidArgumentError(fmt::format("exit code {} is out of range", message.exit_code()));
+    return absl::InvalidArgumentError(
+        fmt::format("exit code {} is out of range", message.exit_code()));
   }
   return jobs::RankReport{.attempt = {JobId(message.job_id()), message.attempt()},
                           .rank = message.rank(),
@@ -89,22 +93,23 @@ absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message
 
 absl::StatusOr<Registration> check_registration(const v1::Register& message) {
   if (!is_id(message.node_id())) {
-    return absl::InvalidArgumentError(fmt::format(
-        "node id '{}'; expected {} characters a-z2-7", one_line(message.node_id()), kNodeIdLength));
+    return absl::InvalidArgumentError(fmt::format("node id '{}'; expected {} characters a-z2-7",
+                                                  one_line(message.node_id()), kNodeIdLength));
   }
   if (!is_host(message.name(), "._-")) {
-    return absl::InvalidArgumentError(fmt::format(
-        "node name '{}'; expected 1 to {} letters, digits, '.', '_' or '-'", one_line(message.name()),
-        kMaxNameLength));
+    return absl::InvalidArgumentError(
+        fmt::format("node name '{}'; expected 1 to {} letters, digits, '.', '_' or '-'",
+                    one_line(message.name()), kMaxNameLength));
   }
   if (!is_host(message.address(), "._-:[]%")) {
-    return absl::InvalidArgumentError(fmt::format(
-        "address '{}'; expected a host name or an IP address without a port", one_line(message.address())));
+    return absl::InvalidArgumentError(
+        fmt::format("address '{}'; expected a host name or an IP address without a port",
+                    one_line(message.address())));
   }
   if (major_of(message.version()) != major_of(kVersion)) {
-    return absl::FailedPreconditionError(
-        fmt::format("lctl-worker {} cannot work with lctl-server {}: install the same major version",
-                    one_line(message.version()), kVersion));
+    return absl::FailedPreconditionError(fmt::format(
+        "lctl-worker {} cannot work with lctl-server {}: install the same major version",
+        one_line(message.version()), kVersion));
   }
   LCTL_RETURN_IF_ERROR(check_devices(message));
   if (message.cpus() < 0 || message.memory_bytes() < 0) {

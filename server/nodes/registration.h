@@ -1,4 +1,5 @@
-// From what an agent sends to what the server works with: every bound of session.proto is checked here.
+// From what an agent sends to what the server works with: every bound of session.proto is checked
+// here.
 #pragma once
 
 #include <cstdint>

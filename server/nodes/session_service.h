@@ -1,6 +1,7 @@
-// The gRPC side of node sessions: bytes in, bytes out. Everything is decided by the NodeTable on its
-// strand; heartbeats alone are answered at once, so that an agent does not take a busy disk for a dead
-// server. A stream costs no thread: some hundreds of nodes are some hundreds of small objects.
+// The gRPC side of node sessions: bytes in, bytes out. Everything is decided by the NodeTable on
+// its strand; heartbeats alone are answered at once, so that an agent does not take a busy disk for
+// a dead server. A stream costs no thread: some hundreds of nodes are some hundreds of small
+// objects.
 #pragma once
 
 #include "base/clock.h"

@@ -21,7 +21,9 @@ using ::testing::HasSubstr;
 // Counts what arrives, and lets a test wait for it.
 class EventCounter final : public jobs::NodeEvents {
  public:
-  void node_joined(const jobs::NodeInfo&, std::span<const jobs::RankReport>) override { count(joined_); }
+  void node_joined(const jobs::NodeInfo&, std::span<const jobs::RankReport>) override {
+    count(joined_);
+  }
   void node_unavailable(const NodeId&) override { count(unavailable_); }
   void node_available(const NodeId&) override {}
   void node_lost(const NodeId&, const std::string&) override {}
@@ -55,7 +57,8 @@ class EventCounter final : public jobs::NodeEvents {
 
 class SessionServiceTest : public testing::Test {
  protected:
-  SessionServiceTest() : table_({.clock = clock_}), strand_(clock_), service_(table_, strand_, clock_) {
+  SessionServiceTest()
+      : table_({.clock = clock_}), strand_(clock_), service_(table_, strand_, clock_) {
     table_.attach(events_);
     strand_.start({[this] { table_.advance(); }, [this] { return table_.next_deadline(); }});
     grpc::ServerBuilder builder;
@@ -164,7 +167,8 @@ TEST_F(SessionServiceTest, OrdersReachTheAgentAndRefusalsEndTheStream) {
 
 TEST_F(SessionServiceTest, ThreeHundredNodesNeedNoThreadEach) {
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
-  std::vector<std::unique_ptr<grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>>> streams;
+  std::vector<std::unique_ptr<grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>>>
+      streams;
   for (int i = 0; i < 300; ++i) {
     std::string id = kA;
     id[0] = static_cast<char>('a' + i / 26);

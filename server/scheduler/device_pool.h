@@ -41,14 +41,14 @@ class DevicePool {
 
   // For reasons.
   struct Census {
-    int nodes = 0;           // that have any device of this kind
-    int big_enough = 0;      // nodes with devices_per_node devices, free or not
-    int largest = 0;         // most devices on one node
-    int fit_now = 0;         // accepting nodes with enough devices that may be taken
+    int nodes = 0;             // that have any device of this kind
+    int big_enough = 0;        // nodes with devices_per_node devices, free or not
+    int largest = 0;           // most devices on one node
+    int fit_now = 0;           // accepting nodes with enough devices that may be taken
     int fit_but_reserved = 0;  // further ones that only the reservation holds back
-    int largest_free = 0;    // most devices that may be taken on one accepting node
-    int silent = 0;          // big enough, but not accepting
-    int excluded = 0;        // excluded nodes that are there
+    int largest_free = 0;      // most devices that may be taken on one accepting node
+    int silent = 0;            // big enough, but not accepting
+    int excluded = 0;          // excluded nodes that are there
   };
   Census census(const GangShape& gang) const;
 
@@ -56,9 +56,9 @@ class DevicePool {
   struct Entry {
     const NodeView* node = nullptr;
     int total = 0;
-    int free = 0;      // not taken, whether accepting or not
-    int kept = 0;      // of those, kept for the reservation
-    int reserve = 0;   // devices that the reservation wants here; 0 = not part of it
+    int free = 0;     // not taken, whether accepting or not
+    int kept = 0;     // of those, kept for the reservation
+    int reserve = 0;  // devices that the reservation wants here; 0 = not part of it
 
     int takeable() const { return node->accepting ? free - kept : 0; }
   };
@@ -70,9 +70,9 @@ class DevicePool {
   void update(std::size_t index, Change change);
 
   DeviceKind kind_;
-  std::vector<Entry> entries_;                           // by node id
-  std::map<int, std::set<std::size_t>> by_takeable_;     // devices → entries_ indexes; none with 0
-  std::map<int, int> nodes_with_total_;                  // devices → nodes
+  std::vector<Entry> entries_;                        // by node id
+  std::map<int, std::set<std::size_t>> by_takeable_;  // devices → entries_ indexes; none with 0
+  std::map<int, int> nodes_with_total_;               // devices → nodes
   std::optional<JobId> reserved_for_;
 };
 

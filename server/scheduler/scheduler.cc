@@ -24,7 +24,8 @@ std::string devices(int count, DeviceKind kind) {
 
 // "needs 8 GPUs on one node", "needs 2 nodes with 4 GPUs each".
 std::string need(const GangShape& gang, DeviceKind kind) {
-  if (gang.nodes == 1) return fmt::format("needs {} on one node", devices(gang.devices_per_node, kind));
+  if (gang.nodes == 1)
+    return fmt::format("needs {} on one node", devices(gang.devices_per_node, kind));
   return fmt::format("needs {} nodes with {} each", gang.nodes,
                      devices(gang.devices_per_node, kind));
 }
@@ -48,7 +49,8 @@ std::string why_impossible(const DevicePool& pool, const GangShape& gang, bool a
     why += fmt::format(" ({} left out: it could not be launched there)",
                        counted(census.excluded, "node"));
   }
-  return fmt::format("waiting: {}, {}; it starts when such nodes join", need(gang, pool.kind()), why);
+  return fmt::format("waiting: {}, {}; it starts when such nodes join", need(gang, pool.kind()),
+                     why);
 }
 
 Waiting why_not_now(const DevicePool& pool, const QueuedJob& job, const GangShape& gang) {
@@ -60,16 +62,16 @@ Waiting why_not_now(const DevicePool& pool, const QueuedJob& job, const GangShap
             fmt::format("waiting: {}; they are kept for job {}, which is before it in the queue",
                         need(gang, pool.kind()), pool.reserved_for()->str())};
   }
-  std::string state =
-      gang.nodes == 1
-          ? fmt::format("the largest free is {}", census.largest_free)
-          : fmt::format("{} {} them free", census.fit_now, census.fit_now == 1 ? "has" : "have");
+  std::string state = gang.nodes == 1 ? fmt::format("the largest free is {}", census.largest_free)
+                                      : fmt::format("{} {} them free", census.fit_now,
+                                                    census.fit_now == 1 ? "has" : "have");
   if (census.silent > 0) {
     state += fmt::format(", {} {} no new ranks just now", counted(census.silent, "node"),
                          census.silent == 1 ? "takes" : "take");
   }
-  return {job.id, WaitCause::kBusy,
-          fmt::format("waiting: {}, {}; it starts when others end", need(gang, pool.kind()), state)};
+  return {
+      job.id, WaitCause::kBusy,
+      fmt::format("waiting: {}, {}; it starts when others end", need(gang, pool.kind()), state)};
 }
 
 // One decision in the making.
@@ -141,9 +143,7 @@ class Round {
 
 }  // namespace
 
-std::string_view to_string(DeviceKind kind) {
-  return kind == DeviceKind::kCuda ? "cuda" : "cpu";
-}
+std::string_view to_string(DeviceKind kind) { return kind == DeviceKind::kCuda ? "cuda" : "cpu"; }
 
 Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue) {
   std::vector<const NodeView*> by_id;

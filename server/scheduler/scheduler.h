@@ -1,17 +1,18 @@
 // Decides which queued jobs start now, on which nodes and on which devices.
 //
-// Pure: reads its arguments and nothing else (no clock, store, lock or log), so equal arguments give
-// equal decisions. Any thread may call it. The caller commits the decision to the store before it
-// launches anything.
+// Pure: reads its arguments and nothing else (no clock, store, lock or log), so equal arguments
+// give equal decisions. Any thread may call it. The caller commits the decision to the store before
+// it launches anything.
 //
 // Policy
 // 1. Jobs are considered by priority (highest first), then submission, then id.
-// 2. A gang is placed whole, on devices of one kind, or not at all. Nodes are filled best fit: those
+// 2. A gang is placed whole, on devices of one kind, or not at all. Nodes are filled best fit:
+// those
 //    with the fewest free devices that suffice, so that wide gaps stay for wide gangs.
 // 3. The first job of each device kind that has to wait for others to end gets a *reservation*: the
-//    nodes nearest to being free for it. Jobs behind it start only on devices that it cannot use, so
-//    a stream of small jobs never starves a wide one. Nothing is known of how long jobs run, so a
-//    reserved device stays idle until its job starts.
+//    nodes nearest to being free for it. Jobs behind it start only on devices that it cannot use,
+//    so a stream of small jobs never starves a wide one. Nothing is known of how long jobs run, so
+//    a reserved device stays idle until its job starts.
 // 4. A job that cannot run on the nodes that are there, whatever ends, reserves nothing.
 // 5. "auto" means CUDA devices when the nodes that are there could ever hold the gang on them, else
 //    CPU slots.
@@ -45,8 +46,8 @@ struct DevicesView {
 
 struct NodeView {
   NodeId id;
-  // False: the node is there and counts for what could fit some day, but takes no new ranks just now
-  // (silent, or old ranks are still being removed from it).
+  // False: the node is there and counts for what could fit some day, but takes no new ranks just
+  // now (silent, or old ranks are still being removed from it).
   bool accepting = true;
   DevicesView cpu;
   DevicesView cuda;

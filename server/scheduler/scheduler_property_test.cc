@@ -43,31 +43,32 @@ rc::Gen<DevicesView> any_devices() {
 
 // Of full size from the first case on: small clusters and queues are drawn often enough.
 rc::Gen<Case> any_case() {
-  return rc::gen::resize(100, rc::gen::exec([] {
-    Case c;
-    const int nodes = *rc::gen::inRange(0, 7);
-    for (int i = 0; i < nodes; ++i) {
-      c.nodes.push_back({.id = NodeId{"n" + std::to_string(i)},
-                         .accepting = *rc::gen::weightedElement<bool>({{5, true}, {1, false}}),
-                         .cpu = *any_devices(),
-                         .cuda = *any_devices()});
-    }
-    const int jobs = *rc::gen::inRange(0, 12);
-    for (int i = 0; i < jobs; ++i) {
-      QueuedJob job{.id = JobId{"j" + std::to_string(i)},
-                    .priority = *rc::gen::inRange(0, 3),
-                    .submitted = *rc::gen::inRange(0, 4),
-                    .nodes = *rc::gen::inRange(1, 4),
-                    .devices_per_node = *rc::gen::inRange(1, 5),
-                    .accelerator = *rc::gen::element(Accelerator::kAuto, Accelerator::kCpu,
-                                                     Accelerator::kCuda)};
-      if (nodes > 0 && *rc::gen::inRange(0, 5) == 0) {
-        job.excluded = {NodeId{"n" + std::to_string(*rc::gen::inRange(0, nodes))}};
-      }
-      c.queue.push_back(std::move(job));
-    }
-    return c;
-  }));
+  return rc::gen::resize(
+      100, rc::gen::exec([] {
+        Case c;
+        const int nodes = *rc::gen::inRange(0, 7);
+        for (int i = 0; i < nodes; ++i) {
+          c.nodes.push_back({.id = NodeId{"n" + std::to_string(i)},
+                             .accepting = *rc::gen::weightedElement<bool>({{5, true}, {1, false}}),
+                             .cpu = *any_devices(),
+                             .cuda = *any_devices()});
+        }
+        const int jobs = *rc::gen::inRange(0, 12);
+        for (int i = 0; i < jobs; ++i) {
+          QueuedJob job{.id = JobId{"j" + std::to_string(i)},
+                        .priority = *rc::gen::inRange(0, 3),
+                        .submitted = *rc::gen::inRange(0, 4),
+                        .nodes = *rc::gen::inRange(1, 4),
+                        .devices_per_node = *rc::gen::inRange(1, 5),
+                        .accelerator = *rc::gen::element(Accelerator::kAuto, Accelerator::kCpu,
+                                                         Accelerator::kCuda)};
+          if (nodes > 0 && *rc::gen::inRange(0, 5) == 0) {
+            job.excluded = {NodeId{"n" + std::to_string(*rc::gen::inRange(0, nodes))}};
+          }
+          c.queue.push_back(std::move(job));
+        }
+        return c;
+      }));
 }
 
 const NodeView& node_of(const Case& c, const NodeId& id) {
@@ -90,7 +91,8 @@ RC_GTEST_PROP(SchedulePropertyTest, EveryJobIsInExactlyOneListAndWaitersHaveReas
   for (const QueuedJob& job : c.queue) RC_ASSERT(seen.count(job.id.str()) == 1u);
 }
 
-RC_GTEST_PROP(SchedulePropertyTest, GangsAreWholeOnFreeDevicesOfOneKindAndNoDeviceIsGivenTwice, ()) {
+RC_GTEST_PROP(SchedulePropertyTest, GangsAreWholeOnFreeDevicesOfOneKindAndNoDeviceIsGivenTwice,
+              ()) {
   const Case c = *any_case();
   std::set<std::tuple<NodeId, DeviceKind, int>> given;
   for (const Placement& placement : schedule(c.nodes, c.queue).start) {
@@ -153,8 +155,8 @@ RC_GTEST_PROP(SchedulePropertyTest, JobsBehindDoNotChangeWhatHappensToThoseBefor
   }
 }
 
-// The promise against starving, as an invariant between two decisions: jobs started behind the first
-// waiting one do not lower what its best nodes have free for it.
+// The promise against starving, as an invariant between two decisions: jobs started behind the
+// first waiting one do not lower what its best nodes have free for it.
 RC_GTEST_PROP(SchedulePropertyTest, StartedJobsTakeNothingThatTheFirstWaitingJobCouldUse, ()) {
   Case c = *any_case();
   for (QueuedJob& job : c.queue) job.accelerator = Accelerator::kCpu;
@@ -164,20 +166,21 @@ RC_GTEST_PROP(SchedulePropertyTest, StartedJobsTakeNothingThatTheFirstWaitingJob
       if (std::count(job.excluded.begin(), job.excluded.end(), node.id) != 0) continue;
       if (!node.accepting || node.cpu.total < job.devices_per_node) continue;
       const auto found = taken.find(node.id);
-      const int free = static_cast<int>(node.cpu.free.size()) - (found == taken.end() ? 0 : found->second);
+      const int free =
+          static_cast<int>(node.cpu.free.size()) - (found == taken.end() ? 0 : found->second);
       each.push_back(std::min(free, job.devices_per_node));
     }
     std::sort(each.rbegin(), each.rend());
-    if (each.size() > static_cast<std::size_t>(job.nodes)) each.resize(static_cast<std::size_t>(job.nodes));
+    if (each.size() > static_cast<std::size_t>(job.nodes))
+      each.resize(static_cast<std::size_t>(job.nodes));
     return each;
   };
   const auto before = [](const QueuedJob& a, const QueuedJob& b) {
     return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
   };
   const Decision decision = schedule(c.nodes, c.queue);
-  const auto first = std::find_if(decision.wait.begin(), decision.wait.end(), [](const Waiting& w) {
-    return w.cause == WaitCause::kBusy;
-  });
+  const auto first = std::find_if(decision.wait.begin(), decision.wait.end(),
+                                  [](const Waiting& w) { return w.cause == WaitCause::kBusy; });
   RC_CLASSIFY(first != decision.wait.end(), "somebody waits");
   if (first == decision.wait.end()) return;
   const QueuedJob& head = job_of(c, first->job);

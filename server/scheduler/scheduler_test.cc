@@ -24,7 +24,10 @@ NodeView gpu_node(const char* id, int total, int free) {
   return {.id = NodeId{id}, .cuda = devices(total, free)};
 }
 QueuedJob job(const char* id, int nodes, int devices_per_node, std::int64_t submitted = 0) {
-  return {.id = JobId{id}, .submitted = submitted, .nodes = nodes, .devices_per_node = devices_per_node};
+  return {.id = JobId{id},
+          .submitted = submitted,
+          .nodes = nodes,
+          .devices_per_node = devices_per_node};
 }
 
 std::vector<std::string> started(const Decision& decision) {
@@ -66,12 +69,14 @@ TEST(ScheduleTest, PriorityThenSubmissionThenIdDecidesWhoGoesFirst) {
   const Decision decision = schedule(nodes, queue);
 
   EXPECT_THAT(started(decision), ElementsAre("urgent", "a", "b"));
-  EXPECT_EQ(reason_of(decision, "late"),
-            "waiting: needs 1 cpu slot on one node, the largest free is 0; it starts when others end");
+  EXPECT_EQ(
+      reason_of(decision, "late"),
+      "waiting: needs 1 cpu slot on one node, the largest free is 0; it starts when others end");
 }
 
 TEST(ScheduleTest, SmallJobsFillTheFullestNodeThatSuffices) {
-  const std::vector<NodeView> nodes = {cpu_node("n1", 8, 8), cpu_node("n2", 8, 1), cpu_node("n3", 8, 2)};
+  const std::vector<NodeView> nodes = {cpu_node("n1", 8, 8), cpu_node("n2", 8, 1),
+                                       cpu_node("n3", 8, 2)};
 
   const Decision decision = schedule(nodes, std::vector{job("small", 1, 2)});
 
@@ -91,7 +96,8 @@ TEST(ScheduleTest, WaitingGangOnOneNodeSaysTheLargestFree) {
 }
 
 TEST(ScheduleTest, WaitingGangOnManyNodesSaysHowManyAreFree) {
-  const std::vector<NodeView> nodes = {gpu_node("n1", 4, 4), gpu_node("n2", 4, 3), gpu_node("n3", 4, 0)};
+  const std::vector<NodeView> nodes = {gpu_node("n1", 4, 4), gpu_node("n2", 4, 3),
+                                       gpu_node("n3", 4, 0)};
 
   const Decision decision = schedule(nodes, std::vector{job("wide", 3, 4)});
 
@@ -108,9 +114,10 @@ TEST(ScheduleTest, WhatCanNeverFitSaysSoAndHoldsNobodyUp) {
 
   EXPECT_THAT(started(decision), ElementsAre("ok"));
   EXPECT_EQ(decision.wait[0].cause, WaitCause::kImpossible);
-  EXPECT_EQ(reason_of(decision, "big"),
-            "waiting: needs 8 cpu slots on one node, but the largest node has 4; it starts when such "
-            "nodes join");
+  EXPECT_EQ(
+      reason_of(decision, "big"),
+      "waiting: needs 8 cpu slots on one node, but the largest node has 4; it starts when such "
+      "nodes join");
   EXPECT_EQ(reason_of(decision, "wide"),
             "waiting: needs 2 nodes with 4 cpu slots each, but only 1 of 2 nodes has that many; it "
             "starts when such nodes join");
@@ -123,8 +130,9 @@ TEST(ScheduleTest, NoNodesAndWrongKindAreNamed) {
 
   std::vector<QueuedJob> queue = {job("gpu", 1, 1)};
   queue[0].accelerator = Accelerator::kCuda;
-  EXPECT_EQ(reason_of(schedule(std::vector{cpu_node("n1", 4, 4)}, queue), "gpu"),
-            "waiting: needs 1 GPU on one node, but no node has GPUs; it starts when such nodes join");
+  EXPECT_EQ(
+      reason_of(schedule(std::vector{cpu_node("n1", 4, 4)}, queue), "gpu"),
+      "waiting: needs 1 GPU on one node, but no node has GPUs; it starts when such nodes join");
 }
 
 //   node  free of    job    wants            order
@@ -134,23 +142,24 @@ TEST(ScheduleTest, NoNodesAndWrongKindAreNamed) {
 TEST(ScheduleTest, FirstWaitingJobKeepsTheNodeNearestToFree) {
   const std::vector<NodeView> nodes = {cpu_node("n1", 4, 2), cpu_node("n2", 4, 1)};
 
-  const Decision decision = schedule(
-      nodes, std::vector{job("wide", 1, 4, 1), job("s1", 1, 1, 2), job("s2", 1, 1, 3)});
+  const Decision decision =
+      schedule(nodes, std::vector{job("wide", 1, 4, 1), job("s1", 1, 1, 2), job("s2", 1, 1, 3)});
 
   ASSERT_THAT(started(decision), ElementsAre("s1"));
   EXPECT_EQ(decision.start[0].nodes[0].node, NodeId{"n2"});
   EXPECT_EQ(decision.wait[1].cause, WaitCause::kReserved);
-  EXPECT_EQ(reason_of(decision, "s2"),
-            "waiting: needs 1 cpu slot on one node; they are kept for job wide, which is before it in "
-            "the queue");
+  EXPECT_EQ(
+      reason_of(decision, "s2"),
+      "waiting: needs 1 cpu slot on one node; they are kept for job wide, which is before it in "
+      "the queue");
 }
 
 TEST(ScheduleTest, DevicesThatTheReservedGangCannotUseStayOpenToOthers) {
   // wide wants 2 x 4: n1 has 6 free (2 to spare), n2 is busy.
   const std::vector<NodeView> nodes = {cpu_node("n1", 8, 6), cpu_node("n2", 4, 0)};
 
-  const Decision decision = schedule(
-      nodes, std::vector{job("wide", 2, 4, 1), job("s1", 1, 2, 2), job("s2", 1, 1, 3)});
+  const Decision decision =
+      schedule(nodes, std::vector{job("wide", 2, 4, 1), job("s1", 1, 2, 2), job("s2", 1, 1, 3)});
 
   EXPECT_THAT(started(decision), ElementsAre("s1"));
   EXPECT_EQ(decision.wait[1].cause, WaitCause::kReserved);
@@ -183,9 +192,10 @@ TEST(ScheduleTest, SilentNodesCountAsThereButGetNothing) {
   const Decision decision = schedule(nodes, std::vector{job("j", 1, 2)});
 
   EXPECT_EQ(decision.wait.at(0).cause, WaitCause::kBusy);
-  EXPECT_EQ(decision.wait[0].reason,
-            "waiting: needs 2 cpu slots on one node, the largest free is 0, 1 node takes no new ranks "
-            "just now; it starts when others end");
+  EXPECT_EQ(
+      decision.wait[0].reason,
+      "waiting: needs 2 cpu slots on one node, the largest free is 0, 1 node takes no new ranks "
+      "just now; it starts when others end");
 }
 
 TEST(ScheduleTest, ExcludedNodesAreNotUsedAndTheReasonCountsThem) {
@@ -195,13 +205,14 @@ TEST(ScheduleTest, ExcludedNodesAreNotUsedAndTheReasonCountsThem) {
   EXPECT_EQ(schedule(nodes, queue).start.at(0).nodes[0].node, NodeId{"n2"});
 
   queue[0].excluded = {NodeId{"n1"}, NodeId{"n2"}};
-  EXPECT_EQ(reason_of(schedule(nodes, queue), "j"),
-            "waiting: needs 2 cpu slots on one node, but no node that it may use has cpu slots (2 nodes "
-            "left out: it could not be launched there); it starts when such nodes join");
+  EXPECT_EQ(
+      reason_of(schedule(nodes, queue), "j"),
+      "waiting: needs 2 cpu slots on one node, but no node that it may use has cpu slots (2 nodes "
+      "left out: it could not be launched there); it starts when such nodes join");
 }
 
-// A stream of small jobs, each running for ever so short, against one wide gang: whenever a device of
-// the reserved node gets free it stays free, so the gang starts once the old jobs have ended.
+// A stream of small jobs, each running for ever so short, against one wide gang: whenever a device
+// of the reserved node gets free it stays free, so the gang starts once the old jobs have ended.
 TEST(ScheduleTest, WideGangStartsWhenTheJobsOnItsNodesHaveEnded) {
   std::vector<NodeView> nodes = {cpu_node("n1", 4, 0), cpu_node("n2", 4, 0)};
   std::int64_t next = 2;
@@ -212,7 +223,8 @@ TEST(ScheduleTest, WideGangStartsWhenTheJobsOnItsNodesHaveEnded) {
         node.cpu.free.insert(node.cpu.free.begin(), 3 - static_cast<int>(node.cpu.free.size()));
       }
     }
-    const std::vector queue = {job("wide", 1, 4, 1), job("x", 1, 1, next), job("y", 1, 1, next + 1)};
+    const std::vector queue = {job("wide", 1, 4, 1), job("x", 1, 1, next),
+                               job("y", 1, 1, next + 1)};
     next += 2;
     const Decision decision = schedule(nodes, queue);
     for (const Placement& placement : decision.start) {

@@ -7,7 +7,8 @@ namespace lctl::jobs {
 NodeId FakeCluster::add_node(const std::string& name, int cpu_slots) {
   const NodeId id{"id-of-" + name};
   Node& node = nodes_[id];
-  node.info = {.id = id, .name = name, .address = name + ".example", .version = "0.1.0", .boot_id = "b"};
+  node.info = {
+      .id = id, .name = name, .address = name + ".example", .version = "0.1.0", .boot_id = "b"};
   for (int i = 0; i < cpu_slots; ++i) node.info.devices.push_back({i, "cpu"});
   return id;
 }
@@ -62,7 +63,8 @@ RankReport FakeCluster::report_of(const Process& process) {
 }
 
 void FakeCluster::report(const NodeId& id, const Process& process) {
-  send(id, [id, report = report_of(process)](NodeEvents& server) { server.rank_reported(id, report); });
+  send(id,
+       [id, report = report_of(process)](NodeEvents& server) { server.rank_reported(id, report); });
 }
 
 void FakeCluster::exit(const NodeId& id, std::size_t process, int code) {
@@ -132,9 +134,9 @@ void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
   if (!node.connected) return;
   if (on_launch) on_launch(order);
   check_launch(node, order);
-  const bool repeated = std::any_of(
-      node.processes.begin(), node.processes.end(),
-      [&](const Process& process) { return process.attempt == order.attempt; });
+  const bool repeated =
+      std::any_of(node.processes.begin(), node.processes.end(),
+                  [&](const Process& process) { return process.attempt == order.attempt; });
   if (!repeated && std::exchange(node.fails_next_launch, false)) {
     send(id, [id, attempt = order.attempt](NodeEvents& server) {
       server.launch_failed(id, attempt, "disk full", false);
@@ -143,8 +145,8 @@ void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
   }
   bool news = false;
   for (const RankPlace& rank : order.ranks) {
-    const bool known = std::any_of(
-        node.processes.begin(), node.processes.end(), [&](const Process& process) {
+    const bool known =
+        std::any_of(node.processes.begin(), node.processes.end(), [&](const Process& process) {
           return process.attempt == order.attempt && process.rank == rank.rank;
         });
     if (known) continue;
@@ -160,7 +162,8 @@ void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
   }
 }
 
-void FakeCluster::stop(const NodeId& id, const AttemptId& attempt, Duration grace, const std::string&) {
+void FakeCluster::stop(const NodeId& id, const AttemptId& attempt, Duration grace,
+                       const std::string&) {
   Node& node = nodes_.at(id);
   if (!node.connected) return;
   for (std::size_t i = 0; i < node.processes.size(); ++i) {

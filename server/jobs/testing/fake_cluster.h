@@ -1,6 +1,6 @@
-// Node daemons that work, in memory: they start "processes", obey stops, keep what they must until they
-// are told to forget it, and say what they run when they connect. And they check, at every launch, what
-// must never happen.
+// Node daemons that work, in memory: they start "processes", obey stops, keep what they must until
+// they are told to forget it, and say what they run when they connect. And they check, at every
+// launch, what must never happen.
 //
 // Messages up wait in a queue until deliver(): a test decides when the engine hears them.
 #pragma once
@@ -59,7 +59,8 @@ class FakeCluster final : public Launcher {
   // A process takes its next step: RUNNING → EXITED with `code` → DRAINED.
   void exit(const NodeId& id, std::size_t process, int code);
   void drain(const NodeId& id, std::size_t process);
-  // Every running process ends: with 75 when it was asked to stop, else with `code`; then all drain.
+  // Every running process ends: with 75 when it was asked to stop, else with `code`; then all
+  // drain.
   void finish_all(int code = 0);
 
   // Processes of the job that run, on connected nodes.

@@ -1,0 +1,223 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "server/ingest/intake.h"
+#include "server/jobs/engine.h"
+#include "server/jobs/job_feed.h"
+#include "server/jobs/strand.h"
+#include "server/listen_address.h"
+#include "server/nodes/node_table.h"
+#include "server/nodes/session_service.h"
+#include "server/services/checkpoints_service.h"
+#include "server/services/cluster_service.h"
+#include "server/services/experiments_service.h"
+#include "server/services/ingest_service.h"
+#include "server/services/jobs_service.h"
+#include "server/services/spec_check.h"
+#include "storage/store.h"
+
+namespace lctl::server {
+namespace {
+
+constexpr int kShutdownGraceMs =
+    2'000;  // for calls that are still running; then they are cancelled
+
+spdlog::logger& log() {
+  static spdlog::logger& named = logger("server");
+  return named;
+}
+
+// Progress goes from ingest to those who watch a job. All else the engine hears from nodes.
+class ProgressRelay final : public ingest::EventObserver {
+ public:
+  ProgressRelay(jobs::Strand& strand, jobs::JobsEngine& engine)
+      : strand_(strand), engine_(engine) {}
+
+  void on_ready(const AttemptId&, int, const v1::RankReady&) override {}
+  void on_progress(const AttemptId& attempt, const v1::Progress& progress) override {
+    strand_.post([&engine = engine_, attempt, progress] {
+      engine.progress(attempt.job, attempt.number, progress);
+    });
+  }
+  void on_finished(const AttemptId&, int, const v1::Finished&) override {}
+
+ private:
+  jobs::Strand& strand_;
+  jobs::JobsEngine& engine_;
+};
+
+v1::ServerInfo server_info(const ServerOptions& options) {
+  v1::ServerInfo info;
+  info.set_version(kVersion);
+  info.set_started_us(unix_micros(options.clock.wall_now()));
+  std::error_code ignored;
+  info.set_data_dir(std::filesystem::absolute(options.data_dir, ignored).string());
+  return info;
+}
+
+absl::Status check_intervals(const ServerOptions& options) {
+  if (options.heartbeat_interval <= Duration::zero() ||
+      options.lost_after < 2 * options.heartbeat_interval) {
+    return absl::InvalidArgumentError(
+        "lost-after must be at least twice the heartbeat interval, and both above zero: else one "
+        "late "
+        "heartbeat would lose a node");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// In the order of construction: what comes later uses what comes earlier.
+struct Server::Parts {
+  Parts(const ServerOptions& options, std::unique_ptr<storage::Store> opened)
+      : store(std::move(opened)),
+        table({.clock = options.clock,
+               .heartbeat_interval = options.heartbeat_interval,
+               .suspect_after = options.lost_after * 3 / 5,
+               .lost_after = options.lost_after}),
+        strand(options.clock) {}
+
+  // The rest, once the engine could be opened.
+  void assemble(const ServerOptions& options, std::unique_ptr<jobs::JobsEngine> opened);
+  absl::Status listen(const ListenAddress& wanted);
+  void start_strand();
+
+  std::unique_ptr<storage::Store> store;
+  jobs::JobFeed feed;
+  nodes::NodeTable table;
+  std::unique_ptr<jobs::JobsEngine> engine;
+  jobs::Strand strand;
+  std::optional<ProgressRelay> relay;
+  std::optional<ingest::Intake> intake;
+  std::optional<nodes::SessionService> sessions;
+  std::optional<services::JobsService> jobs_service;
+  std::optional<services::ClusterService> cluster;
+  std::optional<services::IngestService> ingest;
+  std::optional<services::CheckpointsService> checkpoints;
+  std::optional<services::ExperimentsService> experiments;
+  std::unique_ptr<grpc::Server> grpc;
+  std::string address;
+  bool stopped = false;
+};
+
+void Server::Parts::assemble(const ServerOptions& options,
+                             std::unique_ptr<jobs::JobsEngine> opened) {
+  engine = std::move(opened);
+  table.attach(*engine);
+  relay.emplace(strand, *engine);
+  intake.emplace(store->events(), *relay);
+  sessions.emplace(table, strand, options.clock);
+  jobs_service.emplace(services::WatchSources{strand, *engine, feed, *store}, services::check_spec);
+  cluster.emplace(strand, *engine, table, server_info(options));
+  ingest.emplace(*intake);
+  checkpoints.emplace(store->checkpoints(), store->jobs());
+  experiments.emplace(*store);
+}
+
+absl::Status Server::Parts::listen(const ListenAddress& wanted) {
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(wanted.str(), grpc::InsecureServerCredentials(), &port);
+  // Two servers on one port would each get half of the nodes.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // A host that vanished is noticed although it never closed its connections; agents may ping too.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  builder.SetMaxReceiveMessageSize(
+      std::max(services::kMaxIngestMessageBytes, services::kMaxChunkMessageBytes));
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+           &*sessions, &*jobs_service, &*cluster, &*ingest, &*checkpoints, &*experiments}) {
+    builder.RegisterService(service);
+  }
+  grpc = builder.BuildAndStart();
+  if (grpc == nullptr || port == 0) {
+    return absl::UnavailableError(
+        fmt::format("cannot listen on {}: perhaps another lctl-server or program uses that port, "
+                    "or the host is not "
+                    "of this machine; choose another with --listen HOST:PORT",
+                    wanted.str()));
+  }
+  address = ListenAddress{wanted.host, port}.str();
+  return absl::OkStatus();
+}
+
+// The table's judgements come first, so that the engine settles what follows from them at once.
+void Server::Parts::start_strand() {
+  strand.start({[this] {
+                  table.advance();
+                  engine->settle();
+                },
+                [this]() -> std::optional<MonotonicTime> {
+                  const auto silence = table.next_deadline();
+                  const auto work = engine->next_deadline();
+                  if (!silence || !work) return silence ? silence : work;
+                  return std::min(*silence, *work);
+                }});
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
+  LCTL_ASSIGN_OR_RETURN(const ListenAddress wanted, parse_listen_address(options.listen));
+  LCTL_RETURN_IF_ERROR(check_exposure(wanted, options.insecure_listen));
+  LCTL_RETURN_IF_ERROR(check_intervals(options));
+  LCTL_ASSIGN_OR_RETURN(auto store,
+                        storage::Store::open({.dir = options.data_dir, .clock = options.clock}));
+  auto parts = std::make_unique<Parts>(options, std::move(store));
+  LCTL_ASSIGN_OR_RETURN(
+      auto engine, jobs::JobsEngine::open(
+                       {.clock = options.clock,
+                        .store = *parts->store,
+                        .launcher = parts->table,
+                        .feed = parts->feed,
+                        .return_allowance = options.lost_after + options.reconnect_allowance}));
+  parts->assemble(options, std::move(engine));
+  parts->start_strand();
+  std::unique_ptr<Server> server(new Server(std::move(parts)));
+  LCTL_RETURN_IF_ERROR(server->parts_->listen(wanted));
+  log().info("lctl-server {} listens on {}, data in {}", kVersion, server->address(),
+             options.data_dir.string());
+  return server;
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Server::~Server() { stop(); }
+
+const std::string& Server::address() const { return parts_->address; }
+
+void Server::touch() {
+  parts_->strand.call([] {});
+  parts_->strand.call([] {});  // runs behind what followed from the first
+}
+
+void Server::stop() {
+  Parts& parts = *parts_;
+  if (std::exchange(parts.stopped, true)) return;
+  parts.strand.call(
+      [&] { parts.table.close_all(absl::UnavailableError("the server is shutting down")); });
+  parts.jobs_service->shutdown();
+  parts.ingest->shutdown();
+  parts.checkpoints->shutdown();
+  parts.experiments->shutdown();
+  if (parts.grpc != nullptr) {
+    parts.grpc->Shutdown(gpr_time_from_millis(kShutdownGraceMs, GPR_TIMESPAN));
+    parts.grpc->Wait();
+  }
+  parts.strand.stop();
+  parts.engine.reset();
+  parts.store.reset();
+  log().info("lctl-server has stopped");
+}
+
+}  // namespace lctl::server

@@ -1,0 +1,57 @@
+// The coordinator as one object: store, jobs engine, node table, ingest and all gRPC services,
+// wired. main.cc and tests start the same one.
+//
+//   auto server = Server::start({.listen = "127.0.0.1:0", .data_dir = dir});
+//   (*server)->address();   // "127.0.0.1:41234"
+//   (*server)->stop();
+//
+// Thread rule: start and stop from one thread; address and touch from any, until stop.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/status.h"
+
+namespace lctl::server {
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:7070";  // HOST:PORT; port 0 = the kernel picks one
+  bool insecure_listen = false;           // allows other addresses than loopback
+  std::filesystem::path data_dir;         // made when absent
+  Duration heartbeat_interval = std::chrono::seconds(2);
+  Duration lost_after = std::chrono::seconds(10);  // suspect after 3/5 of it
+  // After a server start nodes have this time beyond lost_after to connect again with their ranks.
+  Duration reconnect_allowance = std::chrono::seconds(20);
+  const Clock& clock = system_clock();  // outlives the server
+};
+
+class Server {
+ public:
+  // Opens the store, rebuilds all state, and serves. Errors: InvalidArgument (address, intervals),
+  // FailedPrecondition (not loopback), Unavailable (port taken, data folder in use), and the
+  // store's.
+  static absl::StatusOr<std::unique_ptr<Server>> start(ServerOptions options);
+
+  // stop().
+  ~Server();
+
+  // Where it listens: HOST:PORT with the real port.
+  const std::string& address() const;
+
+  // Ends all streams with Unavailable, finishes what is running, closes the store. Idempotent.
+  void stop();
+
+  // Returns when all that is due now has been done: proof that the engine lives.
+  void touch();
+
+ private:
+  struct Parts;
+  explicit Server(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace lctl::server

@@ -1,0 +1,114 @@
+#include "server/services/jobs_service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "server/services/status.h"
+#include "storage/jobs/job_store.h"
+
+namespace lctl::services {
+namespace {
+
+constexpr std::size_t kMaxKeyBytes = 64;
+constexpr std::size_t kMaxSubmitterBytes = 256;
+constexpr std::size_t kMaxReasonBytes = 1000;
+constexpr int kDefaultListLimit = 1000;
+constexpr int kMaxListLimit = 10'000;
+constexpr std::int64_t kMaxGraceMs = 3'600'000;
+
+// Text of unknown quality as one line of bounded length.
+std::string one_line(std::string text, std::size_t limit) {
+  if (text.size() > limit) text.resize(limit);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
+  return text;
+}
+
+}  // namespace
+
+grpc::Status JobsService::Submit(grpc::ServerContext*, const v1::SubmitRequest* request,
+                                 v1::SubmitResponse* response) {
+  const std::string& key = request->idempotency_key();
+  if (key.empty() || key.size() > kMaxKeyBytes) {
+    return to_grpc(absl::InvalidArgumentError(
+        fmt::format("idempotency_key has {} bytes; 1 to {} are expected (a random text, the same "
+                    "when the call is repeated)",
+                    key.size(), kMaxKeyBytes)));
+  }
+  LCTL_GRPC_ASSIGN_OR_RETURN(v1::JobSpec spec, check_(request->spec()));
+  std::string submitter = one_line(request->submitted_by(), kMaxSubmitterBytes);
+  LCTL_GRPC_ASSIGN_OR_RETURN(*response->mutable_job(), sources_.strand.call([&] {
+    return sources_.engine.submit(std::move(spec), std::move(submitter), key);
+  }));
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::Get(grpc::ServerContext*, const v1::GetJobRequest* request,
+                              v1::JobDetails* response) {
+  storage::JobStore& store = sources_.store.jobs();
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, store.resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(*response->mutable_job(), store.get(id));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<v1::Attempt> attempts, store.attempts(id));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<v1::Transition> transitions, store.transitions(id));
+  response->mutable_attempts()->Add(attempts.begin(), attempts.end());
+  response->mutable_transitions()->Add(transitions.begin(), transitions.end());
+  sources_.strand.call([&] { sources_.engine.add_live(*response->mutable_job()); });
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::List(grpc::ServerContext*, const v1::ListJobsRequest* request,
+                               v1::ListJobsResponse* response) {
+  if (request->limit() < 0 || request->limit() > kMaxListLimit) {
+    return to_grpc(absl::InvalidArgumentError(
+        fmt::format("limit is {}; 0 (for {}) to {} are expected", request->limit(),
+                    kDefaultListLimit, kMaxListLimit)));
+  }
+  storage::JobFilter filter{
+      .experiment = request->experiment(), .states = {}, .limit = request->limit()};
+  if (filter.limit == 0) filter.limit = kDefaultListLimit;
+  for (const int state : request->states())
+    filter.states.push_back(static_cast<v1::JobState>(state));
+  LCTL_GRPC_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, sources_.store.jobs().list(filter));
+  sources_.strand.call([&] {
+    for (v1::Job& job : jobs) sources_.engine.add_live(job);
+  });
+  for (v1::Job& job : jobs) *response->add_jobs() = std::move(job);
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::Stop(grpc::ServerContext*, const v1::StopJobRequest* request,
+                               v1::Job* response) {
+  const std::int64_t grace_ms = request->grace_ms();
+  if (grace_ms < -1 || grace_ms > kMaxGraceMs) {
+    return to_grpc(absl::InvalidArgumentError(
+        fmt::format("grace_ms is {}; -1 (at once), 0 (the job's own) to {} are expected", grace_ms,
+                    kMaxGraceMs)));
+  }
+  std::optional<Duration> grace;
+  if (grace_ms != 0) grace = std::chrono::milliseconds(std::max<std::int64_t>(0, grace_ms));
+  std::string reason = one_line(request->reason(), kMaxReasonBytes);
+  if (reason.empty()) reason = "stopped by the user";
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(*response, sources_.strand.call([&] {
+    return sources_.engine.stop(id, grace, std::move(reason));
+  }));
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::Resume(grpc::ServerContext*, const v1::ResumeJobRequest* request,
+                                 v1::Job* response) {
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(*response,
+                             sources_.strand.call([&] { return sources_.engine.resume(id); }));
+  return grpc::Status::OK;
+}
+
+grpc::ServerWriteReactor<v1::Job>* JobsService::Watch(grpc::CallbackServerContext*,
+                                                      const v1::WatchJobRequest* request) {
+  return watches_.open(request->job());
+}
+
+}  // namespace lctl::services
