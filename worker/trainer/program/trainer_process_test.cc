@@ -160,7 +160,8 @@ std::vector<std::string> digests(const TrainerProcess& run) {
 
 TEST(TrainerProcessTest, TwoRanksEndWithEqualParameterBits) {
   TrainerProcess run("two-ranks");
-  ASSERT_EQ(run.orchestrated().run({"--trainer.devices=2"}), 0);
+  // With a safety checkpoint at every opportunity: the ranks have to agree on each of them.
+  ASSERT_EQ(run.orchestrated().with("LCTL_CHECKPOINT_EVERY_MS", "1").run({"--trainer.devices=2", "--data.init_args.num_train=2048"}), 0);
   const auto other = run.events("events.log.rank1");
   ASSERT_FALSE(other.empty());
   EXPECT_EQ(other.front().ready().rank(), 1);

@@ -48,6 +48,8 @@ class StoreAgreement final : public BoundaryAgreement {
       if (store_->add(key("acknowledged", round_), 0) < world_size_) return std::nullopt;
       act_at_ = boundary + 1;
       store_->set(key("at", round_), bytes(std::to_string(act_at_)));
+      // set() does not wait for the server: this question on the same connection does.
+      store_->check({key("at", round_)});
       return std::nullopt;
     }
     if (act_at_ < 0) {
