@@ -22,8 +22,10 @@ def lctl_cc_library(name, copts = [], **kwargs):
     """A library: one concept, private unless it says otherwise."""
     native.cc_library(name = name, copts = _WARNINGS + copts, **kwargs)
 
-def lctl_cc_binary(name, copts = [], **kwargs):
-    native.cc_binary(name = name, copts = _WARNINGS + copts, **kwargs)
+def lctl_cc_binary(name, copts = [], deps = [], **kwargs):
+    """A program, or with `linkshared` a library that a program opens."""
+    own = [] if kwargs.get("linkshared") else ["//bazel:sanitizer_defaults"]
+    native.cc_binary(name = name, copts = _WARNINGS + copts, deps = own + deps, **kwargs)
 
 def lctl_cc_test(name, deps = [], copts = [], size = "small", main = True, **kwargs):
     """A gtest (with gmock); `main = False` for a test with a main() of its own."""
@@ -31,7 +33,10 @@ def lctl_cc_test(name, deps = [], copts = [], size = "small", main = True, **kwa
         name = name,
         copts = _WARNINGS + copts,
         size = size,
-        deps = deps + ["//third_party/system:gtest_main" if main else "//third_party/system:gtest"],
+        deps = deps + [
+            "//bazel:sanitizer_defaults",
+            "//third_party/system:gtest_main" if main else "//third_party/system:gtest",
+        ],
         **kwargs
     )
 
