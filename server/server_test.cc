@@ -4,9 +4,7 @@
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <functional>
 
 #include "base/version.h"
@@ -25,10 +23,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-
-// Stores of tests lie in memory where the machine allows it: their commits then need no disk.
-[[maybe_unused]] const bool kInMemory =
-    std::filesystem::exists("/dev/shm") && setenv("TEST_TMPDIR", "/dev/shm", /*replace=*/1) == 0;
 
 constexpr char kConfig[] = R"(
 trainer:

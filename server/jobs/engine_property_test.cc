@@ -3,8 +3,6 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <tuple>
 
 #include "server/jobs/engine.h"
@@ -13,10 +11,6 @@
 
 namespace lctl::jobs {
 namespace {
-
-// Stores of tests lie in memory where the machine allows it: their commits then need no disk.
-const bool kInMemory =
-    std::filesystem::exists("/dev/shm") && setenv("TEST_TMPDIR", "/dev/shm", /*replace=*/1) == 0;
 
 using std::chrono::seconds;
 
@@ -251,7 +245,6 @@ RC_GTEST_PROP(EnginePropertyTest, NoJobRunsTwiceAtOnceAndEveryJobEndsOrSaysWhyIt
   run.check_always();
   run.check_at_rest();
   RC_CLASSIFY(run.attempts() >= 3, "three or more attempts");
-  RC_CLASSIFY(kInMemory, "stores in memory");
 }
 
 }  // namespace

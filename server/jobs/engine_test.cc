@@ -1,8 +1,5 @@
 #include "server/jobs/engine.h"
 
-#include <cstdlib>
-#include <filesystem>
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/jobs/testing/fake_cluster.h"
@@ -11,10 +8,6 @@
 
 namespace lctl::jobs {
 namespace {
-
-// Stores of tests lie in memory where the machine allows it: their commits then need no disk.
-[[maybe_unused]] const bool kInMemory =
-    std::filesystem::exists("/dev/shm") && setenv("TEST_TMPDIR", "/dev/shm", /*replace=*/1) == 0;
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;

@@ -1,8 +1,5 @@
 #include "server/services/jobs_service.h"
 
-#include <cstdlib>
-#include <filesystem>
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/jobs/testing/fake_cluster.h"
@@ -10,10 +7,6 @@
 
 namespace lctl::services {
 namespace {
-
-// Stores of tests lie in memory where the machine allows it: their commits then need no disk.
-[[maybe_unused]] const bool kInMemory =
-    std::filesystem::exists("/dev/shm") && setenv("TEST_TMPDIR", "/dev/shm", /*replace=*/1) == 0;
 
 using ::testing::HasSubstr;
 
