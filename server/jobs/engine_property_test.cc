@@ -159,14 +159,16 @@ class Run {
         RC_ASSERT(job.reason().find("it starts when such nodes join") != std::string::npos);
       }
       v1::JobState at = v1::JOB_STATE_UNSPECIFIED;
-      for (const v1::Transition& row : *store_->jobs().transitions(id)) {
+      const auto rows = store_->jobs().transitions(id);
+      for (const v1::Transition& row : *rows) {
         RC_ASSERT(row.from() == at);
         RC_ASSERT(!row.reason().empty());
         at = row.to();
       }
       RC_ASSERT(at == job.state());
       int number = 0;
-      for (const v1::Attempt& attempt : *store_->jobs().attempts(id)) {
+      const auto attempts = store_->jobs().attempts(id);
+      for (const v1::Attempt& attempt : *attempts) {
         RC_ASSERT(attempt.number() == ++number);
         RC_ASSERT(!attempt.outcome().empty());
         RC_ASSERT(attempt.finished_us() >= attempt.started_us());

@@ -85,7 +85,8 @@ class EngineTest : public storage::StoreTest {
   v1::JobState state(const JobId& id) { return job(id).state(); }
   std::vector<std::string> history(const JobId& id) {
     std::vector<std::string> states;
-    for (const v1::Transition& row : *store().jobs().transitions(id)) {
+    const auto rows = store().jobs().transitions(id);
+    for (const v1::Transition& row : *rows) {
       states.emplace_back(name_of(row.to()));
     }
     return states;
