@@ -22,10 +22,19 @@ def lctl_cc_library(name, copts = [], **kwargs):
     """A library: one concept, private unless it says otherwise."""
     native.cc_library(name = name, copts = _WARNINGS + copts, **kwargs)
 
-def lctl_cc_binary(name, copts = [], deps = [], **kwargs):
+# Where an installed program (PREFIX/bin) finds libraries that no Debian package has: LibTorch's.
+_INSTALLED_LIBRARIES = "-Wl,-rpath,'$$ORIGIN/../lib/lctl'"
+
+def lctl_cc_binary(name, copts = [], linkopts = [], deps = [], **kwargs):
     """A program, or with `linkshared` a library that a program opens."""
     own = [] if kwargs.get("linkshared") else ["//bazel:sanitizer_defaults"]
-    native.cc_binary(name = name, copts = _WARNINGS + copts, deps = own + deps, **kwargs)
+    native.cc_binary(
+        name = name,
+        copts = _WARNINGS + copts,
+        linkopts = linkopts + [_INSTALLED_LIBRARIES],
+        deps = own + deps,
+        **kwargs
+    )
 
 def lctl_cc_test(name, deps = [], copts = [], size = "small", main = True, **kwargs):
     """A gtest (with gmock); `main = False` for a test with a main() of its own."""
