@@ -80,8 +80,11 @@ class JobWatches::Watch final : public grpc::ServerWriteReactor<v1::Job>,
     if (!ok && !ending_) ending_ = absl::CancelledError("the client has gone");
     if (!ending_ && !resting_) {
       resting_ = true;
+      // Weak: the alarm keeps its callback, also when it has fired.
       alarm_.Set(gpr_time_from_millis(kProgressIntervalMs, GPR_TIMESPAN),
-                 [self = shared_from_this()](bool) { self->rested(); });
+                 [weak = weak_from_this()](bool) {
+                   if (const auto watch = weak.lock()) watch->rested();
+                 });
     }
     write_next_locked();
     finish_when_idle_locked();
