@@ -1,10 +1,12 @@
-// The node daemon: keeps the ranks of this node, tells the coordinator about them, and does what it says.
+// The node daemon: keeps the ranks of this node, tells the coordinator about them, and does what it
+// says.
 //
 // Operation. One strand owns the table of attempts. Everything else (session, forwarder, uploader,
 // launches) runs on threads of its own and posts into the strand. Ranks never wait for any of it.
+// agent.cc has its life and what it tells, attempts.cc what happens to attempts.
 //
-// Restart. Ranks are children of keepers, not of the agent. A new agent finds their folders, checks pid
-// and start time, and goes on where the old one was; the server drops what is sent twice.
+// Restart. Ranks are children of keepers, not of the agent. A new agent finds their folders, checks
+// pid and start time, and goes on where the old one was; the server drops what is sent twice.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -15,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,18 +28,19 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "proto/lctl/v1/session.pb.h"
-#include "worker/agent/checkpoint_transfer.h"
+#include "worker/agent/cancellation.h"
 #include "worker/agent/forwarder.h"
 #include "worker/agent/launch_work.h"
 #include "worker/agent/session.h"
+#include "worker/agent/upload.h"
 
 namespace lctl::agent {
 
 struct AgentOptions {
-  std::string server;               // host:port
+  std::string server;  // host:port
   std::filesystem::path data_dir;
-  std::string name;                 // of the node
-  std::string address;              // where other nodes reach it
+  std::string name;     // of the node
+  std::string address;  // where other nodes reach it
   std::filesystem::path trainer;
   std::filesystem::path keeper;
   std::vector<v1::Device> devices;
@@ -51,18 +55,20 @@ class Agent {
   static absl::StatusOr<std::unique_ptr<Agent>> start(AgentOptions options);
   ~Agent();
 
-  // Asks all ranks to write a checkpoint and end, and waits until everything they wrote is in the store,
-  // at most `patience`.
-  void stop_ranks(Duration patience);
+  // Asks all ranks to write a checkpoint and end, kills those that have not after `grace`, and
+  // gives what they wrote a few seconds to reach the store (the rest waits here for the next
+  // start).
+  void stop_ranks(Duration grace);
 
  private:
   struct Rank {
-    v1::RankReport report;                                       // its state as told to the server
+    v1::RankReport report;  // its state as told to the server
     RankProcess process;
-    std::optional<Descriptor> keeper;                            // to signal it
-    std::optional<boost::asio::posix::stream_descriptor> watch;  // readable when the keeper ends
-    bool forwarded = false;                                      // all events and output acknowledged
-    int uploads = 0;                                             // checkpoints on their way
+    std::optional<Descriptor> keeper;  // to signal it; none = it has ended
+    std::optional<boost::asio::posix::stream_descriptor>
+        watch;               // readable when the watched process ends
+    bool forwarded = false;  // all events and output acknowledged
+    int uploads = 0;         // checkpoints on their way
   };
   struct Attempt {
     Attempt(RunFolder run_folder, v1::Launch attempt_launch, boost::asio::io_context& io)
@@ -71,9 +77,9 @@ class Agent {
     v1::Launch launch;
     std::map<int, Rank> ranks;
     int rendezvous_port = 0;
-    bool launching = false;
-    bool forgotten = false;               // remove it as soon as no process is left
-    std::optional<std::int64_t> stop_ms;  // a stop that came during the launch: its grace
+    std::shared_ptr<Cancellation> launching;  // set while launch_ranks() runs
+    bool forgotten = false;                   // remove it as soon as no process is left
+    std::optional<std::int64_t> stop_ms;      // a stop that came during the launch: its grace
     boost::asio::steady_timer kill_timer;
   };
 
@@ -83,22 +89,31 @@ class Agent {
   void adopt(const AttemptId& id);
   void adopt_rank(const AttemptId& id, Attempt& attempt, Rank& rank, bool rebooted);
   void connect();
+  bool wait_until_all(v1::RankState state, Duration patience);
+  void check_waiting();
 
   void on_message(const v1::ServerMessage& message);
   void on_launch(const v1::Launch& launch);
+  void start_launch(const AttemptId& id, Attempt& attempt);
+  void on_port(const AttemptId& id, int port);
   void on_launched(const AttemptId& id, absl::StatusOr<Launched> launched);
   void on_stop(const AttemptId& id, std::int64_t grace_ms);
   void on_forget(const AttemptId& id);
   void on_keeper_ended(const AttemptId& id, int rank);
-  void on_checkpoint(const AttemptId& id, int rank, const v1::CheckpointWritten& written, std::int64_t time_us);
+  void on_uploaded(const Upload& upload, const absl::Status& status);
+  void on_checkpoint(const AttemptId& id, int rank, const v1::CheckpointWritten& written,
+                     std::int64_t time_us);
 
-  void watch_keeper(const AttemptId& id, Rank& rank);
+  void watch_end(const AttemptId& id, Rank& rank, const Descriptor& process);
+  void conclude(const AttemptId& id, Rank& rank, const char* without_exit_file);
   void set_exited(const AttemptId& id, Rank& rank, int exit_code, std::string message);
   void settle(const AttemptId& id, int rank);  // EXITED → DRAINED when everything has arrived
   void signal_ranks(Attempt& attempt, int signal);
   void remove_if_over(const AttemptId& id);
   void report(const Rank& rank);
   void report_all();
+  void report_rendezvous(const AttemptId& id, int port);
+  void report_failed_launch(const v1::Launch& launch, const absl::Status& status);
   Attempt* find(const AttemptId& id);
   Rank* find(const AttemptId& id, int rank);
   v1::Register registration();  // blocks on the strand; for the session's thread
@@ -113,8 +128,14 @@ class Agent {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   boost::asio::thread_pool launches_{2};
 
+  struct Waiting {
+    v1::RankState state;
+    std::shared_ptr<std::promise<void>> reached;
+  };
+
   // The strand's.
   std::map<AttemptId, Attempt> attempts_;
+  std::vector<Waiting> waiting_;  // for all ranks to be that far
 
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<Forwarder> forwarder_;

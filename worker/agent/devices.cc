@@ -59,7 +59,8 @@ std::vector<Gpu> read_all(const Nvml& nvml, std::string* reason) {
     char name[96] = "";
     char uuid[96] = "";
     NvmlMemory memory = {};
-    if (nvml.handle(i, &device) != kNvmlSuccess || nvml.name(device, name, sizeof(name)) != kNvmlSuccess ||
+    if (nvml.handle(i, &device) != kNvmlSuccess ||
+        nvml.name(device, name, sizeof(name)) != kNvmlSuccess ||
         nvml.uuid(device, uuid, sizeof(uuid)) != kNvmlSuccess ||
         nvml.memory(device, &memory) != kNvmlSuccess) {
       // Indexes must stay those of the driver, so what follows a broken GPU is not used either.
@@ -75,7 +76,8 @@ std::vector<Gpu> read_all(const Nvml& nvml, std::string* reason) {
 }  // namespace
 
 std::vector<Gpu> list_gpus(const std::string& library, std::string* reason) {
-  const std::unique_ptr<void, int (*)(void*)> handle(dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL), dlclose);
+  const std::unique_ptr<void, int (*)(void*)> handle(dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL),
+                                                     dlclose);
   if (handle == nullptr) {
     *reason = fmt::format("{} is not there", library);
     return {};

@@ -15,8 +15,8 @@ struct Gpu {
   std::int64_t memory_bytes = 0;
 };
 
-// The GPUs of this machine through `library` (libnvidia-ml.so.1), opened at run time: a machine without
-// it has none. `reason` says why none were found, for the log.
+// The GPUs of this machine through `library` (libnvidia-ml.so.1), opened at run time: a machine
+// without it has none. `reason` says why none were found, for the log.
 std::vector<Gpu> list_gpus(const std::string& library, std::string* reason);
 
 // CPU slots 0..slots-1 and one device per GPU.

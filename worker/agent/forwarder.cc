@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <vector>
 
 #include "base/log.h"
@@ -14,18 +15,26 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kBusyPause{20};
-constexpr milliseconds kIdlePause{100};
-constexpr milliseconds kRetryPause{500};
-constexpr milliseconds kReconnectPause{250};
-constexpr v1::StreamKind kKinds[] = {v1::STREAM_KIND_EVENTS, v1::STREAM_KIND_STDOUT, v1::STREAM_KIND_STDERR};
+constexpr milliseconds kLookPause{1000};      // between looks at watched files
+constexpr milliseconds kPollPause{100};       // between looks where there is no watch
+constexpr milliseconds kFirstHoldPause{200};  // after a RETRY or a failed read; doubles
+constexpr milliseconds kLongestHoldPause{5000};
+constexpr milliseconds kFirstReconnectPause{100};
+constexpr milliseconds kLongestReconnectPause{5000};
+constexpr v1::StreamKind kKinds[] = {v1::STREAM_KIND_EVENTS, v1::STREAM_KIND_STDOUT,
+                                     v1::STREAM_KIND_STDERR};
 
-AttemptId attempt_of(const v1::StreamId& stream) { return {JobId(stream.job_id()), stream.attempt()}; }
+AttemptId attempt_of(const v1::StreamId& stream) {
+  return {JobId(stream.job_id()), stream.attempt()};
+}
 
 }  // namespace
 
 Forwarder::Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
-    : stub_(v1::Ingest::NewStub(channel)), callbacks_(std::move(callbacks)), thread_([this] { run(); }) {}
+    : stub_(v1::Ingest::NewStub(channel)),
+      callbacks_(std::move(callbacks)),
+      watch_({"events.log", "stdout", "stderr"}, [this] { wake_up(); }),
+      thread_([this] { run(); }) {}
 
 Forwarder::~Forwarder() {
   {
@@ -37,16 +46,32 @@ Forwarder::~Forwarder() {
   thread_.join();
 }
 
-void Forwarder::add(const AttemptId& attempt, int rank, const RunFolder& folder) {
-  auto entry = std::make_unique<Entry>(
-      RankTail(attempt, rank, folder, [this, attempt, rank](const v1::CheckpointWritten& written, std::int64_t time_us) {
-        callbacks_.on_checkpoint(attempt, rank, written, time_us);
-      }));
+void Forwarder::wake_up() {
   {
     const std::lock_guard lock(mutex_);
-    entries_.try_emplace({attempt, rank}, std::move(entry));
+    changes_ = true;
   }
   changed_.notify_all();
+}
+
+void Forwarder::add(const AttemptId& attempt, int rank, const RunFolder& folder) {
+  auto entry = std::make_unique<Entry>(
+      RankTail(attempt, rank, folder,
+               [this, attempt, rank](const v1::CheckpointWritten& written, std::int64_t time_us) {
+                 callbacks_.on_checkpoint(attempt, rank, written, time_us);
+               }),
+      folder.rank(rank));
+  const bool watched = watch_.add(entry->folder);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!watched && !std::exchange(unwatched_, true)) {
+      logger("forwarder")
+          .warn("{} cannot be watched (see fs.inotify.max_user_watches); its files are polled",
+                entry->folder.string());
+    }
+    entries_.try_emplace({attempt, rank}, std::move(entry));
+  }
+  wake_up();
 }
 
 void Forwarder::process_ended(const AttemptId& attempt, int rank) {
@@ -55,24 +80,37 @@ void Forwarder::process_ended(const AttemptId& attempt, int rank) {
     const auto found = entries_.find({attempt, rank});
     if (found != entries_.end()) found->second->tail.process_ended();
   }
-  changed_.notify_all();
+  wake_up();
 }
 
 void Forwarder::remove(const AttemptId& attempt) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(entries_, [&](const auto& entry) { return entry.first.first == attempt; });
+  std::erase_if(entries_, [&](const auto& entry) {
+    if (entry.first.first != attempt) return false;
+    watch_.remove(entry.second->folder);
+    return true;
+  });
 }
 
 void Forwarder::run() {
-  bool warned = false;
+  std::minstd_rand random(std::random_device{}());
+  milliseconds pause = kFirstReconnectPause;
   while (true) {
+    const MonotonicTime begun = system_clock().monotonic_now();
     run_stream();
     std::unique_lock lock(mutex_);
-    if (!stopping_ && !std::exchange(warned, true)) {
+    if (stopping_) return;
+    // One that lasted was good: its end is a new trouble, not a repeated one.
+    if (system_clock().monotonic_now() - begun > 2 * kLongestReconnectPause)
+      pause = kFirstReconnectPause;
+    if (pause == kFirstReconnectPause) {
       logger("forwarder").info("the ingest stream ended; what ranks write is kept and sent later");
     }
-    changed_.wait_for(lock, kReconnectPause, [&] { return stopping_; });
+    const auto jittered =
+        milliseconds(pause.count() / 2 + static_cast<std::int64_t>(random()) % pause.count());
+    changed_.wait_for(lock, jittered, [&] { return stopping_; });
     if (stopping_) return;
+    pause = std::min(2 * pause, kLongestReconnectPause);
   }
 }
 
@@ -83,19 +121,21 @@ void Forwarder::run_stream() {
     if (stopping_) return;
     context_ = &context;
     stream_over_ = false;
+    changes_ = true;
     for (auto& [key, entry] : entries_) entry->tail.rewind();
   }
   const std::unique_ptr<Stream> stream = stub_->Stream(&context);
   std::thread reader([&] { read_acks(*stream); });
-  milliseconds pause = kBusyPause;
   while (true) {
-    bool sent = false;
-    if (!send_all(*stream, &sent)) break;
+    {
+      const std::lock_guard lock(mutex_);
+      changes_ = false;  // what comes from here on is for the next round
+    }
+    if (!send_all(*stream)) break;
     tell_forwarded();
-    pause = sent ? kBusyPause : std::min(kIdlePause, pause + milliseconds(10));
     std::unique_lock lock(mutex_);
-    if (stream_over_ || stopping_) break;
-    changed_.wait_for(lock, pause);
+    changed_.wait_for(lock, idle_pause(system_clock().monotonic_now()),
+                      [&] { return changes_ || stream_over_ || stopping_; });
     if (stream_over_ || stopping_) break;
   }
   context.TryCancel();
@@ -105,10 +145,42 @@ void Forwarder::run_stream() {
   context_ = nullptr;
 }
 
-// False when the stream is broken.
-bool Forwarder::send_all(Stream& stream, bool* sent) {
+// How long nothing needs to be looked at when nobody calls. Under mutex_.
+Duration Forwarder::idle_pause(MonotonicTime now) const {
+  Duration pause = unwatched_ ? kPollPause : kLookPause;
+  for (const auto& [key, entry] : entries_) {
+    if (entry->not_before > now) pause = std::min(pause, entry->not_before - now);
+  }
+  return pause;
+}
+
+// Under mutex_.
+void Forwarder::hold_back(Entry& entry) {
   const MonotonicTime now = system_clock().monotonic_now();
-  const std::int64_t now_us = unix_micros(system_clock().wall_now());
+  if (entry.not_before > now) return;  // batches that were under way are refused one by one
+  entry.pause = std::clamp<Duration>(2 * entry.pause, kFirstHoldPause, kLongestHoldPause);
+  entry.not_before = now + entry.pause;
+}
+
+std::optional<v1::IngestBatch> Forwarder::next_batch(const Key& key, v1::StreamKind kind) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return std::nullopt;
+  Entry& entry = *found->second;
+  if (entry.not_before > system_clock().monotonic_now()) return std::nullopt;
+  absl::StatusOr<std::optional<v1::IngestBatch>> batch =
+      entry.tail.next_batch(kind, unix_micros(system_clock().wall_now()));
+  if (batch.ok()) return *std::move(batch);
+  hold_back(entry);
+  if (std::string text(message_of(batch.status())); text != entry.last_error) {
+    logger("forwarder").error("{} rank {}: {}", key.first.str(), key.second, text);
+    entry.last_error = std::move(text);
+  }
+  return std::nullopt;
+}
+
+// False when the stream is broken.
+bool Forwarder::send_all(Stream& stream) {
   std::vector<Key> keys;
   {
     const std::lock_guard lock(mutex_);
@@ -116,21 +188,8 @@ bool Forwarder::send_all(Stream& stream, bool* sent) {
   }
   for (const Key& key : keys) {
     for (const v1::StreamKind kind : kKinds) {
-      while (true) {
-        absl::StatusOr<std::optional<v1::IngestBatch>> batch = std::nullopt;
-        {
-          const std::lock_guard lock(mutex_);
-          const auto found = entries_.find(key);
-          if (found == entries_.end() || found->second->not_before > now) break;
-          batch = found->second->tail.next_batch(kind, now_us);
-        }
-        if (!batch.ok()) {
-          logger("forwarder").error("{} rank {}: {}", key.first.str(), key.second, message_of(batch.status()));
-          break;
-        }
-        if (!batch->has_value()) break;
-        *sent = true;
-        if (!stream.Write(**batch)) return false;
+      while (const std::optional<v1::IngestBatch> batch = next_batch(key, kind)) {
+        if (!stream.Write(*batch)) return false;
       }
     }
   }
@@ -146,9 +205,19 @@ void Forwarder::read_acks(Stream& stream) {
       const std::lock_guard lock(mutex_);
       const auto found = entries_.find({attempt, ack.stream().rank()});
       if (found == entries_.end()) continue;
-      fenced = !found->second->tail.acknowledge(ack);
-      if (ack.result() == v1::IngestAck::RESULT_RETRY) {
-        found->second->not_before = system_clock().monotonic_now() + kRetryPause;
+      Entry& entry = *found->second;
+      fenced = !entry.tail.acknowledge(ack);
+      if (ack.result() == v1::IngestAck::RESULT_OK) {
+        entry.pause = Duration{0};
+        entry.last_error.clear();
+      } else if (ack.result() == v1::IngestAck::RESULT_RETRY) {
+        hold_back(entry);
+        if (ack.message() != entry.last_error) {
+          logger("forwarder")
+              .warn("{}: the server cannot store now: {}; trying again", attempt.str(),
+                    ack.message());
+          entry.last_error = ack.message();
+        }
       }
     }
     if (fenced) {
@@ -156,7 +225,7 @@ void Forwarder::read_acks(Stream& stream) {
       remove(attempt);
       callbacks_.on_fenced(attempt);
     }
-    changed_.notify_all();
+    wake_up();
   }
   {
     const std::lock_guard lock(mutex_);

@@ -4,16 +4,20 @@
 #include <grpcpp/channel.h>
 
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/id.h"
 #include "proto/lctl/v1/ingest.grpc.pb.h"
+#include "worker/agent/file_watch.h"
 #include "worker/agent/rank_tail.h"
 
 namespace grpc {
@@ -22,16 +26,18 @@ class ClientContext;
 
 namespace lctl::agent {
 
-// One Ingest stream for all ranks of the node. New data is looked for every 20 ms while it flows, down
-// to every 100 ms when nothing does; several batches per rank are on their way at once.
-// Callbacks come on the forwarder's threads, without its lock: post from them.
-// Thread rule: internally locked.
+// One Ingest stream for all ranks of the node; several batches per rank are on their way at once.
+// The kernel tells when a rank has written something (every second all files are looked at in any
+// case, or every 100 ms where it cannot tell); an idle node costs next to nothing. Callbacks come
+// on threads of the forwarder, some under its lock: post from them. Thread rule: internally locked.
 class Forwarder {
  public:
   struct Callbacks {
-    std::function<void(const AttemptId&, int rank, const v1::CheckpointWritten&, std::int64_t time_us)>
+    std::function<void(const AttemptId&, int rank, const v1::CheckpointWritten&,
+                       std::int64_t time_us)>
         on_checkpoint;
-    std::function<void(const AttemptId&, int rank)> on_forwarded;  // all of an ended rank is acknowledged
+    std::function<void(const AttemptId&, int rank)>
+        on_forwarded;  // all of an ended rank is acknowledged
     std::function<void(const AttemptId&)> on_fenced;
   };
 
@@ -46,9 +52,13 @@ class Forwarder {
  private:
   using Key = std::pair<AttemptId, int>;
   struct Entry {
-    explicit Entry(RankTail rank_tail) : tail(std::move(rank_tail)) {}
+    Entry(RankTail rank_tail, std::filesystem::path rank_folder)
+        : tail(std::move(rank_tail)), folder(std::move(rank_folder)) {}
     RankTail tail;
-    MonotonicTime not_before{};  // after a RETRY
+    std::filesystem::path folder;
+    MonotonicTime not_before{};  // after a RETRY or a failed read
+    Duration pause{0};           // the last such pause; 0 after a success
+    std::string last_error;      // said already
     bool told = false;           // on_forwarded was called
   };
   using Stream = grpc::ClientReaderWriter<v1::IngestBatch, v1::IngestAck>;
@@ -56,7 +66,11 @@ class Forwarder {
   void run();
   void run_stream();
   void read_acks(Stream& stream);
-  bool send_all(Stream& stream, bool* sent);
+  bool send_all(Stream& stream);
+  std::optional<v1::IngestBatch> next_batch(const Key& key, v1::StreamKind kind);
+  void hold_back(Entry& entry);
+  Duration idle_pause(MonotonicTime now) const;
+  void wake_up();
   void tell_forwarded();
 
   const std::unique_ptr<v1::Ingest::Stub> stub_;
@@ -67,9 +81,12 @@ class Forwarder {
   std::condition_variable changed_;
   std::map<Key, std::unique_ptr<Entry>> entries_;
   grpc::ClientContext* context_ = nullptr;
+  bool changes_ = false;    // there may be something to send
+  bool unwatched_ = false;  // some folder is not watched
   bool stream_over_ = false;
   bool stopping_ = false;
 
+  FileWatch watch_;
   std::thread thread_;
 };
 

@@ -1,53 +1,50 @@
 #include "worker/agent/launch_work.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <utility>
 
-#include "base/log.h"
-#include "worker/agent/checkpoint_transfer.h"
+#include "worker/agent/download.h"
 #include "worker/agent/node_identity.h"
 #include "worker/agent/rank_environment.h"
 
 namespace lctl::agent {
 namespace {
 
-constexpr int kDownloadTries = 3;
+constexpr int kKillWaitMs = 1000;
 
-absl::Status check_program(const std::filesystem::path& program, const char* what) {
+absl::Status check_program(const std::filesystem::path& program, const char* what,
+                           const char* option) {
   if (access(program.c_str(), X_OK) == 0) return absl::OkStatus();
-  return absl::NotFoundError(fmt::format("{} cannot be run at {}; is it installed? (lctl-worker --trainer)", what,
-                                         program.string()));
-}
-
-absl::Status fetch_resume_checkpoint(const v1::Launch& launch, const RunFolder& folder, const LaunchTools& tools) {
-  absl::Status status;
-  for (int i = 0; i < kDownloadTries; ++i) {
-    status = download_checkpoint(tools.channel, launch.resume_checkpoint_id(), folder.resume_checkpoint());
-    if (status.ok() || absl::IsNotFound(status) || absl::IsResourceExhausted(status)) break;
-    logger("launch").warn("{}.{}: {}", launch.job_id(), launch.attempt(), message_of(status));
-  }
-  return status;
+  return errno_status(errno, fmt::format("{} cannot be run: {}; is it installed? (lctl-worker {})",
+                                         what, program.string(), option));
 }
 
 // Kills what a half-done launch has started.
 void kill_all(const Launched& launched) {
   for (const auto& [rank, process] : launched.ranks) {
-    if (const auto keeper = open_process(process.keeper, process.keeper_start); keeper.ok()) {
-      signal_process(*keeper, SIGUSR1).IgnoreError();
-    }
+    const auto keeper = open_process(process.keeper, process.keeper_start);
+    if (!keeper.ok()) continue;
+    signal_process(*keeper, SIGUSR1).IgnoreError();
+    pollfd ended = {.fd = keeper->get(), .events = POLLIN, .revents = 0};
+    poll(&ended, 1, kKillWaitMs);
+    waitpid(process.keeper, nullptr, WNOHANG);
   }
 }
 
 }  // namespace
 
-absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder& folder, const LaunchTools& tools,
-                                      const std::function<void(int port)>& on_port) {
-  LCTL_RETURN_IF_ERROR(check_program(tools.trainer, "the trainer"));
-  LCTL_RETURN_IF_ERROR(check_program(tools.keeper, "lctl-keeper"));
+absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder& folder,
+                                      const LaunchTools& tools,
+                                      const std::function<void(int port)>& on_port,
+                                      Cancellation& cancellation) {
+  LCTL_RETURN_IF_ERROR(check_program(tools.trainer, "the trainer", "--trainer"));
+  LCTL_RETURN_IF_ERROR(check_program(tools.keeper, "lctl-keeper", "--keeper"));
   LCTL_RETURN_IF_ERROR(folder.create(launch, tools.boot_id));
 
   RankPlace place;
@@ -60,13 +57,20 @@ absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder&
     LCTL_ASSIGN_OR_RETURN(socket, open_rendezvous_socket(is_loopback(tools.address)));
     place.master_address = tools.address;
     place.master_port = socket.port;
+    LCTL_RETURN_IF_ERROR(folder.save_rendezvous_port(socket.port));
     on_port(socket.port);
   }
   if (!launch.resume_checkpoint_id().empty()) {
-    LCTL_RETURN_IF_ERROR(fetch_resume_checkpoint(launch, folder, tools));
+    const Download download{launch.resume_checkpoint_id(), launch.resume_checkpoint_size(),
+                            folder.resume_checkpoint()};
+    const absl::Status status = download_checkpoint(tools.channel, download, cancellation);
+    // That the store lacks it is no fault of this node.
+    if (absl::IsNotFound(status)) return absl::FailedPreconditionError(status.message());
+    LCTL_RETURN_IF_ERROR(status);
     place.resume_file = folder.resume_checkpoint();
   }
 
+  if (cancellation.cancelled()) return absl::CancelledError("the launch was called off");
   Launched launched;
   for (const v1::RankAssignment& rank : launch.ranks()) {
     place.rendezvous_fd = rank.rank() == 0 && socket.fd.valid() ? socket.fd.get() : -1;
@@ -89,7 +93,8 @@ absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder&
 }
 
 bool is_permanent(const absl::Status& status) {
-  return absl::IsNotFound(status) || absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status);
+  return absl::IsNotFound(status) || absl::IsPermissionDenied(status) ||
+         absl::IsInvalidArgument(status);
 }
 
 }  // namespace lctl::agent

@@ -20,7 +20,7 @@
 namespace {
 
 constexpr int kUsageError = 2;
-constexpr std::chrono::seconds kStopPatience{40};
+constexpr std::chrono::seconds kStopGrace{30};
 
 struct Flags {
   std::string server = "127.0.0.1:7070";
@@ -36,7 +36,8 @@ struct Flags {
 };
 
 // `given`, else the program of that name beside ours or where a Bazel build has it, else in PATH.
-std::string find_program(const std::string& given, const std::string& name, const std::string& built) {
+std::string find_program(const std::string& given, const std::string& name,
+                         const std::string& built) {
   if (!given.empty()) return std::filesystem::absolute(given).string();
   const std::filesystem::path own = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   for (const std::filesystem::path& candidate : {own / name, own.parent_path() / built}) {
@@ -57,19 +58,28 @@ std::string find_program(const std::string& given, const std::string& name, cons
 
 void declare_flags(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", lctl::kVersion);
-  app.add_option("--server", flags.server, "Coordinator, HOST:PORT")->envname("LCTL_SERVER")->capture_default_str();
-  app.add_option("--data-dir", flags.data_dir, "Folder of this node's runs and identity")->capture_default_str();
+  app.add_option("--server", flags.server, "Coordinator, HOST:PORT")
+      ->envname("LCTL_SERVER")
+      ->capture_default_str();
+  app.add_option("--data-dir", flags.data_dir, "Folder of this node's runs and identity")
+      ->capture_default_str();
   app.add_option("--name", flags.name, "Name of this node (default: the host name)");
-  app.add_option("--address", flags.address,
-                 "Where other nodes reach this one (default: the local address towards the server)");
-  app.add_option("--trainer", flags.trainer, "lctl-trainer to run (default: the one beside this program)");
-  app.add_option("--keeper", flags.keeper, "lctl-keeper to run (default: the one beside this program)");
-  app.add_option("--cpu-slots", flags.cpu_slots, "CPU ranks that fit here (default: cores, or 0 with GPUs)")
+  app.add_option(
+      "--address", flags.address,
+      "Where other nodes reach this one (default: the local address towards the server)");
+  app.add_option("--trainer", flags.trainer,
+                 "lctl-trainer to run (default: the one beside this program)");
+  app.add_option("--keeper", flags.keeper,
+                 "lctl-keeper to run (default: the one beside this program)");
+  app.add_option("--cpu-slots", flags.cpu_slots,
+                 "CPU ranks that fit here (default: cores, or 0 with GPUs)")
       ->check(CLI::Range(0, 1024));
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")->capture_default_str();
+  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
+      ->capture_default_str();
   app.add_flag("--die-with-parent", flags.die_with_parent, "End when the starting process ends");
   app.add_flag("--stop-ranks-on-exit", flags.stop_ranks_on_exit,
-               "On SIGTERM also stop the ranks (default: they go on and are adopted by the next lctl-worker)");
+               "On SIGTERM also stop the ranks (default: they go on and are adopted by the next "
+               "lctl-worker)");
   app.footer("Example: lctl-worker --server coordinator:7070 --data-dir /var/lib/lctl-worker");
 }
 
@@ -81,7 +91,8 @@ lctl::agent::AgentOptions make_options(const Flags& flags) {
   options.server = flags.server;
   options.data_dir = std::filesystem::absolute(flags.data_dir);
   options.name = flags.name.empty() ? lctl::agent::host_name() : flags.name;
-  options.address = flags.address.empty() ? lctl::agent::address_towards(flags.server) : flags.address;
+  options.address =
+      flags.address.empty() ? lctl::agent::address_towards(flags.server) : flags.address;
   options.trainer = find_program(flags.trainer, "lctl-trainer", "trainer/lctl-trainer");
   options.keeper = find_program(flags.keeper, "lctl-keeper", "keeper/lctl-keeper");
   options.cpus = lctl::agent::usable_cpus();
@@ -102,7 +113,8 @@ void wait_for_signal(const sigset_t& signals) {
       return;
     }
     const std::uint64_t half = watchdog_us / 2;
-    const timespec timeout{static_cast<time_t>(half / 1'000'000), static_cast<long>(half % 1'000'000) * 1000};
+    const timespec timeout{static_cast<time_t>(half / 1'000'000),
+                           static_cast<long>(half % 1'000'000) * 1000};
     if (sigtimedwait(&signals, nullptr, &timeout) > 0) return;
     sd_notify(0, "WATCHDOG=1");
   }
@@ -119,7 +131,11 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "lctl-worker: --log-level: unknown level '{}'\n", flags.log_level);
     return kUsageError;
   }
-  if (flags.die_with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
+  const pid_t parent = getppid();
+  if (flags.die_with_parent) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent || parent == 1) return 1;  // it was faster
+  }
 
   // Before any thread exists, so that all inherit it: the signals are taken by sigwait alone.
   sigset_t signals;
@@ -137,7 +153,7 @@ int main(int argc, char** argv) {
   sd_notify(0, "READY=1");
   wait_for_signal(signals);
   sd_notify(0, "STOPPING=1");
-  if (flags.stop_ranks_on_exit) (*agent)->stop_ranks(kStopPatience);
+  if (flags.stop_ranks_on_exit) (*agent)->stop_ranks(kStopGrace);
   agent->reset();
   return 0;
 }

@@ -20,7 +20,8 @@ namespace lctl::agent {
 namespace {
 
 bool is_node_id(const std::string& text) {
-  return text.size() == 16 && text.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567") == std::string::npos;
+  return text.size() == 16 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567") == std::string::npos;
 }
 
 }  // namespace
@@ -55,9 +56,9 @@ absl::Status lock_data_dir(const std::filesystem::path& data_dir) {
     std::ifstream in(file);
     std::string holder;
     in >> holder;
-    return absl::UnavailableError(
-        fmt::format("another lctl-worker (pid {}) uses {}; stop it, or give this one its own --data-dir",
-                    holder.empty() ? "unknown" : holder, data_dir.string()));
+    return absl::UnavailableError(fmt::format(
+        "another lctl-worker (pid {}) uses {}; stop it, or give this one its own --data-dir",
+        holder.empty() ? "unknown" : holder, data_dir.string()));
   }
   const std::string pid = std::to_string(getpid()) + "\n";
   if (ftruncate(lock.get(), 0) != 0 ||
@@ -77,7 +78,8 @@ std::string host_name() {
 std::string address_towards(const std::string& server) {
   const std::size_t colon = server.rfind(':');
   std::string host = server.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   addrinfo hints = {};
   hints.ai_socktype = SOCK_DGRAM;
   addrinfo* found = nullptr;

@@ -3,14 +3,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <fstream>
+#include <cstdio>
 #include <utility>
 
 namespace lctl::agent {
@@ -35,8 +37,8 @@ std::string read_to_end(int fd) {
   }
 }
 
-// Attributes and file actions that undo what a daemon does to itself: a clean signal state, a session
-// of its own, no standard input.
+// Attributes and file actions that undo what a daemon does to itself: a clean signal state, a
+// session of its own, no standard input.
 class SpawnSetup {
  public:
   SpawnSetup() {
@@ -47,8 +49,9 @@ class SpawnSetup {
     posix_spawnattr_setsigmask(&attributes_, &signals);
     sigfillset(&signals);
     posix_spawnattr_setsigdefault(&attributes_, &signals);
-    posix_spawnattr_setflags(&attributes_, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                              POSIX_SPAWN_SETSID));
+    posix_spawnattr_setflags(
+        &attributes_,
+        static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID));
     posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   }
   ~SpawnSetup() {
@@ -113,8 +116,9 @@ absl::StatusOr<RendezvousSocket> open_rendezvous_socket(bool loopback_only) {
   if (getsockname(result.fd.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) {
     return errno_status(errno, "asking for the rendezvous port");
   }
-  result.port = ntohs(own.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&own)->sin6_port
-                                                : reinterpret_cast<const sockaddr_in*>(&own)->sin_port);
+  result.port =
+      ntohs(own.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&own)->sin6_port
+                                      : reinterpret_cast<const sockaddr_in*>(&own)->sin_port);
   return result;
 }
 
@@ -125,7 +129,8 @@ absl::StatusOr<RankProcess> start_keeper(const KeeperCommand& command) {
   Descriptor ready_write(ready[1]);
 
   std::vector<std::string> arguments{command.keeper.string(), command.rank_folder.string(),
-                                     command.work_folder.string(), std::to_string(ready_write.get())};
+                                     command.work_folder.string(),
+                                     std::to_string(ready_write.get())};
   arguments.insert(arguments.end(), command.command.begin(), command.command.end());
   std::vector<std::string> variables;
   variables.reserve(command.environment.size());
@@ -141,11 +146,17 @@ absl::StatusOr<RankProcess> start_keeper(const KeeperCommand& command) {
   ready_write = Descriptor();
   const std::string line = read_to_end(ready_read.get());
   if (const auto process = parse_process(line)) return *process;
-  std::ifstream words(command.rank_folder / "stderr");
-  std::string reason((std::istreambuf_iterator<char>(words)), {});
-  return absl::UnavailableError(
-      fmt::format("the keeper of {} did not start its rank: {}", command.rank_folder.string(),
-                  reason.empty() ? "it wrote nothing; is the folder writable?" : reason.substr(0, 500)));
+  waitpid(pid, nullptr, 0);  // it has said its last word
+  int reason = 0;
+  int text = 0;
+  if (std::sscanf(line.c_str(), "error %d %n", &reason, &text) == 1 && text > 0) {
+    return errno_status(reason,
+                        fmt::format("starting a rank in {}: {}", command.rank_folder.string(),
+                                    line.substr(static_cast<std::size_t>(text),
+                                                line.find('\n') - static_cast<std::size_t>(text))));
+  }
+  return absl::UnavailableError(fmt::format("the keeper of {} ended before it had started its rank",
+                                            command.rank_folder.string()));
 }
 
 absl::StatusOr<Descriptor> open_process(pid_t pid, unsigned long long start_time) {
@@ -155,6 +166,11 @@ absl::StatusOr<Descriptor> open_process(pid_t pid, unsigned long long start_time
     return absl::NotFoundError(fmt::format("process {} is gone", pid));
   }
   return fd;
+}
+
+bool has_ended(const Descriptor& process) {
+  pollfd readable = {.fd = process.get(), .events = POLLIN, .revents = 0};
+  return poll(&readable, 1, 0) > 0;
 }
 
 absl::Status signal_process(const Descriptor& process, int signal) {

@@ -9,8 +9,9 @@ extern char** environ;
 namespace lctl::agent {
 namespace {
 
-constexpr std::array<std::string_view, 6> kDaemonsOwn = {
-    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_FDS"};
+constexpr std::array<std::string_view, 6> kDaemonsOwn = {"NOTIFY_SOCKET",  "WATCHDOG_USEC",
+                                                         "WATCHDOG_PID",   "INVOCATION_ID",
+                                                         "JOURNAL_STREAM", "LISTEN_FDS"};
 
 bool belongs_to_daemon(std::string_view name) {
   return name.rfind("LCTL_", 0) == 0 ||
@@ -23,11 +24,13 @@ Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment&
                              const RankPlace& place, Environment inherited) {
   const v1::JobSpec& spec = launch.spec();
   Environment result = std::move(inherited);
-  for (const auto& [name, value] : spec.environment()) result[name] = value;
+  for (const auto& [name, value] : spec.environment()) {
+    if (name.rfind("LCTL_", 0) != 0) result[name] = value;
+  }
 
   const int per_rank = spec.resources().cpus_per_rank();
-  const std::string threads =
-      std::to_string(per_rank > 0 ? per_rank : std::max(1, place.node_cpus / std::max(1, place.local_world_size)));
+  const std::string threads = std::to_string(
+      per_rank > 0 ? per_rank : std::max(1, place.node_cpus / std::max(1, place.local_world_size)));
   for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}) {
     if (spec.environment().count(name) == 0) result[name] = threads;
   }
@@ -48,6 +51,8 @@ Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment&
   result["LCTL_DEVICE"] = rank.device_kind() == "cuda"
                               ? "cuda:" + std::to_string(rank.device_index())
                               : std::string("cpu");
+  // CUDA's own order is by speed; device indexes here are the driver's.
+  if (rank.device_kind() == "cuda") result["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
   if (place.rendezvous_fd >= 0) result["LCTL_RENDEZVOUS_FD"] = std::to_string(place.rendezvous_fd);
   if (!place.resume_file.empty()) result["LCTL_RESUME_CKPT"] = place.resume_file.string();
   return result;

@@ -24,7 +24,10 @@ const char* console_name(v1::StreamKind kind) {
 }  // namespace
 
 RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint)
-    : attempt_(attempt), rank_(rank), folder_(std::move(folder)), on_checkpoint_(std::move(on_checkpoint)) {
+    : attempt_(attempt),
+      rank_(rank),
+      folder_(std::move(folder)),
+      on_checkpoint_(std::move(on_checkpoint)) {
   const RankOffsets offsets = folder_.offsets(rank_);
   stream(v1::STREAM_KIND_EVENTS).acknowledged = offsets.events;
   stream(v1::STREAM_KIND_STDOUT).acknowledged = offsets.out;
@@ -36,28 +39,54 @@ RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheck
 void RankTail::scan_acknowledged_checkpoints() {
   const std::uint64_t end = stream(v1::STREAM_KIND_EVENTS).acknowledged;
   const auto reader = spool::SpoolReader::open(folder_.spool(rank_), 0);
+  // In the order of their announcement; a name that was used again means its last use.
+  std::vector<v1::Event> waiting;
   while (reader->offset() < end) {
     const auto records = reader->read(kMaxBatchBytes);
     if (!records.ok() || records->empty()) break;  // next_batch() will say what is wrong
     for (const spool::Record& record : *records) {
       v1::Event event;
-      if (record.end_offset > end || !event.ParseFromString(record.event) || !event.has_checkpoint()) continue;
-      if (std::filesystem::exists(folder_.stage(rank_) / event.checkpoint().file())) announce(event);
+      if (record.end_offset > end || !event.ParseFromString(record.event) ||
+          !event.has_checkpoint())
+        continue;
+      const std::string& file = event.checkpoint().file();
+      std::error_code ignored;
+      if (!std::filesystem::exists(folder_.stage(rank_) / file, ignored)) continue;
+      std::erase_if(waiting,
+                    [&](const v1::Event& other) { return other.checkpoint().file() == file; });
+      waiting.push_back(std::move(event));
     }
   }
+  for (const v1::Event& event : waiting) announce(event);
   announced_ = end;
 }
 
-void RankTail::announce(const v1::Event& event) { on_checkpoint_(event.checkpoint(), event.time_us()); }
+void RankTail::announce(const v1::Event& event) {
+  on_checkpoint_(event.checkpoint(), event.time_us());
+}
+
+void RankTail::tell_damage(const absl::Status& status) {
+  const absl::Status told = folder_.add_note(
+      rank_,
+      fmt::format("{}; what the rank reported after that is not in the store", message_of(status)));
+  if (!told.ok()) logger("forwarder").warn("{}", message_of(told));
+}
+
+void RankTail::process_ended() {
+  ended_ = true;
+  spool_at_end_ = false;  // what an earlier read saw is not the end that counts
+}
 
 void RankTail::rewind() {
   for (Stream& each : streams_) each.sent = each.acknowledged;
-  spool_ = spool::SpoolReader::open(folder_.spool(rank_), stream(v1::STREAM_KIND_EVENTS).acknowledged);
+  spool_ =
+      spool::SpoolReader::open(folder_.spool(rank_), stream(v1::STREAM_KIND_EVENTS).acknowledged);
   spool_at_end_ = false;
   spool_damaged_ = false;
 }
 
-absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_batch(v1::StreamKind kind, std::int64_t now_us) {
+absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_batch(v1::StreamKind kind,
+                                                                    std::int64_t now_us) {
   const Stream& now = stream(kind);
   if (now.sent - now.acknowledged >= kMaxUnacknowledgedBytes) return std::nullopt;
   return kind == v1::STREAM_KIND_EVENTS ? next_events(now_us) : next_text(kind, now_us);
@@ -77,7 +106,10 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_events(std::int64_
   if (spool_damaged_) return std::nullopt;
   const absl::StatusOr<std::vector<spool::Record>> records = spool_->read(kMaxBatchBytes);
   if (!records.ok()) {
-    if (absl::IsDataLoss(records.status())) spool_damaged_ = true;
+    if (!absl::IsDataLoss(records.status())) return records.status();
+    spool_damaged_ = true;
+    if (std::exchange(damage_told_, true)) return std::nullopt;
+    tell_damage(records.status());
     return records.status();
   }
   spool_at_end_ = records->empty();
@@ -100,7 +132,8 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_events(std::int64_
   return batch;
 }
 
-absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKind kind, std::int64_t now_us) {
+absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKind kind,
+                                                                   std::int64_t now_us) {
   Stream& console = stream(kind);
   if (!console.file.valid()) {
     const std::filesystem::path path = console_file(kind);
@@ -110,10 +143,18 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKin
       return errno_status(errno, fmt::format("opening {}", path.string()));
     }
   }
+  struct stat file = {};
+  if (fstat(console.file.get(), &file) != 0)
+    return errno_status(errno,
+                        fmt::format("asking for the size of {}", console_file(kind).string()));
+  const auto size = static_cast<std::uint64_t>(file.st_size);
+  if (size <= console.sent) return std::nullopt;
   v1::IngestBatch batch = empty_batch(kind, now_us);
   std::string& text = *batch.mutable_text();
-  text.resize(kMaxBatchBytes);
-  const ssize_t got = pread(console.file.get(), text.data(), text.size(), static_cast<off_t>(console.sent));
+  text.resize(
+      static_cast<std::size_t>(std::min<std::uint64_t>(kMaxBatchBytes, size - console.sent)));
+  const ssize_t got =
+      pread(console.file.get(), text.data(), text.size(), static_cast<off_t>(console.sent));
   if (got < 0) return errno_status(errno, fmt::format("reading {}", console_file(kind).string()));
   if (got == 0) return std::nullopt;
   text.resize(static_cast<std::size_t>(got));
@@ -131,8 +172,9 @@ bool RankTail::acknowledge(const v1::IngestAck& ack) {
     case v1::IngestAck::RESULT_FENCED:
       return false;
     case v1::IngestAck::RESULT_INVALID:
-      logger("forwarder").error("{} rank {}: the server cannot read a batch of {}: {}", attempt_.str(), rank_,
-                                v1::StreamKind_Name(kind), ack.message());
+      logger("forwarder")
+          .error("{} rank {}: the server cannot read a batch of {}: {}", attempt_.str(), rank_,
+                 v1::StreamKind_Name(kind), ack.message());
       [[fallthrough]];
     case v1::IngestAck::RESULT_OK:
       if (ack.committed_offset() <= now.acknowledged) return true;
@@ -143,6 +185,14 @@ bool RankTail::acknowledge(const v1::IngestAck& ack) {
       if (kind != v1::STREAM_KIND_EVENTS) release_space(kind);
       return true;
     case v1::IngestAck::RESULT_GAP:
+      // A batch that was under way when an earlier one was refused, or a server whose store is
+      // older than what it acknowledged: it gets what it lacks.
+      if (ack.committed_offset() < now.acknowledged) {
+        logger("forwarder")
+            .warn("{} rank {}: the server has {} only up to byte {}, and had acknowledged {}",
+                  attempt_.str(), rank_, v1::StreamKind_Name(kind), ack.committed_offset(),
+                  now.acknowledged);
+      }
       now.acknowledged = ack.committed_offset();
       save_offsets();
       rewind();
@@ -155,7 +205,8 @@ bool RankTail::acknowledge(const v1::IngestAck& ack) {
 
 bool RankTail::drained() {
   if (!ended_ || !(spool_at_end_ || spool_damaged_)) return false;
-  if (stream(v1::STREAM_KIND_EVENTS).acknowledged != stream(v1::STREAM_KIND_EVENTS).sent) return false;
+  if (stream(v1::STREAM_KIND_EVENTS).acknowledged != stream(v1::STREAM_KIND_EVENTS).sent)
+    return false;
   for (const v1::StreamKind kind : {v1::STREAM_KIND_STDOUT, v1::STREAM_KIND_STDERR}) {
     if (stream(kind).acknowledged < console_size(kind)) return false;
   }
@@ -168,19 +219,22 @@ void RankTail::save_offsets() {
                                    stream(v1::STREAM_KIND_STDOUT).acknowledged,
                                    stream(v1::STREAM_KIND_STDERR).acknowledged});
   // Not fatal: after a restart more is sent again, and the server drops it.
-  if (!status.ok()) logger("forwarder").warn("{}", message_of(status));
+  if (!status.ok() && !cannot_save_) logger("forwarder").warn("{}", message_of(status));
+  cannot_save_ = !status.ok();
 }
 
-// Captured output must not fill the disk: what the server has, beyond a tail for people on the node, is
-// cut out of the file. Offsets stay what they are, and the writer notices nothing.
+// Captured output must not fill the disk: what the server has, beyond a tail for people on the
+// node, is cut out of the file. Offsets stay what they are, and the writer notices nothing.
 void RankTail::release_space(v1::StreamKind kind) {
   Stream& console = stream(kind);
-  if (cannot_release_ || console.acknowledged < console.released + kKeptConsoleBytes + kReleaseStep) return;
+  if (cannot_release_ || console.acknowledged < console.released + kKeptConsoleBytes + kReleaseStep)
+    return;
   const std::uint64_t end = (console.acknowledged - kKeptConsoleBytes) & ~std::uint64_t{4095};
   if (fallocate(console.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
                 static_cast<off_t>(end)) != 0) {
-    logger("forwarder").warn("{}: this file system cannot release the space of acknowledged output: {}",
-                             console_file(kind).string(), message_of(errno_status(errno, "fallocate")));
+    logger("forwarder")
+        .warn("{}: this file system cannot release the space of acknowledged output: {}",
+              console_file(kind).string(), message_of(errno_status(errno, "fallocate")));
     cannot_release_ = true;
     return;
   }

@@ -1,4 +1,5 @@
-// What one rank has written and the server has not acknowledged yet: its spool and its console output.
+// What one rank has written and the server has not acknowledged yet: its spool and its console
+// output.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +27,19 @@ inline constexpr std::uint64_t kKeptConsoleBytes = 1 << 20;        // stay reada
 // Thread rule: caller locks.
 class RankTail {
  public:
-  // Called with every checkpoint that the spool announces, once per file; also, at construction, with
-  // those announced before the acknowledged offset whose file still waits in the stage folder.
+  // Called with every checkpoint that the spool announces, once per file; also, at construction,
+  // with those announced before the acknowledged offset whose file still waits in the stage folder.
+  // It is called under the caller's lock: post from it.
   using OnCheckpoint = std::function<void(const v1::CheckpointWritten&, std::int64_t time_us)>;
 
   RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint);
 
-  // The next unsent part of one of the streams; nullopt when there is nothing to send now (nothing new,
-  // or too much is unacknowledged). Errors are those of the files; a damaged spool is said once and then
-  // counts as ended where the damage begins.
-  absl::StatusOr<std::optional<v1::IngestBatch>> next_batch(v1::StreamKind kind, std::int64_t now_us);
+  // The next unsent part of one of the streams; nullopt when there is nothing to send now (nothing
+  // new, or too much is unacknowledged). Errors are those of the files; a damaged spool is said
+  // once, here and in the rank's stderr (which goes into the job's log), and counts as ended where
+  // the damage begins.
+  absl::StatusOr<std::optional<v1::IngestBatch>> next_batch(v1::StreamKind kind,
+                                                            std::int64_t now_us);
 
   // What the server answered. Returns false when the attempt is fenced.
   bool acknowledge(const v1::IngestAck& ack);
@@ -44,7 +48,7 @@ class RankTail {
   void rewind();
 
   // The process is gone: what is in the files now is all there will be.
-  void process_ended() { ended_ = true; }
+  void process_ended();
 
   // All that the ended rank has written is acknowledged.
   bool drained();
@@ -61,8 +65,10 @@ class RankTail {
   };
 
   absl::StatusOr<std::optional<v1::IngestBatch>> next_events(std::int64_t now_us);
-  absl::StatusOr<std::optional<v1::IngestBatch>> next_text(v1::StreamKind kind, std::int64_t now_us);
+  absl::StatusOr<std::optional<v1::IngestBatch>> next_text(v1::StreamKind kind,
+                                                           std::int64_t now_us);
   void announce(const v1::Event& event);
+  void tell_damage(const absl::Status& status);
   void scan_acknowledged_checkpoints();
   void save_offsets();
   void release_space(v1::StreamKind kind);
@@ -79,9 +85,11 @@ class RankTail {
   std::unique_ptr<spool::SpoolReader> spool_;
   std::uint64_t announced_ = 0;  // checkpoints before this offset were announced
   bool spool_damaged_ = false;
-  bool spool_at_end_ = false;    // the last read found nothing
+  bool damage_told_ = false;
+  bool spool_at_end_ = false;  // a read since the process ended (or since a rewind) found nothing
   bool ended_ = false;
   bool cannot_release_ = false;
+  bool cannot_save_ = false;
 };
 
 }  // namespace lctl::agent

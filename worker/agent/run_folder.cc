@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <system_error>
@@ -90,16 +91,50 @@ void RunFolder::remove() const {
   std::filesystem::remove_all(path_, ignored);
 }
 
-std::optional<RankProcess> RunFolder::process(int r) const { return parse_process(slurp(rank(r) / "process")); }
+std::optional<RankProcess> RunFolder::process(int r) const {
+  return parse_process(slurp(rank(r) / "process"));
+}
 std::optional<RankExit> RunFolder::exit(int r) const { return parse_exit(slurp(rank(r) / "exit")); }
+
+std::optional<RankProcess> RunFolder::give_up(int r) const {
+  const std::filesystem::path file = rank(r) / "process";
+  const std::filesystem::path none = rank(r) / "process.none";
+  if (write_small_file(none, "none\n").ok()) {
+    // A link, unlike a rename, never replaces what is there.
+    [[maybe_unused]] const int refused = link(none.c_str(), file.c_str());
+    unlink(none.c_str());
+  }
+  return process(r);
+}
+
+int RunFolder::rendezvous_port() const {
+  return std::atoi(slurp(path_ / "rendezvous_port").c_str());
+}
+
+absl::Status RunFolder::save_rendezvous_port(int port) const {
+  return write_small_file(path_ / "rendezvous_port", fmt::format("{}\n", port));
+}
 
 RankOffsets RunFolder::offsets(int r) const {
   return parse_offsets(slurp(rank(r) / "offsets")).value_or(RankOffsets{});
 }
 
 absl::Status RunFolder::save_offsets(int r, const RankOffsets& offsets) const {
-  return write_small_file(rank(r) / "offsets", fmt::format("events {} stdout {} stderr {}\n",
-                                                           offsets.events, offsets.out, offsets.err));
+  return write_small_file(
+      rank(r) / "offsets",
+      fmt::format("events {} stdout {} stderr {}\n", offsets.events, offsets.out, offsets.err));
+}
+
+absl::Status RunFolder::add_note(int r, const std::string& text) const {
+  const std::filesystem::path file = rank(r) / "stderr";
+  const int fd = open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) return errno_status(errno, fmt::format("opening {}", file.string()));
+  const std::string line = "lctl-worker: " + text + "\n";
+  const ssize_t written = write(fd, line.data(), line.size());
+  const int error = written < 0 ? errno : ENOSPC;
+  close(fd);
+  if (written == static_cast<ssize_t>(line.size())) return absl::OkStatus();
+  return errno_status(error, fmt::format("writing {}", file.string()));
 }
 
 std::vector<AttemptId> RunFolder::list(const std::filesystem::path& data_dir) {

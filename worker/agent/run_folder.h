@@ -15,8 +15,8 @@
 
 namespace lctl::agent {
 
-// Who a rank is, as its keeper wrote it. Start times are clock ticks since boot: with them a recycled
-// pid is told from the real one.
+// Who a rank is, as its keeper wrote it. Start times are clock ticks since boot: with them a
+// recycled pid is told from the real one.
 struct RankProcess {
   pid_t keeper = 0;
   unsigned long long keeper_start = 0;
@@ -48,7 +48,8 @@ class RunFolder {
  public:
   RunFolder(const std::filesystem::path& data_dir, const AttemptId& attempt);
 
-  // Makes the folders of these ranks and writes job.yaml, launch.pb and the boot id. Errors name the path.
+  // Makes the folders of these ranks and writes job.yaml, launch.pb and the boot id. Errors name
+  // the path.
   absl::Status create(const v1::Launch& launch, const std::string& boot_id) const;
 
   // Reads back what create() wrote. NotFound: there is no complete folder.
@@ -65,9 +66,22 @@ class RunFolder {
   std::filesystem::path stage(int r) const { return rank(r) / "stage"; }
 
   std::optional<RankProcess> process(int rank) const;
+
+  // Makes sure that a rank which has not been started will not be: a keeper on its way finds its
+  // place taken and gives up. Returns the process if it was faster. For the daemon after its
+  // restart.
+  std::optional<RankProcess> give_up(int rank) const;
+
+  // The port of the rendezvous that this node opened for the attempt; 0 = none.
+  int rendezvous_port() const;
+  absl::Status save_rendezvous_port(int port) const;
+
   std::optional<RankExit> exit(int rank) const;
   RankOffsets offsets(int rank) const;  // zeros when the file is absent or torn
   absl::Status save_offsets(int rank, const RankOffsets& offsets) const;
+
+  // Adds a line of the daemon's own to the rank's stderr, and so to the job's log.
+  absl::Status add_note(int rank, const std::string& text) const;
 
   // Attempts that have a folder here.
   static std::vector<AttemptId> list(const std::filesystem::path& data_dir);
@@ -76,8 +90,8 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-// Writes a small file by rename, so that it is whole or absent. Not synced: it is for restarts of the
-// daemon, not of the machine.
+// Writes a small file by rename, so that it is whole or absent. Not synced: it is for restarts of
+// the daemon, not of the machine.
 absl::Status write_small_file(const std::filesystem::path& file, const std::string& content);
 
 // Start time of a live process in clock ticks since boot; 0 when there is none.

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kFirstPauseMs = 100;
 constexpr std::int64_t kLongestPauseMs = 5000;
+constexpr std::chrono::seconds kFarewellPatience{1};
 
 absl::Status to_status(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
@@ -28,20 +29,24 @@ Session::Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
       callbacks_(std::move(callbacks)),
       thread_([this] { run(); }) {}
 
-Session::~Session() {
+Session::~Session() { stop(); }
+
+void Session::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     stopping_ = true;
+    changed_.notify_all();
+    // What was queued is sent and the stream closed in order, if that is a matter of moments.
+    changed_.wait_for(lock, kFarewellPatience, [&] { return context_ == nullptr; });
     if (context_ != nullptr) context_->TryCancel();
   }
-  changed_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 bool Session::send(v1::AgentMessage message) {
   {
     const std::lock_guard lock(mutex_);
-    if (!registered_) return false;
+    if (!registered_ || stopping_) return false;
     outgoing_.push_back(std::move(message));
   }
   changed_.notify_all();
@@ -56,13 +61,17 @@ void Session::run() {
     const absl::Status status = run_once();
     std::unique_lock lock(mutex_);
     if (stopping_) return;
-    if (std::exchange(registered_, false)) pause_ms = kFirstPauseMs;
+    if (std::exchange(registered_, false)) {
+      pause_ms = kFirstPauseMs;
+      last_error.clear();
+    }
     // One line per kind of trouble, not one per try.
     if (std::string text(message_of(status)); text != last_error) {
       logger("session").warn("no connection to the server: {}; trying again", text);
       last_error = std::move(text);
     }
-    const auto jittered = pause_ms / 2 + static_cast<std::int64_t>(random() % static_cast<unsigned>(pause_ms));
+    const auto jittered =
+        pause_ms / 2 + static_cast<std::int64_t>(random() % static_cast<unsigned>(pause_ms));
     changed_.wait_for(lock, std::chrono::milliseconds(jittered), [&] { return stopping_; });
     if (stopping_) return;
     pause_ms = std::min(2 * pause_ms, kLongestPauseMs);
@@ -99,9 +108,13 @@ absl::Status Session::run_once() {
   context.TryCancel();
   if (writer.joinable()) writer.join();
   const absl::Status status = to_status(stream->Finish());
-  const std::lock_guard lock(mutex_);
-  context_ = nullptr;
-  if (!refusal.empty()) return absl::FailedPreconditionError("the server refused this node: " + refusal);
+  {
+    const std::lock_guard lock(mutex_);
+    context_ = nullptr;
+  }
+  changed_.notify_all();
+  if (!refusal.empty())
+    return absl::FailedPreconditionError("the server refused this node: " + refusal);
   return status.ok() ? absl::UnavailableError("the server ended the session") : status;
 }
 
@@ -112,7 +125,8 @@ bool Session::handle(const v1::ServerMessage& message) {
     {
       const std::lock_guard lock(mutex_);
       registered_ = true;
-      heartbeat_interval_ms_ = std::clamp<std::int64_t>(message.registered().heartbeat_interval_ms(), 10, 60'000);
+      heartbeat_interval_ms_ =
+          std::clamp<std::int64_t>(message.registered().heartbeat_interval_ms(), 10, 60'000);
     }
     changed_.notify_all();
     logger("session").info("registered with lctl-server {}", message.registered().server_version());
@@ -125,29 +139,33 @@ bool Session::handle(const v1::ServerMessage& message) {
 
 void Session::write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>& stream) {
   using Clock = std::chrono::steady_clock;  // a type for waiting; nothing is read from it here
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return registered_ || stream_over_ || stopping_; });
   std::uint64_t sequence = 0;
   MonotonicTime next_beat = system_clock().monotonic_now();
-  while (true) {
+  while (!stream_over_) {
     v1::AgentMessage message;
-    {
-      std::unique_lock lock(mutex_);
-      const auto something = [&] { return stream_over_ || stopping_ || (registered_ && !outgoing_.empty()); };
-      changed_.wait_until(lock, std::chrono::time_point_cast<Clock::duration>(next_beat), something);
-      if (stream_over_ || stopping_) return;
-      if (registered_ && !outgoing_.empty()) {
-        message = std::move(outgoing_.front());
-        outgoing_.pop_front();
-      } else if (system_clock().monotonic_now() >= next_beat) {
-        next_beat = system_clock().monotonic_now() + std::chrono::milliseconds(heartbeat_interval_ms_);
-        if (!registered_) continue;
-        lock.unlock();
-        *message.mutable_heartbeat() = callbacks_.heartbeat();
-        message.mutable_heartbeat()->set_sequence(++sequence);
-      } else {
-        continue;
-      }
+    if (!outgoing_.empty()) {
+      message = std::move(outgoing_.front());
+      outgoing_.pop_front();
+    } else if (stopping_) {
+      lock.unlock();
+      stream.WritesDone();
+      return;
+    } else if (const MonotonicTime now = system_clock().monotonic_now(); now >= next_beat) {
+      next_beat = now + std::chrono::milliseconds(heartbeat_interval_ms_);
+      lock.unlock();
+      *message.mutable_heartbeat() = callbacks_.heartbeat();
+      message.mutable_heartbeat()->set_sequence(++sequence);
+      lock.lock();
+    } else {
+      changed_.wait_until(lock, std::chrono::time_point_cast<Clock::duration>(next_beat),
+                          [&] { return stream_over_ || stopping_ || !outgoing_.empty(); });
+      continue;
     }
+    lock.unlock();
     if (!stream.Write(message)) return;
+    lock.lock();
   }
 }
 

@@ -22,23 +22,26 @@ class ClientContext;
 
 namespace lctl::agent {
 
-// Registers with what `registration` returns at that moment, heartbeats at the interval that the server
-// asks for, and reconnects with growing, jittered pauses (100 ms to 5 s) for ever.
-// Callbacks come on the session's own threads: post from them.
-// Thread rule: internally locked.
+// Registers with what `registration` returns at that moment, heartbeats at the interval that the
+// server asks for, and reconnects with growing, jittered pauses (100 ms to 5 s) for ever. Callbacks
+// come on the session's own threads: post from them. Thread rule: internally locked.
 class Session {
  public:
   struct Callbacks {
     std::function<v1::Register()> registration;
-    std::function<v1::Heartbeat()> heartbeat;                     // `sequence` is filled in here
-    std::function<void(const v1::ServerMessage&)> on_message;     // launches, stops, forgets
-    std::function<void()> on_connected;                           // Registered came
+    std::function<v1::Heartbeat()> heartbeat;                  // `sequence` is filled in here
+    std::function<void(const v1::ServerMessage&)> on_message;  // launches, stops, forgets
+    std::function<void()> on_connected;                        // Registered came
   };
 
   Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks);
-  ~Session();  // ends the stream and the threads
+  ~Session();
 
-  // Queues a message; false when there is no registered stream (the next registration tells it all).
+  // Ends the stream and the threads; send() refuses from then on. Idempotent.
+  void stop();
+
+  // Queues a message; false when there is no registered stream (the next registration tells it
+  // all).
   bool send(v1::AgentMessage message);
 
  private:

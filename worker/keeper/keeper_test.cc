@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ namespace lctl {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 std::string slurp(const std::filesystem::path& file) {
   std::ifstream in(file);
@@ -102,7 +105,8 @@ TEST_F(KeeperTest, DeathBySignalIsTold) {
 }
 
 TEST_F(KeeperTest, SigtermReachesTheRanksWholeGroup) {
-  const std::string ready = start_shell("trap 'echo asked; exit 75' TERM; echo up; while :; do sleep 0.02; done");
+  const std::string ready =
+      start_shell("trap 'echo asked; exit 75' TERM; echo up; while :; do sleep 0.02; done");
   while (slurp(folder_ / "stdout").find("up") == std::string::npos) usleep(1000);
   kill(keeper_, SIGTERM);
   wait_for_keeper();
@@ -122,7 +126,8 @@ TEST_F(KeeperTest, RankDiesWithItsKeeper) {
   ASSERT_EQ(kill(rank, 0), 0);
   kill(keeper_, SIGKILL);
   wait_for_keeper();
-  // Reaped by init or by the nearest subreaper; until then it is a zombie, which kill() still finds.
+  // Reaped by init or by the nearest subreaper; until then it is a zombie, which kill() still
+  // finds.
   const std::string stat = "/proc/" + std::to_string(rank) + "/stat";
   for (int i = 0; i < 5000; ++i) {
     const std::string text = slurp(stat);
@@ -141,10 +146,34 @@ TEST_F(KeeperTest, MissingProgramIsAnExitOf127WithAReasonInStderr) {
   EXPECT_THAT(slurp(folder_ / "stderr"), HasSubstr("starting /nope/trainer: No such file"));
 }
 
-TEST_F(KeeperTest, UnwritableFolderMeansNoReadyLine) {
+TEST_F(KeeperTest, MissingFolderIsToldToTheDaemon) {
   std::filesystem::remove_all(folder_);
-  EXPECT_EQ(start_shell("exit 0"), "");
+  EXPECT_THAT(start_shell("exit 0"), StartsWith("error " + std::to_string(ENOENT) + " opening "));
   wait_for_keeper();
+}
+
+TEST_F(KeeperTest, ProcessFileOfADaemonThatGaveTheRankUpIsRespected) {
+  std::ofstream(folder_ / "process") << "none\n";
+  EXPECT_THAT(start_shell("echo ran"), StartsWith("error " + std::to_string(EEXIST)));
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "process"), "none\n");
+  EXPECT_EQ(slurp(folder_ / "stdout"), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "exit"));
+}
+
+TEST_F(KeeperTest, OnlyTheRendezvousSocketIsHandedDown) {
+  int pipes[2];
+  ASSERT_EQ(pipe(pipes), 0);  // not close-on-exec: the keeper inherits both ends
+  setenv("LCTL_RENDEZVOUS_FD", std::to_string(pipes[1]).c_str(), 1);
+  start_shell("ls /proc/$$/fd");
+  unsetenv("LCTL_RENDEZVOUS_FD");
+  close(pipes[0]);
+  close(pipes[1]);
+  wait_for_keeper();
+  std::istringstream listed(slurp(folder_ / "stdout"));
+  std::vector<std::string> open;
+  for (std::string each; listed >> each;) open.push_back(each);
+  EXPECT_THAT(open, UnorderedElementsAre("0", "1", "2", std::to_string(pipes[1])));
 }
 
 }  // namespace

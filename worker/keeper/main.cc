@@ -2,18 +2,26 @@
 //
 //   lctl-keeper RANK_FOLDER WORK_FOLDER READY_FD PROGRAM [ARGUMENT ...]
 //
-// Only a parent learns how a process ended, and the node daemon must be replaceable while ranks run:
-// so each rank has this small parent, which outlives the daemon and leaves the exit status in a file.
-// If the keeper itself is killed the kernel kills the rank: nothing runs unwatched.
+// Only a parent learns how a process ended, and the node daemon must be replaceable while ranks
+// run: so each rank has this small parent, which outlives the daemon and leaves the exit status in
+// a file. If the keeper itself is killed the kernel kills the rank: nothing runs unwatched.
 //
-//   1. It opens RANK_FOLDER/stdout and /stderr for appending and starts PROGRAM in a process group of
+//   1. It opens RANK_FOLDER/stdout and /stderr for appending and starts PROGRAM in a process group
+//   of
 //      its own, with WORK_FOLDER as working folder and the keeper's environment.
-//   2. Before PROGRAM runs, RANK_FOLDER/process says who it is: "<keeper pid> <keeper start> <rank pid>
+//   2. Before PROGRAM runs, RANK_FOLDER/process says who it is: "<keeper pid> <keeper start> <rank
+//   pid>
 //      <rank start>" (start: clock ticks since boot, as in /proc/<pid>/stat). The same line goes to
-//      READY_FD, which is then closed; an end of file without a line means that the start failed.
+//      READY_FD, which is then closed. When the start fails READY_FD gets "error <errno> <text>".
+//      A `process` that exists already is never replaced: a daemon that was restarted in the middle
+//      of a launch puts one there to say "this rank does not run", and the keeper then gives up.
 //   3. SIGTERM is passed on to the rank's group; SIGUSR1 kills it.
 //   4. When the rank ends, its group is killed and RANK_FOLDER/exit says how: "exit <code>" or
-//      "signal <number>". Both files appear by rename, so they are whole or absent.
+//      "signal <number>". Its disk space is taken at the start, so that a full disk cannot hide an
+//      exit. Both files appear in one step, whole.
+//
+// Of the descriptors that it inherits the rank gets the one that LCTL_RENDEZVOUS_FD names, and no
+// other.
 //
 // Plain POSIX on purpose: it starts in a millisecond and takes half a megabyte.
 // Thread rule: single-threaded.
@@ -34,14 +42,23 @@ namespace {
 constexpr int kUsageError = 2;
 constexpr int kStartFailed = 127;
 
+// Where a failed start is told; -1 once it has succeeded.
+int ready_fd = -1;
+
+void write_all(int fd, const std::string& text) {
+  [[maybe_unused]] const ssize_t ignored = write(fd, text.data(), text.size());
+}
+
 [[noreturn]] void die(const std::string& what) {
-  const std::string text = "lctl-keeper: " + what + ": " + std::strerror(errno) + "\n";
-  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, text.data(), text.size());
+  const int error = errno;
+  const std::string text = what + ": " + std::strerror(error) + "\n";
+  write_all(STDERR_FILENO, "lctl-keeper: " + text);
+  if (ready_fd >= 0) write_all(ready_fd, "error " + std::to_string(error) + " " + text);
   _exit(kStartFailed);
 }
 
-// Field 22 of /proc/<pid>/stat; 0 when the process is gone. The name in field 2 may hold anything, so
-// fields are counted behind its closing parenthesis.
+// Field 22 of /proc/<pid>/stat; 0 when the process is gone. The name in field 2 may hold anything,
+// so fields are counted behind its closing parenthesis.
 unsigned long long start_time(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/stat";
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -56,16 +73,51 @@ unsigned long long start_time(pid_t pid) {
   return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
 }
 
-void write_whole(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".tmp";
+// Makes `path`, unless it exists, with all of `text` at once.
+void write_once(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
   if (fd < 0) die("creating " + temporary);
-  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    die("writing " + temporary);
-  }
+  const ssize_t written = write(fd, text.data(), text.size());
+  if (written >= 0 && written != static_cast<ssize_t>(text.size())) errno = ENOSPC;
+  if (written != static_cast<ssize_t>(text.size())) die("writing " + temporary);
   close(fd);
-  if (rename(temporary.c_str(), path.c_str()) != 0) die("renaming " + temporary);
+  if (link(temporary.c_str(), path.c_str()) != 0) die("making " + path);
+  unlink(temporary.c_str());
 }
+
+// The file that will tell how the rank ended, with its disk space taken.
+class ExitFile {
+ public:
+  explicit ExitFile(const std::string& path) : path_(path), temporary_(path + ".new") {
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd_ < 0) die("creating " + temporary_);
+    const std::string room(kRoom, '\n');
+    const ssize_t written = write(fd_, room.data(), room.size());
+    if (written >= 0 && written != static_cast<ssize_t>(kRoom)) errno = ENOSPC;
+    if (written != static_cast<ssize_t>(kRoom)) die("writing " + temporary_);
+  }
+
+  int fd() const { return fd_; }
+
+  void publish(int status) {
+    const std::string text = WIFSIGNALED(status)
+                                 ? "signal " + std::to_string(WTERMSIG(status)) + "\n"
+                                 : "exit " + std::to_string(WEXITSTATUS(status)) + "\n";
+    if (pwrite(fd_, text.data(), text.size(), 0) < 0 ||
+        ftruncate(fd_, static_cast<off_t>(text.size())) != 0) {
+      die("writing " + temporary_);
+    }
+    if (rename(temporary_.c_str(), path_.c_str()) != 0) die("renaming " + temporary_);
+  }
+
+ private:
+  static constexpr std::size_t kRoom = 32;
+
+  const std::string path_;
+  const std::string temporary_;
+  int fd_ = -1;
+};
 
 void redirect(const std::string& path, int target) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
@@ -74,17 +126,31 @@ void redirect(const std::string& path, int target) {
   close(fd);
 }
 
+// Closes all descriptors but the first three and `kept` (-1 = none).
+void close_inherited(int kept) {
+  if (kept < 3) {
+    close_range(3, ~0U, 0);
+    return;
+  }
+  if (kept > 3) close_range(3, static_cast<unsigned>(kept) - 1, 0);
+  close_range(static_cast<unsigned>(kept) + 1, ~0U, 0);
+}
+
 // In the child: waits until the parent has recorded it, then becomes the program.
-[[noreturn]] void become(char** program, const char* work_folder, int go, int ready_fd) {
+[[noreturn]] void become(char** program, const char* work_folder, int go) {
+  ready_fd = -1;  // the parent's to use
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   char byte = 0;
-  if (read(go, &byte, 1) != 1) _exit(kStartFailed);  // the keeper died before it said go
+  if (read(go, &byte, 1) != 1)
+    _exit(kStartFailed);  // the keeper gave up, or died, before it said go
   setpgid(0, 0);
+  const char* handed_down = std::getenv("LCTL_RENDEZVOUS_FD");
+  close_inherited(handed_down == nullptr ? -1 : std::atoi(handed_down));
   if (chdir(work_folder) != 0) die(std::string("changing to ") + work_folder);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  close(ready_fd);
+  signal(SIGPIPE, SIG_DFL);
   execv(program[0], program);
   die(std::string("starting ") + program[0]);
 }
@@ -105,14 +171,15 @@ int watch(pid_t rank, const sigset_t& signals) {
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::fprintf(stderr, "usage: lctl-keeper RANK_FOLDER WORK_FOLDER READY_FD PROGRAM [ARGUMENT ...]\n"
-                         "Started by lctl-worker for each rank; not meant to be run by hand.\n");
+    std::fprintf(stderr,
+                 "usage: lctl-keeper RANK_FOLDER WORK_FOLDER READY_FD PROGRAM [ARGUMENT ...]\n"
+                 "Started by lctl-worker for each rank; not meant to be run by hand.\n");
     return kUsageError;
   }
   const std::string folder = argv[1];
-  const int ready_fd = std::atoi(argv[3]);
+  ready_fd = std::atoi(argv[3]);
 
-  setsid();
+  setsid();  // refused when the daemon has seen to it already
   signal(SIGPIPE, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
@@ -120,29 +187,30 @@ int main(int argc, char** argv) {
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   redirect(folder + "/stdout", STDOUT_FILENO);
   redirect(folder + "/stderr", STDERR_FILENO);
+  ExitFile exit_file(folder + "/exit");
 
   int go[2];
   if (pipe2(go, O_CLOEXEC) != 0) die("making a pipe");
   const pid_t rank = fork();
   if (rank < 0) die("forking");
-  if (rank == 0) become(argv + 4, argv[2], go[0], ready_fd);
+  if (rank == 0) {
+    close(go[1]);  // or the child would keep itself waiting
+    become(argv + 4, argv[2], go[0]);
+  }
   setpgid(rank, rank);  // in both, so that neither has to wait for the other
 
-  const std::string line = std::to_string(getpid()) + " " + std::to_string(start_time(getpid())) + " " +
-                           std::to_string(rank) + " " + std::to_string(start_time(rank)) + "\n";
-  write_whole(folder + "/process", line);
+  const std::string line = std::to_string(getpid()) + " " + std::to_string(start_time(getpid())) +
+                           " " + std::to_string(rank) + " " + std::to_string(start_time(rank)) +
+                           "\n";
+  write_once(folder + "/process", line);
   if (write(go[1], "g", 1) != 1) die("starting the rank");
-  close(go[0]);
-  close(go[1]);
-  [[maybe_unused]] const ssize_t told = write(ready_fd, line.data(), line.size());
-  close(ready_fd);
+  write_all(ready_fd, line);
+  ready_fd = -1;
   // A listening socket that was handed down belongs to the rank alone now.
-  for (int fd = 3; fd < 64; ++fd) close(fd);
+  close_inherited(exit_file.fd());
 
   const int status = watch(rank, signals);
   kill(-rank, SIGKILL);  // whatever it left behind in its group
-  write_whole(folder + "/exit", WIFSIGNALED(status)
-                                    ? "signal " + std::to_string(WTERMSIG(status)) + "\n"
-                                    : "exit " + std::to_string(WEXITSTATUS(status)) + "\n");
+  exit_file.publish(status);
   return 0;
 }

@@ -1,0 +1,76 @@
+#include "worker/agent/last_words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+
+namespace lctl::agent {
+namespace {
+
+constexpr std::int64_t kTailBytes = 4096;
+
+bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
+// Length of the UTF-8 character at the start of `text`; 0 when there is no valid one (overlong
+// forms, surrogates and numbers beyond U+10FFFF are not valid).
+std::size_t character_length(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                             : lead >= 0xE0 && lead <= 0xEF ? 3
+                             : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (!is_continuation(text[i])) return 0;
+  }
+  const auto second = static_cast<unsigned char>(text[1]);
+  if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+      (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
+    return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string printable_line(std::string_view text, std::size_t limit) {
+  std::string line;
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    if (line.size() + std::max<std::size_t>(length, 1) > limit) break;
+    if (length == 0) {
+      line += '?';
+    } else if (length == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F)) {
+      line += ' ';
+    } else {
+      line += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+std::string last_words(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  if (!in) return "";
+  in.seekg(std::max<std::int64_t>(0, static_cast<std::int64_t>(in.tellg()) - kTailBytes));
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t end = text.find_last_not_of("\r\n\t ");
+  if (end == std::string::npos) return "";
+  const std::size_t before = text.find_last_of("\r\n", end);
+  const std::size_t start = before == std::string::npos ? 0 : before + 1;
+  return printable_line(std::string_view(text).substr(start, end + 1 - start));
+}
+
+std::string describe_exit(const RankExit& exit, const std::filesystem::path& stderr_file) {
+  if (exit.signaled)
+    return fmt::format("killed by signal {} ({})", exit.number, strsignal(exit.number));
+  return exit.number == 0 ? "" : last_words(stderr_file);
+}
+
+}  // namespace lctl::agent

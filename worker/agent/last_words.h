@@ -1,0 +1,22 @@
+// Why a rank ended, in one line for people.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "worker/agent/run_folder.h"
+
+namespace lctl::agent {
+
+// `text` as one line that every protobuf string, terminal and JSON file can take: at most `limit`
+// bytes, valid UTF-8 (what is not becomes '?'), control characters become spaces. Pure.
+std::string printable_line(std::string_view text, std::size_t limit = 500);
+
+// The last line with something in it of a console file, as a printable line; "" when there is none.
+std::string last_words(const std::filesystem::path& file);
+
+// What to report about an exit: the signal, or the last line of stderr, or "" for success.
+std::string describe_exit(const RankExit& exit, const std::filesystem::path& stderr_file);
+
+}  // namespace lctl::agent

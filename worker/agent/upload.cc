@@ -1,0 +1,208 @@
+#include "worker/agent/upload.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/log.h"
+#include "worker/agent/content_hash.h"
+
+namespace lctl::agent {
+namespace {
+
+constexpr std::size_t kChunkBytes = 4 << 20;
+constexpr std::chrono::milliseconds kFirstPause{200};
+constexpr std::chrono::milliseconds kLongestPause{10'000};
+
+absl::Status to_status(const grpc::Status& status, std::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  return {static_cast<absl::StatusCode>(status.error_code()),
+          fmt::format("{}: {}", what, status.error_message())};
+}
+
+// Repeating cannot help: the store has answered.
+bool is_final(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status) ||
+         absl::IsNotFound(status);
+}
+
+// The chunks of a file and the hash of the whole.
+absl::StatusOr<v1::CommitCheckpointRequest> make_manifest(const Descriptor& fd,
+                                                          const Upload& upload,
+                                                          const Cancellation& stopping) {
+  v1::CommitCheckpointRequest manifest;
+  manifest.set_job_id(upload.attempt.job.str());
+  manifest.set_attempt(upload.attempt.number);
+  manifest.set_rank(upload.rank);
+  *manifest.mutable_written() = upload.written;
+  manifest.set_time_us(upload.time_us);
+  ContentHash whole;
+  for (std::uint64_t offset = 0; !stopping.cancelled(); offset += kChunkBytes) {
+    LCTL_ASSIGN_OR_RETURN(const std::string bytes,
+                          read_at(fd.get(), offset, kChunkBytes, upload.file));
+    if (bytes.empty()) {
+      manifest.set_sha256(whole.hex());
+      return manifest;
+    }
+    ContentHash chunk;
+    chunk.update(bytes);
+    whole.update(bytes);
+    v1::ChunkRef& reference = *manifest.add_chunks();
+    reference.set_sha256(chunk.hex());
+    reference.set_size(static_cast<std::int64_t>(bytes.size()));
+  }
+  return absl::CancelledError("the node daemon is stopping");
+}
+
+std::string name_of(const Upload& upload) {
+  return fmt::format("{} rank {}: {}", upload.attempt.str(), upload.rank,
+                     upload.file.filename().string());
+}
+
+}  // namespace
+
+Uploader::Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done)
+    : stub_(v1::Checkpoints::NewStub(channel)),
+      on_done_(std::move(on_done)),
+      thread_([this] { run(); }) {}
+
+Uploader::~Uploader() {
+  stopping_.cancel();
+  {
+    const std::lock_guard lock(mutex_);  // or the thread could miss the wake-up
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Uploader::add(Upload upload) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back({.upload = std::move(upload), .number = ++added_});
+  }
+  changed_.notify_all();
+}
+
+void Uploader::drop(const AttemptId& attempt) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(queue_, [&](const Waiting& each) { return each.upload.attempt == attempt; });
+}
+
+// The first that may be tried now and has no older one of its rank before it; null when there is
+// none.
+Uploader::Waiting* Uploader::next_due(MonotonicTime now) {
+  std::set<std::pair<AttemptId, int>> ranks;
+  for (Waiting& each : queue_) {
+    if (ranks.emplace(each.upload.attempt, each.upload.rank).second && each.not_before <= now)
+      return &each;
+  }
+  return nullptr;
+}
+
+void Uploader::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_.cancelled()) {
+    const Waiting* due = next_due(system_clock().monotonic_now());
+    if (due == nullptr) {
+      // Until something is added; failed ones are looked at again in steps of their smallest pause.
+      if (queue_.empty())
+        changed_.wait(lock);
+      else
+        changed_.wait_for(lock, kFirstPause);
+      continue;
+    }
+    const Upload next = due->upload;
+    const std::uint64_t number = due->number;
+    lock.unlock();
+    const absl::Status status = upload(next);
+    lock.lock();
+    if (!stopping_.cancelled()) finished(number, status, lock);
+  }
+}
+
+void Uploader::finished(std::uint64_t number, const absl::Status& status,
+                        std::unique_lock<std::mutex>& lock) {
+  const auto found = std::find_if(queue_.begin(), queue_.end(),
+                                  [&](const Waiting& each) { return each.number == number; });
+  if (found == queue_.end()) return;  // dropped meanwhile
+  if (!status.ok() && !is_final(status)) {
+    found->pause = std::clamp<Duration>(2 * found->pause, kFirstPause, kLongestPause);
+    found->not_before = system_clock().monotonic_now() + found->pause;
+    logger("upload").warn("{}: {}; trying again in {} ms", name_of(found->upload),
+                          message_of(status), found->pause.count() / 1000);
+    return;
+  }
+  const Upload done = std::move(found->upload);
+  queue_.erase(found);
+  lock.unlock();
+  if (!status.ok()) logger("upload").error("{} is given up: {}", name_of(done), message_of(status));
+  std::error_code ignored;
+  std::filesystem::remove(done.file, ignored);
+  on_done_(done, status);
+  lock.lock();
+}
+
+absl::Status Uploader::upload(const Upload& upload) {
+  const Descriptor fd(open(upload.file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid() && errno == ENOENT) {
+    logger("upload").info("{} is gone: it was stored before", name_of(upload));
+    return absl::OkStatus();
+  }
+  if (!fd.valid()) return errno_status(errno, fmt::format("opening {}", upload.file.string()));
+  LCTL_ASSIGN_OR_RETURN(const v1::CommitCheckpointRequest manifest,
+                        make_manifest(fd, upload, stopping_));
+  LCTL_RETURN_IF_ERROR(send_chunks(upload, fd, manifest));
+  grpc::ClientContext context;
+  const Cancellation::Call call(stopping_, context);
+  v1::CommitCheckpointResponse response;
+  return to_status(stub_->Commit(&context, manifest, &response), "committing");
+}
+
+absl::Status Uploader::send_chunks(const Upload& upload, const Descriptor& fd,
+                                   const v1::CommitCheckpointRequest& manifest) {
+  v1::FindMissingResponse missing;
+  {
+    grpc::ClientContext context;
+    const Cancellation::Call call(stopping_, context);
+    v1::FindMissingRequest request;
+    for (const v1::ChunkRef& chunk : manifest.chunks()) request.add_sha256(chunk.sha256());
+    LCTL_RETURN_IF_ERROR(
+        to_status(stub_->FindMissing(&context, request, &missing), "asking for missing chunks"));
+  }
+  std::set<std::string> wanted(missing.sha256().begin(), missing.sha256().end());
+  if (wanted.empty()) return absl::OkStatus();
+
+  grpc::ClientContext context;
+  const Cancellation::Call call(stopping_, context);
+  v1::PutChunksResponse response;
+  const auto writer = stub_->PutChunks(&context, &response);
+  std::uint64_t offset = 0;
+  for (const v1::ChunkRef& reference : manifest.chunks()) {
+    if (wanted.erase(reference.sha256()) > 0) {
+      absl::StatusOr<std::string> bytes =
+          read_at(fd.get(), offset, static_cast<std::size_t>(reference.size()), upload.file);
+      if (!bytes.ok()) {
+        context.TryCancel();
+        writer->Finish();
+        return bytes.status();
+      }
+      v1::Chunk chunk;
+      chunk.set_sha256(reference.sha256());
+      chunk.set_data(*std::move(bytes));
+      if (!writer->Write(chunk)) break;
+    }
+    offset += static_cast<std::uint64_t>(reference.size());
+  }
+  writer->WritesDone();
+  return to_status(writer->Finish(), "sending chunks");
+}
+
+}  // namespace lctl::agent

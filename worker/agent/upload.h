@@ -1,0 +1,81 @@
+// Checkpoints from this node into the store.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "proto/lctl/v1/checkpoint.grpc.pb.h"
+#include "worker/agent/cancellation.h"
+#include "worker/agent/process_start.h"
+
+namespace lctl::agent {
+
+// One staged file to upload.
+struct Upload {
+  AttemptId attempt;
+  int rank = 0;
+  v1::CheckpointWritten written;
+  std::int64_t time_us = 0;
+  std::filesystem::path file;
+};
+
+// Uploads files one after another: in chunks of 4 MiB of which only those that the store lacks are
+// sent, then committed whole, then the file is deleted. The files of one rank keep their order; one
+// that fails is tried again for ever with growing pauses (200 ms to 10 s) while other ranks' go on,
+// except after refusals that no repetition can change.
+//
+// Restart. Nothing is remembered here: what waits is known from the spool and the stage folder. A
+// file that is gone was committed before. Thread rule: internally locked.
+class Uploader {
+ public:
+  // `status`: OK, or why the file was given up. Called on the uploader's thread: post from it.
+  using OnDone = std::function<void(const Upload&, const absl::Status& status)>;
+
+  Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done);
+  ~Uploader();
+
+  void add(Upload upload);
+  void drop(
+      const AttemptId& attempt);  // what waits for that attempt; a running upload ends by itself
+
+ private:
+  struct Waiting {
+    Upload upload;
+    std::uint64_t number = 0;  // in the order of add()
+    Duration pause{0};         // after its last failure
+    MonotonicTime not_before{};
+  };
+
+  void run();
+  Waiting* next_due(MonotonicTime now);
+  void finished(std::uint64_t number, const absl::Status& status,
+                std::unique_lock<std::mutex>& lock);
+  absl::Status upload(const Upload& upload);
+  absl::Status send_chunks(const Upload& upload, const Descriptor& fd,
+                           const v1::CommitCheckpointRequest& manifest);
+
+  const std::unique_ptr<v1::Checkpoints::Stub> stub_;
+  const OnDone on_done_;
+  Cancellation stopping_;
+
+  std::mutex mutex_;
+  // State below is protected by mutex_.
+  std::condition_variable changed_;
+  std::deque<Waiting> queue_;
+  std::uint64_t added_ = 0;
+
+  std::thread thread_;
+};
+
+}  // namespace lctl::agent
