@@ -1,0 +1,91 @@
+// lctl list: jobs, newest first.
+#include <fmt/format.h>
+
+#include "client/cli/commands/commands.h"
+#include "client/cli/job_text.h"
+#include "client/cli/json.h"
+#include "client/cli/terminal/human.h"
+#include "client/cli/terminal/table.h"
+
+namespace lctl::cli {
+namespace {
+
+struct Options {
+  std::string experiment;
+  std::vector<std::string> states;
+  int limit = 0;
+  bool json = false;
+};
+
+void print_table(const Session& session, const std::vector<v1::Job>& jobs) {
+  Table table(
+      {{"ID"}, {"NAME"}, {"EXPERIMENT"}, {"STATE"}, {"STEP", true}, {"TIME", true}, {"REASON"}});
+  const std::int64_t now = unix_micros(session.environment.clock.wall_now());
+  for (const v1::Job& job : jobs) {
+    table.add({job.id(),
+               job.spec().name(),
+               job.spec().experiment(),
+               {state_name(job.state()), state_tone(job.state())},
+               human_count(job.progress().global_step()),
+               running_time(job, now),
+               job.reason()});
+  }
+  session.out() << table.render(session.look());
+}
+
+int list(const Session& session, const Options& options) {
+  client::JobFilter filter{.experiment = options.experiment, .limit = options.limit};
+  for (const std::string& name : options.states) {
+    const auto state = state_of_name(name);
+    if (!state) {
+      std::string known;
+      for (const v1::JobState one : all_states()) known += " " + state_name(one);
+      return session.misuse(fmt::format("--state: there is no state `{}`; known:{}", name, known));
+    }
+    filter.states.push_back(*state);
+  }
+  auto client = session.connect();
+  if (!client.ok()) return session.fail(client.status());
+  const auto jobs = client->list(filter);
+  if (!jobs.ok()) return session.fail(jobs.status());
+  if (options.json) {
+    std::vector<Json> rows;
+    for (const v1::Job& job : *jobs) rows.push_back(job_json(job));
+    print_json_rows(session.out(), rows);
+  } else if (jobs->empty()) {
+    const bool filtered = !options.experiment.empty() || !options.states.empty();
+    session.out() << (filtered ? "No job matches.\n"
+                               : "No jobs yet. Submit one: lctl submit FILE\n");
+  } else {
+    print_table(session, *jobs);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_list(CLI::App& program, Session& session) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(
+      program,
+      {.name = "list",
+       .summary = "Show jobs, newest first",
+       .about = "Shows one line for each job: its state, the optimizer steps done, the time it has "
+                "been running and the reason for its state. With --json an array of objects, "
+                "newest first.",
+       .examples = "  lctl list\n"
+                   "  lctl list --experiment digits --state running --state queued\n"
+                   "  lctl list --json | jq -r '.[] | select(.state == \"FAILED\") | .id'"});
+  command->add_option("-e,--experiment", options->experiment, "Only jobs of this experiment")
+      ->type_name("NAME");
+  command->add_option("-s,--state", options->states, "Only jobs in this state (repeatable)")
+      ->type_name("STATE")
+      ->allow_extra_args(false);
+  command->add_option("-n,--limit", options->limit, "At most so many (default: 1000)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10'000));
+  add_json(command, options->json);
+  run_with(command, session, options, list);
+}
+
+}  // namespace lctl::cli

@@ -1,0 +1,59 @@
+// lctl run: train here and now, without any daemon.
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "client/cli/commands/commands.h"
+#include "client/cli/local_cluster/programs.h"
+#include "client/cli/spec_findings.h"
+#include "jobspec/config.h"
+
+namespace lctl::cli {
+namespace {
+
+struct Options {
+  std::string file;
+};
+
+int run(const Session& session, const Options& options) {
+  jobspec::ParseOptions parsing;
+  parsing.overrides = session.overrides;
+  const auto config = jobspec::parse_file(options.file, parsing);
+  if (!config.ok()) return report_findings(session, config.status());
+  const auto trainer = find_program(kTrainerProgram, session.environment.variable);
+  if (!trainer.ok()) return session.fail(trainer.status());
+  std::vector<std::string> words = {*trainer, "fit", "--config", options.file};
+  words.insert(words.end(), session.overrides.begin(), session.overrides.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  session.out() << std::flush;
+  session.err() << std::flush;
+  ::execv(arguments[0], arguments.data());
+  return session.fail(errno_status(errno, "cannot start " + *trainer));
+}
+
+}  // namespace
+
+void add_run(CLI::App& program, Session& session) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(
+      program,
+      {.name = "run",
+       .summary = "Train in the foreground, without any daemon",
+       .about = "Checks the job file as submit does and becomes lctl-trainer: it trains in this "
+                "terminal and in the current folder, with trainer.devices ranks on this machine. "
+                "No server takes part, and nothing goes into a store. Dotted overrides work as in "
+                "submit. The exit code is the trainer's: 0 succeeded, 1 failed, 2 bad "
+                "configuration, 75 stopped by a signal after writing a checkpoint.",
+       .examples = "  lctl run digits.yaml\n"
+                   "  lctl run digits.yaml --trainer.fast_dev_run=true\n"
+                   "  lctl run digits.yaml --trainer.devices=2 --trainer.max_epochs=1"});
+  command->add_option("FILE", options->file, "The job file (YAML)")->required()->type_name("");
+  run_with(command, session, options, run);
+}
+
+}  // namespace lctl::cli

@@ -1,0 +1,92 @@
+#include "client/cli/job_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/clock.h"
+#include "client/cli/terminal/human.h"
+
+namespace lctl::cli {
+namespace {
+
+// The value's name without its type's prefix; "UNKNOWN" for one of a newer server.
+std::string short_name(const std::string& full, std::string_view prefix) {
+  if (full.rfind(prefix, 0) != 0) return "UNKNOWN";
+  return full.substr(prefix.size());
+}
+
+}  // namespace
+
+std::string state_name(v1::JobState state) {
+  return short_name(v1::JobState_Name(state), "JOB_STATE_");
+}
+
+std::string rank_state_name(v1::RankState state) {
+  return short_name(v1::RankState_Name(state), "RANK_STATE_");
+}
+
+std::string node_state_name(v1::NodeState state) {
+  return short_name(v1::NodeState_Name(state), "NODE_STATE_");
+}
+
+std::string kind_name(v1::CheckpointKind kind) {
+  std::string name = short_name(v1::CheckpointKind_Name(kind), "CHECKPOINT_KIND_");
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name;
+}
+
+Tone state_tone(v1::JobState state) {
+  switch (state) {
+    case v1::JOB_STATE_SUCCEEDED:
+      return Tone::kGood;
+    case v1::JOB_STATE_FAILED:
+      return Tone::kBad;
+    case v1::JOB_STATE_RUNNING:
+      return Tone::kAccent;
+    case v1::JOB_STATE_STARTING:
+    case v1::JOB_STATE_STOPPING:
+      return Tone::kBusy;
+    default:
+      return Tone::kPlain;
+  }
+}
+
+std::vector<v1::JobState> all_states() {
+  return {v1::JOB_STATE_QUEUED,   v1::JOB_STATE_STARTING,  v1::JOB_STATE_RUNNING,
+          v1::JOB_STATE_STOPPING, v1::JOB_STATE_SUCCEEDED, v1::JOB_STATE_FAILED,
+          v1::JOB_STATE_STOPPED};
+}
+
+std::optional<v1::JobState> state_of_name(std::string_view name) {
+  std::string upper(name);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  for (const v1::JobState state : all_states()) {
+    if (state_name(state) == upper) return state;
+  }
+  return std::nullopt;
+}
+
+std::string job_title(const v1::Job& job) {
+  return fmt::format("{} ({})", job.spec().name(), job.id());
+}
+
+std::string resources_text(const v1::Resources& resources, const Look& look) {
+  const std::string device = resources.accelerator().empty() || resources.accelerator() == "auto"
+                                 ? "device"
+                                 : resources.accelerator();
+  return fmt::format(
+      "{} {} {}", counted(resources.nodes(), "node", "nodes"), look.unicode ? "×" : "x",
+      counted(resources.devices_per_node(), device, device == "device" ? "devices" : device + "s"));
+}
+
+std::string running_time(const v1::Job& job, std::int64_t now_us) {
+  if (job.started_us() == 0) return "-";
+  const std::int64_t end = job.finished_us() != 0 ? job.finished_us() : now_us;
+  return human_duration(Duration(std::max<std::int64_t>(end - job.started_us(), 0)));
+}
+
+}  // namespace lctl::cli

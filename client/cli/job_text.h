@@ -1,0 +1,36 @@
+// Words for jobs, ranks, nodes and checkpoints, as tables and JSON show them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/cli/terminal/look.h"
+#include "proto/lctl/v1/control.pb.h"
+#include "proto/lctl/v1/event.pb.h"
+#include "proto/lctl/v1/job.pb.h"
+
+namespace lctl::cli {
+
+std::string state_name(v1::JobState state);        // "RUNNING"
+std::string rank_state_name(v1::RankState state);  // "RUNNING"
+std::string node_state_name(v1::NodeState state);  // "READY"
+std::string kind_name(v1::CheckpointKind kind);    // "model"
+Tone state_tone(v1::JobState state);
+
+// The state of that name, in any case; empty when there is none.
+std::optional<v1::JobState> state_of_name(std::string_view name);
+// All of them, in the order of a job's life.
+std::vector<v1::JobState> all_states();
+
+// "digits-mlp (abcdefghij)".
+std::string job_title(const v1::Job& job);
+
+// "2 nodes × 4 gpu", "one node × one device".
+std::string resources_text(const v1::Resources& resources, const Look& look);
+
+// Wall time from the first RUNNING to the end or `now_us`; "-" when it never ran.
+std::string running_time(const v1::Job& job, std::int64_t now_us);
+
+}  // namespace lctl::cli
