@@ -206,7 +206,7 @@ TEST_F(DaemonRanksTest, StopEndsALaunchThatStillDownloads) {
   resumed.set_resume_checkpoint_id("ckpt");
   resumed.set_resume_checkpoint_size(1'000'000);
   launch(resumed);
-  ASSERT_TRUE(eventually([&] { return coordinator_.download_is_stalled(); }));
+  ASSERT_TRUE(coordinator_.wait_stalled_download());
   stop(60'000);
   ASSERT_TRUE(coordinator_.wait([](const Received& r) { return !r.failed_launches.empty(); }));
   EXPECT_FALSE(coordinator_.received().failed_launches[0].permanent());

@@ -46,9 +46,13 @@ std::optional<RankProcess> parse_process(const std::string& text) {
 
 std::optional<RankExit> parse_exit(const std::string& text) {
   RankExit exit;
-  if (std::sscanf(text.c_str(), "exit %d", &exit.number) == 1) return exit;
+  if (std::sscanf(text.c_str(), "exit %d", &exit.number) == 1) {
+    return exit.number >= 0 && exit.number <= 255 ? std::optional(exit) : std::nullopt;
+  }
   exit.signaled = true;
-  if (std::sscanf(text.c_str(), "signal %d", &exit.number) == 1) return exit;
+  if (std::sscanf(text.c_str(), "signal %d", &exit.number) == 1) {
+    return exit.number >= 1 && exit.number <= 64 ? std::optional(exit) : std::nullopt;
+  }
   return std::nullopt;
 }
 

@@ -290,6 +290,7 @@ class CheckpointsFake final : public v1::Checkpoints::Service {
   grpc::Status wait_for_the_end(const grpc::ServerContext& context) {
     std::unique_lock lock(state_.mutex);
     ++state_.stalled;
+    state_.changed.notify_all();
     while (!context.IsCancelled() && !state_.down)
       state_.changed.wait_for(lock, std::chrono::milliseconds(10));
     return grpc::Status::CANCELLED;
@@ -415,9 +416,10 @@ void FakeCoordinator::stall_downloads() {
   services_->state.stall = true;
 }
 
-bool FakeCoordinator::download_is_stalled() const {
-  const std::lock_guard lock(services_->state.mutex);
-  return services_->state.stalled > 0;
+bool FakeCoordinator::wait_stalled_download() const {
+  std::unique_lock lock(services_->state.mutex);
+  return services_->state.changed.wait_for(lock, kPatience,
+                                           [&] { return services_->state.stalled > 0; });
 }
 
 void FakeCoordinator::forget_text_beyond(const Received::RankName& rank, v1::StreamKind kind,

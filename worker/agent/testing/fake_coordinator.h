@@ -82,9 +82,9 @@ class FakeCoordinator {
   // = not).
   void put_checkpoint(const std::string& id, const std::string& content,
                       std::int64_t break_after = 0);
-  void corrupt_downloads();  // the announced hash is another one
-  void stall_downloads();    // they send a first piece and then nothing
-  bool download_is_stalled() const;
+  void corrupt_downloads();            // the announced hash is another one
+  void stall_downloads();              // they send a first piece and then nothing
+  bool wait_stalled_download() const;  // until one does; false after 60 s
   // What the store has of a stream, as if an older backup had been restored.
   void forget_text_beyond(const Received::RankName& rank, v1::StreamKind kind,
                           std::uint64_t offset);

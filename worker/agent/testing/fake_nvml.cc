@@ -1,0 +1,63 @@
+// A stand-in for NVIDIA's management library, as a shared object: what it reports is set by
+// environment variables, so that a test can be any machine.
+//
+//   FAKE_NVML_GPUS       how many GPUs there are (default 0)
+//   FAKE_NVML_BROKEN     index of a GPU that does not answer
+//   FAKE_NVML_NO_DRIVER  set: initialisation fails, as with a library without its driver
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr int kSuccess = 0;
+constexpr int kFailure = 999;
+
+int number(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
+struct Memory {
+  unsigned long long total, free, used;
+};
+
+// A device handle is the index plus one.
+unsigned index_of(void* device) {
+  return static_cast<unsigned>(reinterpret_cast<std::size_t>(device)) - 1;
+}
+
+}  // namespace
+
+extern "C" {
+
+int nvmlInit_v2() { return std::getenv("FAKE_NVML_NO_DRIVER") == nullptr ? kSuccess : kFailure; }
+int nvmlShutdown() { return kSuccess; }
+
+int nvmlDeviceGetCount_v2(unsigned* count) {
+  *count = static_cast<unsigned>(number("FAKE_NVML_GPUS", 0));
+  return kSuccess;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void** device) {
+  if (static_cast<int>(index) == number("FAKE_NVML_BROKEN", -1)) return kFailure;
+  *device = reinterpret_cast<void*>(static_cast<std::size_t>(index) + 1);
+  return kSuccess;
+}
+
+int nvmlDeviceGetName(void* device, char* name, unsigned length) {
+  std::snprintf(name, length, "Fake GPU %u", index_of(device));
+  return kSuccess;
+}
+
+int nvmlDeviceGetUUID(void* device, char* uuid, unsigned length) {
+  std::snprintf(uuid, length, "GPU-%u", index_of(device));
+  return kSuccess;
+}
+
+int nvmlDeviceGetMemoryInfo(void* device, Memory* memory) {
+  std::memset(memory, 0, sizeof(*memory));
+  memory->total = (index_of(device) + 1ULL) << 30;
+  return kSuccess;
+}
+}
