@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <system_error>
 
 namespace lctl::agent {
@@ -18,7 +19,9 @@ namespace {
 // "" when it cannot be read.
 std::string slurp(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << in.rdbuf();  // unlike istreambuf_iterator, does not throw when a process ends under /proc
+  return std::move(text).str();
 }
 
 absl::Status make_folder(const std::filesystem::path& folder) {

@@ -26,7 +26,9 @@ using ::testing::UnorderedElementsAre;
 
 std::string slurp(const std::filesystem::path& file) {
   std::ifstream in(file);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << in.rdbuf();  // unlike istreambuf_iterator, does not throw when a process ends under /proc
+  return std::move(text).str();
 }
 
 class KeeperTest : public ::testing::Test {

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <sstream>
 
 extern char** environ;
 
@@ -40,7 +41,9 @@ std::string runfile(const std::string& path) {
 
 std::string slurp(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << in.rdbuf();  // unlike istreambuf_iterator, does not throw when a process ends under /proc
+  return std::move(text).str();
 }
 
 bool eventually(const std::function<bool()>& condition) {
