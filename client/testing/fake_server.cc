@@ -13,6 +13,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/clock.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "proto/lctl/v1/control.grpc.pb.h"
 #include "proto/lctl/v1/tracking.grpc.pb.h"
@@ -444,7 +445,9 @@ void FakeServer::shut_down() {
     services_->state.shutting_down = true;
     services_->state.touch();
   }
-  services_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+  const std::chrono::system_clock::time_point deadline =
+      system_clock().wall_now() + std::chrono::milliseconds(200);
+  services_->server->Shutdown(deadline);
   services_->server->Wait();
   services_->server.reset();
 }
