@@ -1,0 +1,56 @@
+"""Who may use whom: for each folder, what its targets must never reach, or all that they may reach.
+
+The table of docs/architecture.md as data. A pattern is a label, `//folder/...` or `@repository`.
+"""
+
+GRPC = "//third_party/system:grpc"
+LIBTORCH = ("@libtorch", "@libtorch_cuda")
+IO_LIBRARIES = (
+    GRPC,
+    "//third_party/system:boost",
+    "//third_party/system:openssl",
+    "//third_party/system:protobuf",
+    "//third_party/system:spdlog",
+    "//third_party/system:sqlite",
+    "//third_party/system:sqlitecpp",
+    "//third_party/system:systemd",
+)
+
+FORBIDDEN = {
+    "//jobspec/...": (GRPC, *LIBTORCH, "//storage/...", "//server/...", "//worker/...", "//client/..."),
+    "//storage/...": (GRPC, *LIBTORCH, "//jobspec/...", "//server/...", "//worker/...", "//client/..."),
+    "//server/...": (*LIBTORCH, "//worker/...", "//client/..."),
+    "//server/scheduler/...": (*IO_LIBRARIES, "//base:clock", "//base:log", "//proto/...", "//storage/..."),
+    "//server/jobs/...": (GRPC, "//server/services/...", "//server/nodes/...", "//server/ingest/..."),
+    "//server/ingest/...": (GRPC, "//server/services/...", "//server/nodes/..."),
+    "//server/nodes/...": ("//server/services/...", "//server/ingest/..."),
+    "//worker/spool/...": (GRPC, *LIBTORCH, "//third_party/system:boost", "//worker/agent/...", "//worker/trainer/..."),
+    "//worker/keeper/...": (GRPC, *LIBTORCH, "//worker/agent/...", "//worker/trainer/..."),
+    "//worker/agent/...": (*LIBTORCH, "//worker/trainer/...", "//server/...", "//storage/...", "//client/..."),
+    "//worker/trainer/...": (GRPC, "//worker/agent/...", "//server/...", "//storage/...", "//client/..."),
+    "//client/...": (*LIBTORCH, "//server/...", "//worker/...", "//storage/..."),
+}
+
+# Stricter: nothing but these.
+ALLOWED = {
+    "//base/...": (
+        "//base/...",
+        "//third_party/system:absl",
+        "//third_party/system:fmt",
+        "//third_party/system:spdlog",
+    ),
+    "//proto/...": (
+        "//proto/...",
+        "//third_party/system:absl",
+        "//third_party/system:grpc",
+        "//third_party/system:protobuf",
+    ),
+    "//server/scheduler/...": (
+        "//server/scheduler/...",
+        "//base:check",
+        "//base:id",
+        "//base:status",
+        "//third_party/system:absl",
+        "//third_party/system:fmt",
+    ),
+}
