@@ -159,8 +159,8 @@ void Agent::on_launched(const AttemptId& id, absl::StatusOr<Launched> launched) 
   attempt->launching.reset();
   if (!launched.ok()) {
     log().error("{}: cannot be launched: {}", id.str(), message_of(launched.status()));
-    report_failed_launch(attempt->launch, launched.status());
     attempt->folder.remove();
+    report_failed_launch(attempt->launch, launched.status());
     attempts_.erase(id);
     check_waiting();
     return;

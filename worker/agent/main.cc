@@ -56,9 +56,20 @@ std::string find_program(const std::string& given, const std::string& name,
   return (own / name).string();  // a launch will say that it is not there
 }
 
+// "" when it is HOST:PORT, else what is wrong: CLI11's form of a check.
+std::string check_host_port(std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool digits = !port.empty() && port.size() <= 5 &&
+                      port.find_first_not_of("0123456789") == std::string::npos;
+  if (colon != 0 && digits && std::stoi(port) >= 1 && std::stoi(port) <= 65'535) return "";
+  return fmt::format("'{}' is not HOST:PORT, as coordinator:7070 or [::1]:7070", text);
+}
+
 void declare_flags(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", lctl::kVersion);
   app.add_option("--server", flags.server, "Coordinator, HOST:PORT")
+      ->check(CLI::Validator(check_host_port, "", "HOST:PORT"))
       ->envname("LCTL_SERVER")
       ->capture_default_str();
   app.add_option("--data-dir", flags.data_dir, "Folder of this node's runs and identity")
@@ -134,7 +145,7 @@ int main(int argc, char** argv) {
   const pid_t parent = getppid();
   if (flags.die_with_parent) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent || parent == 1) return 1;  // it was faster
+    if (getppid() != parent) return 1;  // it was faster
   }
 
   // Before any thread exists, so that all inherit it: the signals are taken by sigwait alone.

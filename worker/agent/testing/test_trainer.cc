@@ -37,6 +37,7 @@
 #include <sstream>
 #include <string>
 
+#include "base/clock.h"
 #include "worker/spool/spool_writer.h"
 
 namespace {
@@ -128,6 +129,7 @@ class Script {
   template <typename Fill>
   void append(Fill&& fill_event) {
     lctl::v1::Event event;
+    event.set_time_us(lctl::unix_micros(lctl::system_clock().wall_now()));
     fill_event(event);
     check(spool_->append(event).status());
   }
