@@ -34,7 +34,7 @@ const CLI::Option* option_named(const CLI::App* command, const std::string& word
 }
 
 bool takes_value(const CLI::Option* option) {
-  return option != nullptr && option->get_type_size() > 0;
+  return option != nullptr && option->get_items_expected_min() > 0;
 }
 
 const CLI::App* child_named(const CLI::App* command, const std::string& name) {

@@ -73,12 +73,16 @@ int exit_code_of_state(v1::JobState state) {
   }
 }
 
-std::string metrics_text(const v1::Progress& progress) {
+// The newest values of the job's metrics, as many as fit into two lines; "" = there are none.
+std::string last_metrics(client::Client& client, const v1::Job& job, const Look& look) {
+  const auto metrics = client.metrics(job.id());
+  if (!metrics.ok()) return "";  // an extra: the job's end has been told
   std::string text;
-  for (const auto& [key, value] :
-       std::map<std::string, double>(progress.metrics().begin(), progress.metrics().end())) {
-    if (!text.empty()) text += "  ";
-    text += printable(key) + " " + human_number(value);
+  for (const auto& metric : *metrics) {
+    if (metric.key() == "epoch") continue;
+    const std::string part = printable(metric.key()) + " " + human_number(metric.last().value());
+    if (display_width(text) + display_width(part) + 3 > 2 * (look.width - 2)) break;
+    text += (text.empty() ? "" : ", ") + part;
   }
   return text;
 }
@@ -165,9 +169,6 @@ void FollowView::finished(const v1::Job& job) {
     if (job.attempt() > 1) line += fmt::format(", {} attempts", job.attempt());
   }
   environment_.out << line << '\n';
-  if (const std::string metrics = metrics_text(progress); !metrics.empty()) {
-    environment_.out << "  " << metrics << '\n';
-  }
   if (job.state() != v1::JOB_STATE_SUCCEEDED && !job.reason().empty()) {
     for (const std::string& part : wrap(printable(job.reason()), look.width - 2)) {
       environment_.out << "  " << part << '\n';
@@ -197,6 +198,10 @@ int follow_job(const Session& session, client::Client& client, const v1::Job& jo
   if (!end.ok()) return session.fail(end.status());
   if (!json) {
     view.finished(*end);
+    for (const std::string& line :
+         wrap(last_metrics(client, *end, session.look()), session.look().width - 2)) {
+      session.out() << "  " << line << '\n';
+    }
     if (end->state() == v1::JOB_STATE_FAILED) print_last_words(session, client, *end);
     print_hints(session.out(), *end, session.look());
   }

@@ -83,6 +83,11 @@ std::string resources_text(const v1::Resources& resources, const Look& look) {
       counted(resources.devices_per_node(), device, device == "device" ? "devices" : device + "s"));
 }
 
+std::string file_name_of(const v1::CheckpointWritten& written) {
+  const std::size_t slash = written.name().rfind('/');
+  return slash == std::string::npos ? written.name() : written.name().substr(slash + 1);
+}
+
 std::string running_time(const v1::Job& job, std::int64_t now_us) {
   if (job.started_us() == 0) return "-";
   const std::int64_t end = job.finished_us() != 0 ? job.finished_us() : now_us;

@@ -30,6 +30,9 @@ std::string job_title(const v1::Job& job);
 // "2 nodes × 4 gpu", "one node × one device".
 std::string resources_text(const v1::Resources& resources, const Look& look);
 
+// The last part of a checkpoint's path: what tells one from another.
+std::string file_name_of(const v1::CheckpointWritten& written);
+
 // Wall time from the first RUNNING to the end or `now_us`; "-" when it never ran.
 std::string running_time(const v1::Job& job, std::int64_t now_us);
 

@@ -70,7 +70,11 @@ int report_parse_error(const CLI::App& program, const CLI::ParseError& error,
     message = fmt::format("there is no {} `{}`", option ? "option" : "command or argument",
                           extras.front());
     const std::string nearest = nearest_word(&program, extras.front());
-    if (!nearest.empty()) message += fmt::format("; did you mean `{}`?", nearest);
+    if (is_override(extras.front())) {
+      message += ": dotted overrides go with `lctl submit` and `lctl run`";
+    } else if (!nearest.empty()) {
+      message += fmt::format("; did you mean `{}`?", nearest);
+    }
   }
   return session.misuse(fmt::format("{}\nSee `{} --help`.", message, command_path(&program)));
 }
@@ -79,7 +83,6 @@ int report_parse_error(const CLI::App& program, const CLI::ParseError& error,
 absl::StatusOr<SplitArguments> prepare_arguments(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) {
     if (argument == "submit" || argument == "run") return split_overrides(arguments);
-    if (argument == "__complete") break;
   }
   return SplitArguments{.own = arguments};
 }
@@ -120,7 +123,6 @@ std::unique_ptr<CLI::App> make_program(Session& session) {
   add_run(*program, session);
   add_version(*program, session);
   add_completion(*program, session);
-  add_complete(*program, session);
   return program;
 }
 
@@ -129,6 +131,9 @@ int run_program(const std::vector<std::string>& arguments, Environment& environm
   session.server = client::kDefaultAddress;
   if (const auto server = environment.variable("LCTL_SERVER"); server && !server->empty()) {
     session.server = *server;
+  }
+  if (!arguments.empty() && arguments.front() == "__complete") {
+    return run_complete(*make_program(session), session, {arguments.begin() + 1, arguments.end()});
   }
   auto split = prepare_arguments(arguments);
   if (!split.ok()) return session.fail(split.status());

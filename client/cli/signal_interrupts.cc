@@ -25,7 +25,7 @@ void on_signal(int) {
 }
 
 void set_disposition(void (*handler)(int)) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);

@@ -38,7 +38,7 @@ struct ClientOptions {
   Duration call_timeout = std::chrono::seconds(10);
   // How long idempotent calls are tried again when the server does not answer: before this client
   // has ever reached it, and after (a restart of the server takes a few seconds).
-  Duration first_patience = std::chrono::milliseconds(800);
+  Duration first_patience = std::chrono::milliseconds(250);
   Duration patience = std::chrono::seconds(10);
   // Wait between two tries of a broken stream: doubles from the first to the second.
   Duration backoff_first = std::chrono::milliseconds(100);

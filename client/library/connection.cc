@@ -48,8 +48,9 @@ std::string transport_detail(const std::string& text) {
                     });
     if (found != text.end()) return reason;
   }
-  for (const char* sign : {"failed to connect", "Endpoint closing", "GOAWAY", "keepalive",
-                           "RST_STREAM", "Stream removed", "transport", "recvmsg", "Cancelling"}) {
+  if (text.find("failed to connect") != std::string::npos) return "nothing answers there";
+  for (const char* sign : {"Endpoint closing", "GOAWAY", "keepalive", "RST_STREAM",
+                           "Stream removed", "transport", "recvmsg", "Cancelling"}) {
     if (text.find(sign) != std::string::npos) return "the connection broke";
   }
   return "";
@@ -61,6 +62,13 @@ std::string unreachable_text(const std::string& address, std::string_view detail
   return fmt::format(
       "cannot reach lctl-server at {}: {}; start one with `lctl up` or set --server / LCTL_SERVER",
       address, detail);
+}
+
+std::string loss_text(const grpc::Status& status) {
+  if (status.ok()) return "it ended the stream";
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "it does not answer";
+  std::string detail = transport_detail(status.error_message());
+  return detail.empty() ? status.error_message() : detail;
 }
 
 absl::Status from_grpc(const grpc::Status& status, const std::string& address) {

@@ -27,6 +27,9 @@ absl::Status from_grpc(const grpc::Status& status, const std::string& address);
 // LCTL_SERVER"
 std::string unreachable_text(const std::string& address, std::string_view detail);
 
+// Why the connection is gone, in a few words.
+std::string loss_text(const grpc::Status& status);
+
 // True when a stream or call that ended so may be repeated: the server went away or the connection
 // broke, as against an answer that says no.
 bool connection_broke(const grpc::Status& status);
@@ -60,6 +63,7 @@ struct Client::Connection {
                     const Request& request, Response* response, bool repeat = true) {
     Backoff backoff(options.backoff_first, options.backoff_limit);
     const MonotonicTime started = system_clock().monotonic_now();
+    grpc::Status first;  // it says best what is wrong: later ones may only say "still so"
     for (;;) {
       grpc::ClientContext context;
       set_deadline(context, options.call_timeout);
@@ -68,9 +72,9 @@ struct Client::Connection {
         reached = true;
         return absl::OkStatus();
       }
-      if (!repeat || !connection_broke(status) || out_of_patience(started)) {
-        return from_grpc(status, address);
-      }
+      if (!connection_broke(status)) return from_grpc(status, address);
+      if (first.ok()) first = status;
+      if (!repeat || out_of_patience(started)) return from_grpc(first, address);
       backoff.wait({});
     }
   }

@@ -47,7 +47,7 @@ class PartFile {
   static absl::StatusOr<PartFile> open(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) return errno_status(errno, fmt::format("cannot write {}", path));
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd, &info) != 0) return errno_status(errno, fmt::format("cannot read {}", path));
     return PartFile(path, fd, info.st_size);
   }

@@ -97,10 +97,7 @@ absl::StatusOr<v1::Job> Client::watch(const std::string& job, const WatchObserve
                                connection.address, "it ended the stream without an answer"))
                          : from_grpc(status, connection.address);
     }
-    if (ever) {
-      const absl::Status why = from_grpc(status, connection.address);
-      notice.lost(why.ok() ? "the server ended the stream" : message_of(why));
-    }
+    if (ever) notice.lost(loss_text(status));
     if (!backoff.wait(stop)) return stopped();
   }
 }

@@ -58,7 +58,7 @@ int list(const Session& session, const ListOptions& options) {
                {"KIND"},
                {"SIZE", true},
                {"SCORE"},
-               {""},
+               {"MARK"},
                {"NAME"}});
   for (const auto& checkpoint : *checkpoints) {
     const auto& written = checkpoint.written();
@@ -71,7 +71,7 @@ int list(const Session& session, const ListOptions& options) {
                    ? "-"
                    : fmt::format("{} {}", written.monitor(), human_number(written.score())),
                {marks(written), Tone::kGood},
-               written.name()});
+               file_name_of(written)});
   }
   session.out() << table.render(session.look());
   session.out() << fmt::format("\nDownload one: lctl checkpoints download {} --checkpoint ID\n",
@@ -108,7 +108,7 @@ absl::StatusOr<v1::Checkpoint> choose(const Checkpoints& all, const std::string&
 // Where to write: a name of our own in a folder, else the path itself. The checkpoint's name comes
 // from a job: only its last part is used.
 std::string target_path(const std::string& output, const v1::Checkpoint& checkpoint) {
-  std::string name = std::filesystem::path(checkpoint.written().name()).filename().string();
+  std::string name = file_name_of(checkpoint.written());
   if (name.empty() || name == "." || name == ".." || printable(name) != name) {
     name = checkpoint.id() + ".ckpt";
   }
@@ -126,7 +126,7 @@ int download(const Session& session, const DownloadOptions& options) {
   const auto chosen = choose(*all, options.checkpoint, options.job);
   if (!chosen.ok()) return session.fail(chosen.status());
   const std::string path = target_path(options.output, *chosen);
-  struct stat existing {};
+  struct stat existing{};
   if (!options.force && ::lstat(path.c_str(), &existing) == 0) {
     return session.fail(absl::AlreadyExistsError(
         fmt::format("{} exists; --force replaces it, --output chooses another name", path)));

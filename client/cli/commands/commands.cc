@@ -7,6 +7,7 @@ namespace lctl::cli {
 CLI::App* add_command(CLI::App& parent, const CommandText& text) {
   std::string description = text.summary + "\n";
   for (const std::string& line : wrap(text.about, 79)) description += "\n" + line;
+  description += "\n";
   CLI::App* command = parent.add_subcommand(text.name, description);
   std::string footer = "Examples:\n" + text.examples;
   while (footer.back() == '\n') footer.pop_back();

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "client/cli/session.h"
 
@@ -23,7 +24,9 @@ void add_up(CLI::App& program, Session& session);
 void add_run(CLI::App& program, Session& session);
 void add_version(CLI::App& program, Session& session);
 void add_completion(CLI::App& program, Session& session);
-void add_complete(CLI::App& program, Session& session);  // hidden: what completion scripts ask
+
+// The hidden `lctl __complete -- WORDS`: prints what may stand at the last word.
+int run_complete(const CLI::App& program, const Session& session, std::vector<std::string> words);
 
 // What --help says about a command.
 struct CommandText {

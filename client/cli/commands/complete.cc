@@ -1,18 +1,14 @@
 // lctl __complete: the candidates for a command line that is being typed. Hidden: completion
-// scripts call it.
+// scripts call it. Its words are another command line, so it is not parsed as a command.
 #include "client/cli/commands/commands.h"
 #include "client/cli/completer.h"
 
 namespace lctl::cli {
-namespace {
 
-struct Options {
-  std::vector<std::string> words;
-  const CLI::App* program = nullptr;
-};
-
-int complete_words(const Session& session, const Options& options) {
-  const Candidates candidates = complete(*options.program, session, options.words);
+int run_complete(const CLI::App& program, const Session& session, std::vector<std::string> words) {
+  if (!words.empty() && words.front() == "--") words.erase(words.begin());
+  if (words.empty()) words.emplace_back();
+  const Candidates candidates = complete(program, session, words);
   for (const Candidate& candidate : candidates.words) {
     session.out() << candidate.word;
     if (!candidate.about.empty()) session.out() << '\t' << candidate.about;
@@ -20,24 +16,6 @@ int complete_words(const Session& session, const Options& options) {
   }
   if (candidates.files) session.out() << ":files\n";
   return kExitOk;
-}
-
-}  // namespace
-
-void add_complete(CLI::App& program, Session& session) {
-  const auto options = std::make_shared<Options>();
-  options->program = &program;
-  CLI::App* command = program.add_subcommand("__complete", "Candidates for completion scripts");
-  command->group("");
-  command->prefix_command();
-  command->callback([command, &session, options] {
-    options->words = command->remaining();
-    if (!options->words.empty() && options->words.front() == "--") {
-      options->words.erase(options->words.begin());
-    }
-    if (options->words.empty()) options->words.emplace_back();
-    session.action = [&session, options] { return complete_words(session, *options); };
-  });
 }
 
 }  // namespace lctl::cli

@@ -24,6 +24,14 @@ struct Options {
   bool json = false;
 };
 
+// A job that has ended has no rate and no time left.
+std::string ended_progress(const v1::Progress& progress) {
+  v1::Progress end = progress;
+  end.set_steps_per_second(0);
+  end.set_stage("");
+  return plain_progress(end);
+}
+
 void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
   const Look& look = session.look();
   const v1::Progress& progress = job.progress();
@@ -42,7 +50,8 @@ void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
     facts.add("started", started + running_time(job, now));
   }
   if (progress.global_step() > 0 || progress.time_us() != 0) {
-    facts.add("progress", plain_progress(progress));
+    facts.add("progress",
+              client::is_final(job.state()) ? ended_progress(progress) : plain_progress(progress));
   }
   session.out() << facts.render(look);
 }
@@ -114,7 +123,7 @@ void print_checkpoints(const Session& session, const std::vector<v1::Checkpoint>
   for (std::size_t i = from; i < checkpoints.size(); ++i) {
     const auto& written = checkpoints[i].written();
     table.add({checkpoints[i].id(), human_count(written.global_step()), kind_name(written.kind()),
-               human_size(written.size()), written.name()});
+               human_size(written.size()), file_name_of(written)});
   }
   session.out() << '\n' << table.render(session.look());
   if (from > 0) {

@@ -35,7 +35,7 @@ void add_up(CLI::App& program, Session& session) {
            "is also written to DIR/address. On a machine with GPUs use one worker: each worker "
            "offers all of them.",
        .examples = "  lctl up\n"
-                   "  lctl up --workers 2 --data-dir /tmp/lctl\n"
+                   "  lctl up --workers 2 --data-dir /tmp/trial\n"
                    "  lctl up --address 127.0.0.1:0          any free port"});
   command->add_option("-w,--workers", options->workers, "Workers to start (default: 1)")
       ->type_name("N")

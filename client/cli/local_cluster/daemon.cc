@@ -84,7 +84,7 @@ class SpawnSettings {
 absl::Status Daemon::start() {
   const int log = ::open(spec_.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0) return errno_status(errno, fmt::format("cannot write {}", spec_.log_path));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(log, &info) == 0 && info.st_size > kLargestLog && ::ftruncate(log, 0) == 0) {
     info.st_size = 0;
   }
@@ -122,7 +122,7 @@ void Daemon::ended(int wait_status) {
 std::string Daemon::output() const {
   const int log = ::open(spec_.log_path.c_str(), O_RDONLY | O_CLOEXEC);
   if (log < 0) return "";
-  struct stat info {};
+  struct stat info{};
   std::int64_t begin = log_begin_;
   if (::fstat(log, &info) == 0) {
     begin = std::max(begin, info.st_size - static_cast<std::int64_t>(kOutputShown));
