@@ -1,7 +1,6 @@
 #include "worker/agent/agent.h"
 
 #include <fmt/format.h>
-#include <grpcpp/create_channel.h>
 #include <sys/statvfs.h>
 
 #include <boost/asio/post.hpp>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "base/version.h"
+#include "worker/agent/connection.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/last_words.h"
 #include "worker/agent/node_identity.h"
@@ -21,18 +21,6 @@ namespace {
 constexpr std::chrono::seconds kDrainPatience{5};
 // For killed processes to be gone.
 constexpr std::chrono::seconds kKillPatience{5};
-
-// Messages stay small, and pings notice a silent peer within seconds.
-std::shared_ptr<grpc::Channel> make_channel(const std::string& server) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(16 << 20);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
-  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
-}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <numeric>
 
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "worker/agent/testing/daemon_test.h"
 
@@ -56,6 +57,17 @@ TEST_F(DaemonFaultsTest, ServerAwayForAWhileChangesNothing) {
   ASSERT_GE(registrations.size(), 2u);
   ASSERT_THAT(registrations.back().ranks(), SizeIs(1));
   EXPECT_GE(registrations.back().ranks(0).state(), v1::RANK_STATE_EXITED);
+}
+
+TEST_F(DaemonFaultsTest, ServerThatComesLateIsFoundSoon) {
+  coordinator_.shut_down();
+  start_daemon();
+  ASSERT_TRUE(eventually([&] { return daemon_log().find("no connection") != std::string::npos; }));
+  // A first try was refused; the second is under way or about to be.
+  const MonotonicTime begun = system_clock().monotonic_now();
+  coordinator_.start_again();
+  ASSERT_TRUE(coordinator_.wait([](const Received& r) { return r.registrations.size() == 1; }));
+  EXPECT_LT(system_clock().monotonic_now() - begun, std::chrono::seconds(4));
 }
 
 TEST_F(DaemonFaultsTest, BrokenStreamsAreOpenedAgain) {

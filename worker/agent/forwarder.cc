@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "worker/agent/connection.h"
 
 namespace lctl::agent {
 namespace {
@@ -31,7 +32,8 @@ AttemptId attempt_of(const v1::StreamId& stream) {
 }  // namespace
 
 Forwarder::Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
-    : stub_(v1::Ingest::NewStub(channel)),
+    : channel_(std::move(channel)),
+      stub_(v1::Ingest::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
       watch_({"events.log", "stdout", "stderr"}, [this] { wake_up(); }),
       thread_([this] { run(); }) {}
@@ -106,12 +108,17 @@ void Forwarder::run() {
     if (pause == kFirstReconnectPause) {
       logger("forwarder").info("the ingest stream ended; what ranks write is kept and sent later");
     }
-    const auto jittered =
-        milliseconds(pause.count() / 2 + static_cast<std::int64_t>(random()) % pause.count());
-    changed_.wait_for(lock, jittered, [&] { return stopping_; });
-    if (stopping_) return;
+    lock.unlock();
+    const milliseconds jittered(pause.count() / 2 +
+                                static_cast<std::int64_t>(random()) % pause.count());
+    pause_between_tries(*channel_, jittered, [this] { return stopping(); });
     pause = std::min(2 * pause, kLongestReconnectPause);
   }
+}
+
+bool Forwarder::stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 void Forwarder::run_stream() {

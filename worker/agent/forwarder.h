@@ -64,6 +64,7 @@ class Forwarder {
   using Stream = grpc::ClientReaderWriter<v1::IngestBatch, v1::IngestAck>;
 
   void run();
+  bool stopping();
   void run_stream();
   void read_acks(Stream& stream);
   bool send_all(Stream& stream);
@@ -73,6 +74,7 @@ class Forwarder {
   void wake_up();
   void tell_forwarded();
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Ingest::Stub> stub_;
   const Callbacks callbacks_;
 

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "worker/agent/connection.h"
 
 namespace lctl::agent {
 namespace {
@@ -25,7 +26,8 @@ absl::Status to_status(const grpc::Status& status) {
 }  // namespace
 
 Session::Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
-    : stub_(v1::NodeSession::NewStub(channel)),
+    : channel_(std::move(channel)),
+      stub_(v1::NodeSession::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
       thread_([this] { run(); }) {}
 
@@ -70,12 +72,17 @@ void Session::run() {
       logger("session").warn("no connection to the server: {}; trying again", text);
       last_error = std::move(text);
     }
-    const auto jittered =
-        pause_ms / 2 + static_cast<std::int64_t>(random() % static_cast<unsigned>(pause_ms));
-    changed_.wait_for(lock, std::chrono::milliseconds(jittered), [&] { return stopping_; });
-    if (stopping_) return;
+    lock.unlock();
+    const std::chrono::milliseconds jittered(pause_ms / 2 +
+                                             static_cast<std::int64_t>(random()) % pause_ms);
+    pause_between_tries(*channel_, jittered, [this] { return stopping(); });
     pause_ms = std::min(2 * pause_ms, kLongestPauseMs);
   }
+}
+
+bool Session::stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 absl::Status Session::run_once() {

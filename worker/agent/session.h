@@ -46,10 +46,12 @@ class Session {
 
  private:
   void run();
+  bool stopping();
   absl::Status run_once();
   void write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>& stream);
   bool handle(const v1::ServerMessage& message);
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::NodeSession::Stub> stub_;
   const Callbacks callbacks_;
 
