@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -24,9 +25,13 @@ class HelpFormatter final : public CLI::Formatter {
     return "  " + pad(command->get_name(), 14) + text.substr(0, text.find('\n')) + "\n";
   }
 
-  // "  -f,--follow             Show …": the default of an option is in its text already.
+  // "-n,--limit N": the bounds that CLI11 adds to the type ("N:INT in [1 - 10000]") are for
+  // messages.
   std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+    std::string type = option->get_type_name();
+    for (const char* added : {":INT in", ":FLOAT in", ":{"})
+      type.erase(std::min(type.find(added), type.size()));
+    return type.empty() ? "" : " " + type;
   }
 };
 
