@@ -82,10 +82,7 @@ TEST_F(DaemonFaultsTest, BrokenStreamsAreOpenedAgain) {
     coordinator_.drop_session();
   }
   ASSERT_TRUE(coordinator_.wait([](const Received& r) { return r.registrations.size() >= 6; }));
-  ASSERT_TRUE(eventually([&] {
-    stop(60'000);
-    return true;
-  }));
+  stop(60'000);
   wait_state(v1::RANK_STATE_DRAINED);
   expect_steps(static_cast<long>(steps_of(received()).size()));
 }

@@ -115,6 +115,7 @@ TEST_F(DaemonRestartTest, CheckpointsWhoseEventWasAcknowledgedAreStillUploaded) 
   EXPECT_EQ(stored[0].commit.written().file(), "a.ckpt");
   EXPECT_EQ(stored[1].commit.written().file(), "b.ckpt");
   EXPECT_EQ(stored[1].content.size(), 6000u);
+  wait_registrations(2);
   stop(60'000);
   wait_state(v1::RANK_STATE_DRAINED);
 }

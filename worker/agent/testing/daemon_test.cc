@@ -170,14 +170,14 @@ void DaemonTest::stop(std::int64_t grace_ms) {
   message.mutable_stop()->set_attempt(1);
   message.mutable_stop()->set_grace_ms(grace_ms);
   message.mutable_stop()->set_reason("the test asks");
-  ASSERT_TRUE(coordinator_.send(message));
+  ASSERT_TRUE(eventually([&] { return coordinator_.send(message); }));
 }
 
 void DaemonTest::forget(int attempt) {
   v1::ServerMessage message;
   message.mutable_forget()->set_job_id(kJob);
   message.mutable_forget()->set_attempt(attempt);
-  ASSERT_TRUE(coordinator_.send(message));
+  ASSERT_TRUE(eventually([&] { return coordinator_.send(message); }));
 }
 
 void DaemonTest::wait_state(v1::RankState state, int rank, int attempt) {
