@@ -39,7 +39,8 @@ std::string paint_finding(std::string_view line, const Look& look) {
          rest.substr(end + 1);
 }
 
-int report_findings(const Session& session, const absl::Status& status) {
+int report_findings(const Session& session, const absl::Status& status,
+                    std::string_view consequence) {
   if (!absl::IsInvalidArgument(status)) {
     session.fail(status);
     // A job file that cannot be read is the user's mistake, as a wrong one is.
@@ -54,7 +55,7 @@ int report_findings(const Session& session, const absl::Status& status) {
     ++count;
   }
   session.err() << session.environment.err_look.paint(Tone::kBad, "lctl:") << ' '
-                << counted(count, "mistake", "mistakes") << " in the job; nothing was submitted\n"
+                << counted(count, "mistake", "mistakes") << " in the job; " << consequence << "\n"
                 << std::flush;
   return kExitUsage;
 }

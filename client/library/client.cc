@@ -1,5 +1,6 @@
 #include "client/library/client.h"
 
+#include <set>
 #include <utility>
 
 #include "base/id.h"
@@ -133,7 +134,14 @@ absl::StatusOr<std::vector<v1::Checkpoint>> Client::checkpoints(const std::strin
   v1::ListCheckpointsResponse response;
   LCTL_RETURN_IF_ERROR(connection_->call(*connection_->checkpoints, &v1::Checkpoints::Stub::List,
                                          request, &response));
-  return std::vector<v1::Checkpoint>(response.checkpoints().begin(), response.checkpoints().end());
+  std::vector<v1::Checkpoint> checkpoints(response.checkpoints().begin(),
+                                          response.checkpoints().end());
+  std::set<std::string> seen;  // monitored metrics whose best one is found
+  for (auto checkpoint = checkpoints.rbegin(); checkpoint != checkpoints.rend(); ++checkpoint) {
+    v1::CheckpointWritten& written = *checkpoint->mutable_written();
+    if (written.is_best()) written.set_is_best(seen.insert(written.monitor()).second);
+  }
+  return checkpoints;
 }
 
 }  // namespace lctl::client

@@ -125,7 +125,8 @@ class Client {
                                                       const MetricRange& range = {});
   absl::Status logs(const LogQuery& query, const LogSink& sink, std::stop_token stop = {});
 
-  // Oldest first.
+  // Oldest first. `written.is_best` stays only on the newest of those that were best when they were
+  // written, for each monitored metric: that one is the best now.
   absl::StatusOr<std::vector<v1::Checkpoint>> checkpoints(const std::string& job);
   // Writes the checkpoint's file to `path` whole and verified (SHA-256), or not at all: bytes go to
   // "<path>.part" first, and an interrupted download goes on from there when repeated.

@@ -119,6 +119,31 @@ TEST(ClientTest, ListFiltersAndNewestComesFirst) {
   EXPECT_THAT(ids(*client.list({.limit = 1})), ElementsAre("cccc"));
 }
 
+TEST(ClientTest, OnlyTheNewestBestCheckpointOfAMetricIsBest) {
+  FakeServer server;
+  server.put_job(make_job("aaaa", v1::JOB_STATE_RUNNING));
+  const auto put = [&](const std::string& id, const std::string& monitor, bool best) {
+    v1::Checkpoint checkpoint;
+    checkpoint.set_id(id);
+    checkpoint.set_job_id("aaaa");
+    checkpoint.mutable_written()->set_monitor(monitor);
+    checkpoint.mutable_written()->set_is_best(best);
+    server.put_checkpoint(checkpoint, id);
+  };
+  put("one", "val/loss", true);
+  put("two", "val/acc", true);
+  put("three", "val/loss", true);
+  put("four", "val/loss", false);
+  Client client = connect(server.address());
+  const auto checkpoints = client.checkpoints("@last");
+  ASSERT_TRUE(checkpoints.ok()) << checkpoints.status();
+  std::vector<std::string> best;
+  for (const auto& checkpoint : *checkpoints) {
+    if (checkpoint.written().is_best()) best.push_back(checkpoint.id());
+  }
+  EXPECT_THAT(best, ElementsAre("two", "three"));
+}
+
 TEST(ClientTest, CallIsRepeatedWhileTheServerRestarts) {
   FakeServer server;
   Client client = connect(server.address());

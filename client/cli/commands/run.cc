@@ -22,7 +22,7 @@ int run(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
   const auto config = jobspec::parse_file(options.file, parsing);
-  if (!config.ok()) return report_findings(session, config.status());
+  if (!config.ok()) return report_findings(session, config.status(), "nothing was started");
   const auto trainer = find_program(kTrainerProgram, session.environment.variable);
   if (!trainer.ok()) return session.fail(trainer.status());
   std::vector<std::string> words = {*trainer, "fit", "--config", options.file};

@@ -22,7 +22,7 @@ int submit(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
   const auto config = jobspec::parse_file(options.file, parsing);
-  if (!config.ok()) return report_findings(session, config.status());
+  if (!config.ok()) return report_findings(session, config.status(), "nothing was submitted");
   if (options.dry_run) {
     session.out() << config->canonical_yaml();
     return kExitOk;
@@ -31,7 +31,8 @@ int submit(const Session& session, const Options& options) {
   if (!client.ok()) return session.fail(client.status());
   const auto job = client->submit(config->job, session.environment.user_at_host);
   if (!job.ok()) {
-    if (absl::IsInvalidArgument(job.status())) return report_findings(session, job.status());
+    if (absl::IsInvalidArgument(job.status()))
+      return report_findings(session, job.status(), "nothing was submitted");
     return session.fail(job.status());
   }
   if (options.json) {

@@ -1,4 +1,6 @@
 // lctl up: a whole system on this machine, in one terminal.
+#include <filesystem>
+
 #include "client/cli/commands/commands.h"
 #include "client/cli/local_cluster/local_cluster.h"
 
@@ -14,6 +16,8 @@ int up(const Session& session, const LocalClusterOptions& options) {
     }
     complete.data_dir = *home + "/.lctl";
   }
+  std::error_code error;  // the folder's own use says what is wrong with it
+  complete.data_dir = std::filesystem::absolute(complete.data_dir, error).string();
   LocalCluster cluster(session, complete);
   return cluster.run();
 }

@@ -111,7 +111,7 @@ absl::Status LocalCluster::prepare() {
   LCTL_ASSIGN_OR_RETURN(const std::string keeper, find_program(kKeeperProgram, variable));
   LCTL_ASSIGN_OR_RETURN(const std::string trainer, find_program(kTrainerProgram, variable));
   const auto folder = [&](const std::string& name) {
-    const fs::path path = fs::absolute(options_.data_dir) / name;
+    const fs::path path = fs::path(options_.data_dir) / name;
     std::error_code ignored;  // the daemon says so when it cannot use the folder
     fs::create_directories(path, ignored);
     return path.string();

@@ -20,8 +20,8 @@ namespace lctl::cli {
 
 struct LocalClusterOptions {
   int workers = 1;
-  int slots = 0;  // CPU ranks of each worker; 0 = one for each of its cores
-  std::string data_dir;
+  int slots = 0;         // CPU ranks of each worker; 0 = one for each of its cores
+  std::string data_dir;  // absolute
   std::string address = client::kDefaultAddress;  // port 0: the kernel chooses
 };
 
