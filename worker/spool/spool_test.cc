@@ -136,7 +136,8 @@ TEST_F(SpoolTest, DamageBeforeGoodRecordsIsDataLossWithFileAndOffset) {
   set_bytes(damaged);
   const auto texts = read();
   ASSERT_EQ(texts.status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(message_of(texts.status())), HasSubstr("events.log is damaged at byte 8"));
+  EXPECT_THAT(std::string(message_of(texts.status())),
+              HasSubstr("events.log is damaged at byte 8"));
 }
 
 TEST_F(SpoolTest, TailOfZerosIsATornEnd) {
@@ -159,6 +160,19 @@ TEST_F(SpoolTest, OversizedEventIsRefusedAndTheNextOneWorks) {
   EXPECT_TRUE((*writer)->append(log_event("small")).ok());
   ASSERT_TRUE((*writer)->flush().ok());
   EXPECT_EQ(*read(), Texts{"small"});
+}
+
+// Appends can be faster than the start of the writer's own thread, all of them or some.
+TEST_F(SpoolTest, FlushRightAfterOpeningPutsTheRecordIntoTheFile) {
+  for (int round = 0; round < 300; ++round) {
+    std::filesystem::remove(file_);
+    auto writer = SpoolWriter::open({.file = file_});
+    ASSERT_TRUE(writer.ok());
+    const Texts texts(static_cast<std::size_t>(round) + 1, "a");
+    for (const std::string& text : texts) ASSERT_TRUE((*writer)->append(log_event(text)).ok());
+    ASSERT_TRUE((*writer)->flush().ok());
+    ASSERT_EQ(*read(), texts);
+  }
 }
 
 TEST_F(SpoolTest, OffsetNamesTheNextRecord) {
@@ -193,7 +207,8 @@ TEST_F(SpoolTest, RefusedWriteIsAStickyErrorThatNamesTheFile) {
 TEST_F(SpoolTest, ManyThreadsAppendWhileOneReads) {
   constexpr int kThreads = 4;
   constexpr int kEach = 500;
-  auto writer = SpoolWriter::open({.file = file_, .flush_interval_us = 100, .max_buffered_bytes = 4096});
+  auto writer =
+      SpoolWriter::open({.file = file_, .flush_interval_us = 100, .max_buffered_bytes = 4096});
   ASSERT_TRUE(writer.ok());
   std::vector<std::thread> threads;
   threads.reserve(kThreads);

@@ -42,7 +42,9 @@ absl::StatusOr<std::uint64_t> end_of_records(const std::filesystem::path& file) 
 class FileSpoolWriter final : public SpoolWriter {
  public:
   FileSpoolWriter(Options options, int fd, std::uint64_t offset)
-      : options_(std::move(options)), fd_(fd), offset_(offset), thread_([this] { run(); }) {}
+      : options_(std::move(options)), fd_(fd), offset_(offset), in_file_(offset), thread_([this] {
+          run();
+        }) {}
 
   ~FileSpoolWriter() override {
     {
@@ -94,7 +96,6 @@ class FileSpoolWriter final : public SpoolWriter {
  private:
   void run() {
     std::unique_lock lock(mutex_);
-    in_file_ = offset_;
     while (true) {
       work_.wait(lock, [&] { return stopping_ || flush_wanted_ || !pending_.empty(); });
       if (!stopping_ && !flush_wanted_) {
@@ -127,7 +128,7 @@ class FileSpoolWriter final : public SpoolWriter {
   std::string pending_;              // encoded, not yet being written
   std::string payload_;              // scratch of append(), kept for its capacity
   std::uint64_t offset_;             // of the next record
-  std::uint64_t in_file_ = 0;        // records before it are in the file (or lost with error_)
+  std::uint64_t in_file_;            // records before it are in the file (or lost with error_)
   bool flush_wanted_ = false;
   bool stopping_ = false;
   absl::Status error_;
