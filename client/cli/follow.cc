@@ -101,7 +101,8 @@ void print_hints(std::ostream& out, const v1::Job& job, const Look& look) {
   }
   if (job.attempt() > 0) hint(fmt::format("lctl logs {}", id), "all that its ranks printed");
   hint(fmt::format("lctl status {}", id), "its attempts and ranks");
-  hint(fmt::format("lctl resume {}", id), "go on from its newest checkpoint");
+  hint(fmt::format("lctl resume {}", id),
+       job.progress().global_step() > 0 ? "go on from its newest checkpoint" : "try it again");
 }
 
 }  // namespace

@@ -19,7 +19,11 @@ std::size_t place_end(std::string_view line) {
 }  // namespace
 
 std::string paint_finding(std::string_view line, const Look& look) {
-  const std::string text = printable(line);
+  std::string text = printable(line);
+  // All known names are many lines; with the right one at hand they only hide it.
+  if (const std::size_t names = text.find("`? known "); names != std::string::npos) {
+    text.erase(names + 2);
+  }
   const std::size_t place = place_end(text);
   if (place == 0) return text;
   std::string out = look.paint(Tone::kBold, text.substr(0, place));

@@ -15,7 +15,8 @@ namespace lctl::cli {
 int report_findings(const Session& session, const absl::Status& status,
                     std::string_view consequence);
 
-// One finding with colours; plain without them.
+// One finding with colours; plain without them. The list of all known names is left out where there
+// is a suggestion.
 std::string paint_finding(std::string_view line, const Look& look);
 
 }  // namespace lctl::cli

@@ -83,7 +83,7 @@ TEST_F(SubmitTest, EveryMistakeIsShownAndNothingIsSent) {
   const Outcome result = run({"submit", path_});
   EXPECT_EQ(result.code, 2);
   EXPECT_THAT(result.err, HasSubstr("job.yaml:3: trainer.max_epoch: "));
-  EXPECT_THAT(result.err, HasSubstr("did you mean `max_epochs`"));
+  EXPECT_THAT(result.err, HasSubstr("did you mean `max_epochs`?\n"));
   EXPECT_THAT(result.err, HasSubstr("job.yaml:15: optimizer.init_args.lr: "));
   EXPECT_THAT(result.err, HasSubstr("lctl: 2 mistakes in the job; nothing was submitted\n"));
   EXPECT_TRUE(server_.submissions().empty());
