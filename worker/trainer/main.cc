@@ -35,7 +35,8 @@ int main(int argc, char** argv) {
   keep_freed_memory();
   const std::vector<std::string> words(argv, argv + argc);
   try {
-    const lctl::CommandLine line = lctl::parse_command_line({words.begin() + (words.empty() ? 0 : 1), words.end()});
+    const lctl::CommandLine line =
+        lctl::parse_command_line({words.begin() + (words.empty() ? 0 : 1), words.end()});
     if (line.version) std::printf("lctl-trainer %s\n", lctl::kVersion);
     if (line.help) std::fputs(lctl::usage_text().c_str(), stdout);
     if (line.version || line.help) leave(lctl::ExitCode::kSucceeded);

@@ -1,4 +1,5 @@
-// The one interface to a kind of device: what exists, where work runs, how ranks talk, how data moves.
+// The one interface to a kind of device: what exists, where work runs, how ranks talk, how data
+// moves.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -34,22 +35,24 @@ class Accelerator {
  public:
   virtual ~Accelerator() = default;
 
-  virtual std::string name() const = 0;                 // "cpu", "cuda"
+  virtual std::string name() const = 0;  // "cpu", "cuda"
   virtual int device_count() const = 0;
   virtual c10::Device device(int index) const = 0;
-  virtual void set_device(c10::Device device) = 0;      // current for this thread
+  virtual void set_device(c10::Device device) = 0;  // current for this thread
 
   // Waits until the device has done everything asked of it.
   virtual void synchronize(c10::Device device) = 0;
   // Null when the device has no streams of its own.
   virtual std::unique_ptr<CopyStream> copy_stream(c10::Device device) = 0;
-  // A host tensor that the device can read directly (pinned); the tensor itself where that is pointless.
+  // A host tensor that the device can read directly (pinned); the tensor itself where that is
+  // pointless.
   virtual at::Tensor pin(const at::Tensor& tensor) = 0;
 
   // Collectives between the ranks: Gloo, NCCL.
   virtual std::string backend_name() const = 0;
-  virtual c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank,
-                                                         int world_size, std::chrono::milliseconds timeout) = 0;
+  virtual c10::intrusive_ptr<c10d::Backend> make_backend(
+      const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+      std::chrono::milliseconds timeout) = 0;
 
   // Generators of this kind of device (the CPU's is always seeded by seed_everything).
   virtual void seed(std::uint64_t seed) = 0;

@@ -13,7 +13,9 @@ namespace {
 class CpuAccelerator final : public Accelerator {
  public:
   std::string name() const override { return "cpu"; }
-  int device_count() const override { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+  int device_count() const override {
+    return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  }
   c10::Device device(int /*index*/) const override { return c10::Device(c10::DeviceType::CPU); }
   void set_device(c10::Device) override {}
   void synchronize(c10::Device) override {}
@@ -21,7 +23,8 @@ class CpuAccelerator final : public Accelerator {
   at::Tensor pin(const at::Tensor& tensor) override { return tensor; }
 
   std::string backend_name() const override { return "gloo"; }
-  c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+  c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
+                                                 int rank, int world_size,
                                                  std::chrono::milliseconds timeout) override {
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     options->devices.push_back(gloo_device());
@@ -35,7 +38,8 @@ class CpuAccelerator final : public Accelerator {
  private:
   // Ranks of one machine talk over loopback, whatever the machine's own name resolves to.
   static std::shared_ptr<::gloo::transport::Device> gloo_device() {
-    if (const char* interface = std::getenv("GLOO_SOCKET_IFNAME"); interface != nullptr && *interface != '\0') {
+    if (const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+        interface != nullptr && *interface != '\0') {
       return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
     }
     const char* world = std::getenv("WORLD_SIZE");

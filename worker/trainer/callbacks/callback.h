@@ -30,7 +30,14 @@ class Callback {
 
   // Callbacks that watch metrics run after the module's on_train_epoch_end; checkpointing ones come
   // last in the list.
-  enum class Kind : std::uint8_t { kPlain, kMonitor, kCheckpoint, kProgressBar, kModelSummary, kTuner };
+  enum class Kind : std::uint8_t {
+    kPlain,
+    kMonitor,
+    kCheckpoint,
+    kProgressBar,
+    kModelSummary,
+    kTuner
+  };
   virtual Kind kind() const { return Kind::kPlain; }
 
   virtual void setup(Trainer&, TrainableModule&, std::string_view /*stage*/) {}
@@ -43,26 +50,34 @@ class Callback {
   virtual void on_train_end(Trainer&, TrainableModule&) {}
   virtual void on_train_epoch_start(Trainer&, TrainableModule&) {}
   virtual void on_train_epoch_end(Trainer&, TrainableModule&) {}
-  virtual void on_train_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t /*batch_idx*/) {}
-  virtual void on_train_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&, std::int64_t /*batch_idx*/) {}
+  virtual void on_train_batch_start(Trainer&, TrainableModule&, const Batch&,
+                                    std::int64_t /*batch_idx*/) {}
+  virtual void on_train_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&,
+                                  std::int64_t /*batch_idx*/) {}
   virtual void on_validation_start(Trainer&, TrainableModule&) {}
   virtual void on_validation_end(Trainer&, TrainableModule&) {}
   virtual void on_validation_epoch_start(Trainer&, TrainableModule&) {}
   virtual void on_validation_epoch_end(Trainer&, TrainableModule&) {}
-  virtual void on_validation_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t, std::int64_t) {}
-  virtual void on_validation_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&, std::int64_t, std::int64_t) {}
+  virtual void on_validation_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t,
+                                         std::int64_t) {}
+  virtual void on_validation_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&,
+                                       std::int64_t, std::int64_t) {}
   virtual void on_test_start(Trainer&, TrainableModule&) {}
   virtual void on_test_end(Trainer&, TrainableModule&) {}
   virtual void on_test_epoch_start(Trainer&, TrainableModule&) {}
   virtual void on_test_epoch_end(Trainer&, TrainableModule&) {}
-  virtual void on_test_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t, std::int64_t) {}
-  virtual void on_test_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&, std::int64_t, std::int64_t) {}
+  virtual void on_test_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t,
+                                   std::int64_t) {}
+  virtual void on_test_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&,
+                                 std::int64_t, std::int64_t) {}
   virtual void on_predict_start(Trainer&, TrainableModule&) {}
   virtual void on_predict_end(Trainer&, TrainableModule&) {}
   virtual void on_predict_epoch_start(Trainer&, TrainableModule&) {}
   virtual void on_predict_epoch_end(Trainer&, TrainableModule&) {}
-  virtual void on_predict_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t, std::int64_t) {}
-  virtual void on_predict_batch_end(Trainer&, TrainableModule&, const Batch& /*outputs*/, const Batch&, std::int64_t, std::int64_t) {}
+  virtual void on_predict_batch_start(Trainer&, TrainableModule&, const Batch&, std::int64_t,
+                                      std::int64_t) {}
+  virtual void on_predict_batch_end(Trainer&, TrainableModule&, const Batch& /*outputs*/,
+                                    const Batch&, std::int64_t, std::int64_t) {}
   virtual void on_before_zero_grad(Trainer&, TrainableModule&, Optimizer&) {}
   virtual void on_before_backward(Trainer&, TrainableModule&, const at::Tensor& /*loss*/) {}
   virtual void on_after_backward(Trainer&, TrainableModule&) {}

@@ -18,16 +18,20 @@ MonitorCandidates metrics() {
           {"epoch_test", MetricValue(7, false), std::nullopt}};
 }
 
-TEST(CheckpointNameTest, DefaultIsEpochAndStep) { EXPECT_EQ(format_checkpoint_name("", metrics(), true), "epoch=2-step=18"); }
+TEST(CheckpointNameTest, DefaultIsEpochAndStep) {
+  EXPECT_EQ(format_checkpoint_name("", metrics(), true), "epoch=2-step=18");
+}
 
 TEST(CheckpointNameTest, NamesAreInsertedOrNot) {
-  EXPECT_EQ(format_checkpoint_name("{epoch:02d}-{val/loss:.2f}", metrics(), true), "epoch=02-val/loss=0.33");
+  EXPECT_EQ(format_checkpoint_name("{epoch:02d}-{val/loss:.2f}", metrics(), true),
+            "epoch=02-val/loss=0.33");
   EXPECT_EQ(format_checkpoint_name("e{epoch}-l{val/loss:.2f}", metrics(), false), "e2-l0.33");
   EXPECT_EQ(format_checkpoint_name("epoch={epoch}", metrics(), true), "epoch=epoch=2");
 }
 
 TEST(CheckpointNameTest, LongNamesAreNotEatenByShortOnes) {
-  EXPECT_EQ(format_checkpoint_name("{epoch}{epoch_test:.0f}", metrics(), true), "epoch=2epoch_test=7");
+  EXPECT_EQ(format_checkpoint_name("{epoch}{epoch_test:.0f}", metrics(), true),
+            "epoch=2epoch_test=7");
 }
 
 TEST(CheckpointNameTest, MissingMetricIsZero) {
@@ -46,7 +50,8 @@ TEST(ModelCheckpointTest, StateKeyIsPythons) {
   ModelCheckpointOptions options;
   options.monitor = "val/loss";
   EXPECT_EQ(ModelCheckpoint(options).state_key(),
-            "ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min', 'every_n_train_steps': 0, 'every_n_epochs': 1, "
+            "ModelCheckpoint{'monitor': 'val/loss', 'mode': 'min', 'every_n_train_steps': 0, "
+            "'every_n_epochs': 1, "
             "'train_time_interval': None}");
 }
 

@@ -11,7 +11,8 @@ namespace lctl {
 namespace {
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+  for (std::size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
 }
@@ -19,7 +20,8 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 // "{name" up to the next ':' or '}', in order of appearance.
 std::vector<std::string> find_groups(std::string_view text) {
   std::vector<std::string> groups;
-  for (std::size_t open = text.find('{'); open != std::string_view::npos; open = text.find('{', open)) {
+  for (std::size_t open = text.find('{'); open != std::string_view::npos;
+       open = text.find('{', open)) {
     const std::size_t close = text.find_first_of(":}", open);
     if (close == std::string_view::npos) break;
     groups.emplace_back(text.substr(open, close - open));
@@ -28,7 +30,8 @@ std::vector<std::string> find_groups(std::string_view text) {
   return groups;
 }
 
-std::string format_value(const MonitorCandidates& metrics, const std::string& name, std::string_view spec) {
+std::string format_value(const MonitorCandidates& metrics, const std::string& name,
+                         std::string_view spec) {
   for (const MonitorCandidate& metric : metrics) {
     if (metric.name != name) continue;
     if (metric.integer) return python_format(*metric.integer, spec);
@@ -48,7 +51,8 @@ std::string expand(const std::string& text, const MonitorCandidates& metrics) {
     }
     const std::size_t name_end = text.find(']', at);
     const std::size_t close = name_end == std::string::npos ? name_end : text.find('}', name_end);
-    if (close == std::string::npos) throw std::invalid_argument("expected '}' before end of string in the filename template");
+    if (close == std::string::npos)
+      throw std::invalid_argument("expected '}' before end of string in the filename template");
     const std::string name = text.substr(at + 3, name_end - at - 3);
     const std::string_view rest = std::string_view(text).substr(name_end + 1, close - name_end - 1);
     result += format_value(metrics, name, rest.empty() ? rest : rest.substr(1));
@@ -59,11 +63,13 @@ std::string expand(const std::string& text, const MonitorCandidates& metrics) {
 
 }  // namespace
 
-std::string format_checkpoint_name(std::string_view filename, const MonitorCandidates& metrics, bool auto_insert_metric_name) {
+std::string format_checkpoint_name(std::string_view filename, const MonitorCandidates& metrics,
+                                   bool auto_insert_metric_name) {
   std::string text(filename.empty() ? "{epoch}-{step}" : filename);
   std::vector<std::string> groups = find_groups(text);
   // Longest first, so that {epoch does not eat into {epoch_test.
-  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return a.size() > b.size(); });
   for (const std::string& group : groups) {
     const std::string name = group.substr(1);
     if (auto_insert_metric_name) replace_all(text, group, name + "={" + name);

@@ -21,7 +21,8 @@ EarlyStopping::EarlyStopping(EarlyStoppingOptions options)
 }
 
 std::string EarlyStopping::state_key() const {
-  return fmt::format("EarlyStopping{{'monitor': {}, 'mode': '{}'}}", python_repr(std::string_view(options_.monitor)), options_.mode);
+  return fmt::format("EarlyStopping{{'monitor': {}, 'mode': '{}'}}",
+                     python_repr(std::string_view(options_.monitor)), options_.mode);
 }
 
 checkpoint::Dict EarlyStopping::state_dict() {
@@ -31,7 +32,8 @@ checkpoint::Dict EarlyStopping::state_dict() {
   state.set("best_score", best_score_.tensor().cpu());
   state.set("patience", options_.patience);
   state.set("stopping_reason", static_cast<std::int64_t>(reason_));
-  state.set("stopping_reason_message", reason_message_ ? checkpoint::Value(*reason_message_) : checkpoint::Value());
+  state.set("stopping_reason_message",
+            reason_message_ ? checkpoint::Value(*reason_message_) : checkpoint::Value());
   return state;
 }
 
@@ -42,20 +44,26 @@ void EarlyStopping::load_state_dict(const checkpoint::Dict& state) {
   options_.patience = state.at("patience").as_int();
   if (const auto* reason = state.find("stopping_reason")) {
     const std::int64_t number = reason->as_int();
-    if (number < 0 || number > 4) throw std::runtime_error(fmt::format("checkpoint: unknown stopping reason {}", number));
+    if (number < 0 || number > 4)
+      throw std::runtime_error(fmt::format("checkpoint: unknown stopping reason {}", number));
     reason_ = static_cast<StoppingReason>(number);
   }
-  if (const auto* message = state.find("stopping_reason_message"); message != nullptr && message->is_string()) {
+  if (const auto* message = state.find("stopping_reason_message");
+      message != nullptr && message->is_string()) {
     reason_message_ = message->as_string();
   }
 }
 
 void EarlyStopping::setup(Trainer& trainer, TrainableModule&, std::string_view) {
   if (check_on_train_epoch_end_) return;
-  // With several validations an epoch, or epochs without one, the moment to look is after validation.
+  // With several validations an epoch, or epochs without one, the moment to look is after
+  // validation.
   const TrainerOptions& options = trainer.options();
-  const bool whole_epoch = !options.val_check_time && std::visit([](auto interval) { return interval == 1; }, options.val_check_interval);
-  check_on_train_epoch_end_ = whole_epoch && options.check_val_every_n_epoch == std::optional<std::int64_t>(1);
+  const bool whole_epoch =
+      !options.val_check_time &&
+      std::visit([](auto interval) { return interval == 1; }, options.val_check_interval);
+  check_on_train_epoch_end_ =
+      whole_epoch && options.check_val_every_n_epoch == std::optional<std::int64_t>(1);
 }
 
 void EarlyStopping::on_train_epoch_end(Trainer& trainer, TrainableModule&) {
@@ -67,14 +75,18 @@ void EarlyStopping::on_validation_end(Trainer& trainer, TrainableModule&) {
 }
 
 void EarlyStopping::check(Trainer& trainer) {
-  if (trainer.state().fn != RunFn::kFit || trainer.sanity_checking() || trainer.options().fast_dev_run > 0) return;
+  if (trainer.state().fn != RunFn::kFit || trainer.sanity_checking() ||
+      trainer.options().fast_dev_run > 0)
+    return;
   const MetricDict& metrics = trainer.callback_metrics();
   const MetricValue* current = metrics.find(options_.monitor);
   if (current == nullptr) {
     std::string names;
-    for (const auto& [name, value] : metrics.entries()) names += (names.empty() ? "" : "`, `") + name;
+    for (const auto& [name, value] : metrics.entries())
+      names += (names.empty() ? "" : "`, `") + name;
     const std::string message = fmt::format(
-        "Early stopping conditioned on metric `{}` which is not available. Pass in or modify your `EarlyStopping` callback to use any "
+        "Early stopping conditioned on metric `{}` which is not available. Pass in or modify your "
+        "`EarlyStopping` callback to use any "
         "of the following: `{}`",
         options_.monitor, names);
     if (options_.strict) throw std::runtime_error(message);
@@ -97,28 +109,39 @@ EarlyStopping::Verdict EarlyStopping::evaluate(const MetricValue& metric) {
   const char* sign = options_.mode == "min" ? "<" : ">";
   if (options_.check_finite && !std::isfinite(current)) {
     reason_ = StoppingReason::kNonFinite;
-    return {true, fmt::format("Monitored metric {} = {} is not finite. Previous best value was {:.3f}. Signaling Trainer to stop.",
+    return {true, fmt::format("Monitored metric {} = {} is not finite. Previous best value was "
+                              "{:.3f}. Signaling Trainer to stop.",
                               monitor, python_repr(current), best_score_.number())};
   }
-  const auto rounded = [&metric](double limit) { return MetricValue(limit, metric.is_wide()).number(); };
+  const auto rounded = [&metric](double limit) {
+    return MetricValue(limit, metric.is_wide()).number();
+  };
   if (options_.stopping_threshold && better(current, rounded(*options_.stopping_threshold))) {
     reason_ = StoppingReason::kThreshold;
-    return {true, fmt::format("Stopping threshold reached: {} = {} {} {}. Signaling Trainer to stop.", monitor, python_repr(current),
-                              sign, python_repr(*options_.stopping_threshold))};
+    return {true,
+            fmt::format("Stopping threshold reached: {} = {} {} {}. Signaling Trainer to stop.",
+                        monitor, python_repr(current), sign,
+                        python_repr(*options_.stopping_threshold))};
   }
   if (options_.divergence_threshold && better(-current, -rounded(*options_.divergence_threshold))) {
     reason_ = StoppingReason::kDivergence;
-    return {true, fmt::format("Divergence threshold reached: {} = {} {} {}. Signaling Trainer to stop.", monitor, python_repr(current),
-                              sign, python_repr(*options_.divergence_threshold))};
+    return {true,
+            fmt::format("Divergence threshold reached: {} = {} {} {}. Signaling Trainer to stop.",
+                        monitor, python_repr(current), sign,
+                        python_repr(*options_.divergence_threshold))};
   }
   const double delta = options_.mode == "max" ? options_.min_delta : -options_.min_delta;
   // Computed in the metric's own precision, as a 0-dim tensor does.
-  const double shifted = MetricValue(current - MetricValue(delta, metric.is_wide()).number(), metric.is_wide()).number();
+  const double shifted =
+      MetricValue(current - MetricValue(delta, metric.is_wide()).number(), metric.is_wide())
+          .number();
   if (better(shifted, best_score_.number())) {
-    std::string text = std::isfinite(best_score_.number())
-                           ? fmt::format("Metric {} improved by {:.3f} >= min_delta = {}. New best score: {:.3f}", monitor,
-                                         std::fabs(best_score_.number() - current), python_repr(std::fabs(options_.min_delta)), current)
-                           : fmt::format("Metric {} improved. New best score: {:.3f}", monitor, current);
+    std::string text =
+        std::isfinite(best_score_.number())
+            ? fmt::format("Metric {} improved by {:.3f} >= min_delta = {}. New best score: {:.3f}",
+                          monitor, std::fabs(best_score_.number() - current),
+                          python_repr(std::fabs(options_.min_delta)), current)
+            : fmt::format("Metric {} improved. New best score: {:.3f}", monitor, current);
     best_score_ = metric;
     wait_count_ = 0;
     return {false, std::move(text)};
@@ -126,7 +149,8 @@ EarlyStopping::Verdict EarlyStopping::evaluate(const MetricValue& metric) {
   ++wait_count_;
   if (wait_count_ < options_.patience) return {};
   reason_ = StoppingReason::kPatience;
-  return {true, fmt::format("Monitored metric {} did not improve in the last {} records. Best score: {:.3f}. Signaling Trainer to stop.",
+  return {true, fmt::format("Monitored metric {} did not improve in the last {} records. Best "
+                            "score: {:.3f}. Signaling Trainer to stop.",
                             monitor, wait_count_, best_score_.number())};
 }
 

@@ -25,7 +25,13 @@ struct EarlyStoppingOptions {
   bool log_rank_zero_only = false;
 };
 
-enum class StoppingReason : std::int64_t { kNotStopped = 0, kThreshold = 1, kDivergence = 2, kPatience = 3, kNonFinite = 4 };
+enum class StoppingReason : std::int64_t {
+  kNotStopped = 0,
+  kThreshold = 1,
+  kDivergence = 2,
+  kPatience = 3,
+  kNonFinite = 4
+};
 
 // Throws std::runtime_error when the metric is missing (strict). Thread rule: one strand only.
 class EarlyStopping final : public Callback {

@@ -55,14 +55,18 @@ HookTrace::HookTrace(std::string path, bool rank_zero) {
   const std::filesystem::path file(path);
   if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path());
   file_.reset(std::fopen(path.c_str(), "we"));
-  if (!file_) throw std::system_error(errno, std::generic_category(), "HookTrace: cannot write " + path);
+  if (!file_)
+    throw std::system_error(errno, std::generic_category(), "HookTrace: cannot write " + path);
 }
 
-void HookTrace::entered(HookOwner owner, Hook hook, std::string_view stage, const std::int64_t* numbers, int count) {
+void HookTrace::entered(HookOwner owner, Hook hook, std::string_view stage,
+                        const std::int64_t* numbers, int count) {
   if (!file_) return;
   const int shown = shown_numbers(owner, hook);
   if (shown < 0) return;
-  std::string line = owner == HookOwner::kCallback ? "callback." : owner == HookOwner::kModule ? "module." : "datamodule.";
+  std::string line = owner == HookOwner::kCallback ? "callback."
+                     : owner == HookOwner::kModule ? "module."
+                                                   : "datamodule.";
   line += hook_name(hook);
   if (!stage.empty()) line.append(" ").append(stage);
   for (int i = 0; i < shown && i < count; ++i) line += " " + std::to_string(numbers[i]);

@@ -10,16 +10,17 @@
 
 namespace lctl {
 
-// "owner.hook arguments" per line (docs/trainer.md, "Hook trace"), at the moment the hook is entered;
-// rank 0 only. The file is emptied when the callback is made.
-// Thread rule: one strand only (the training thread).
+// "owner.hook arguments" per line (docs/trainer.md, "Hook trace"), at the moment the hook is
+// entered; rank 0 only. The file is emptied when the callback is made. Thread rule: one strand only
+// (the training thread).
 class HookTrace final : public Callback, public HookObserver {
  public:
   // Throws std::system_error when the file cannot be made.
   HookTrace(std::string path, bool rank_zero);
 
   std::string type_name() const override { return "HookTrace"; }
-  void entered(HookOwner owner, Hook hook, std::string_view stage, const std::int64_t* numbers, int count) override;
+  void entered(HookOwner owner, Hook hook, std::string_view stage, const std::int64_t* numbers,
+               int count) override;
 
  private:
   struct CloseFile {

@@ -43,13 +43,15 @@ struct MonitorCandidate {
 };
 using MonitorCandidates = std::vector<MonitorCandidate>;
 
-// "{epoch}-{val/loss:.2f}" filled in by Lightning's rules (docs/trainer.md, "Checkpoint names"): missing
-// names become 0. Throws std::invalid_argument, in Python's words, for a format that the value refuses.
-std::string format_checkpoint_name(std::string_view filename, const MonitorCandidates& metrics, bool auto_insert_metric_name);
+// "{epoch}-{val/loss:.2f}" filled in by Lightning's rules (docs/trainer.md, "Checkpoint names"):
+// missing names become 0. Throws std::invalid_argument, in Python's words, for a format that the
+// value refuses.
+std::string format_checkpoint_name(std::string_view filename, const MonitorCandidates& metrics,
+                                   bool auto_insert_metric_name);
 
-// When and what it saves is Lightning's, to the file name. Files are written by rank 0; decisions that
-// depend on the disk are rank 0's on all ranks.
-// Thread rule: one strand only (the training thread).
+// When and what it saves is Lightning's, to the file name. Files are written by rank 0; decisions
+// that depend on the disk are rank 0's on all ranks. Thread rule: one strand only (the training
+// thread).
 class ModelCheckpoint final : public Callback {
  public:
   // Throws MisconfigurationException in Lightning's words.
@@ -63,17 +65,20 @@ class ModelCheckpoint final : public Callback {
 
   void setup(Trainer& trainer, TrainableModule& module, std::string_view stage) override;
   void on_train_start(Trainer& trainer, TrainableModule& module) override;
-  void on_train_batch_end(Trainer& trainer, TrainableModule& module, const StepOutput& outputs, const Batch& batch,
-                          std::int64_t batch_idx) override;
+  void on_train_batch_end(Trainer& trainer, TrainableModule& module, const StepOutput& outputs,
+                          const Batch& batch, std::int64_t batch_idx) override;
   void on_train_epoch_end(Trainer& trainer, TrainableModule& module) override;
   void on_validation_end(Trainer& trainer, TrainableModule& module) override;
   void on_train_end(Trainer& trainer, TrainableModule& module) override;
-  void on_exception(Trainer& trainer, TrainableModule& module, const std::exception& error) override;
+  void on_exception(Trainer& trainer, TrainableModule& module,
+                    const std::exception& error) override;
 
   const std::string& best_model_path() const { return best_model_path_; }
   const std::optional<MetricValue>& best_model_score() const { return best_model_score_; }
   const std::string& last_model_path() const { return last_model_path_; }
-  const std::vector<std::pair<std::string, MetricValue>>& best_k_models() const { return best_k_models_; }
+  const std::vector<std::pair<std::string, MetricValue>>& best_k_models() const {
+    return best_k_models_;
+  }
 
   // Files in its folder that are a "last" checkpoint. Before setup too.
   std::vector<std::string> find_last_checkpoints(const Trainer& trainer) const;
@@ -88,18 +93,22 @@ class ModelCheckpoint final : public Callback {
   void save_at_epoch(Trainer& trainer);
   void save_topk(Trainer& trainer, const MonitorCandidates& candidates);
   void save_without_monitor(Trainer& trainer, const MonitorCandidates& candidates);
-  void save_monitored(Trainer& trainer, const MonitorCandidates& candidates, const MetricValue* current);
-  void update_best_and_save(Trainer& trainer, const MonitorCandidates& candidates, MetricValue current);
+  void save_monitored(Trainer& trainer, const MonitorCandidates& candidates,
+                      const MetricValue* current);
+  void update_best_and_save(Trainer& trainer, const MonitorCandidates& candidates,
+                            MetricValue current);
   bool belongs_to_top_k(Trainer& trainer, const MetricValue& current) const;
   void save_last(Trainer& trainer, const MonitorCandidates& candidates);
   void save(Trainer& trainer, const std::string& path, bool is_last);
   void link(Trainer& trainer, const std::string& path, const std::string& link_path) const;
   void remove(Trainer& trainer, const std::string& path) const;
-  bool should_remove(const Trainer& trainer, const std::string& previous, const std::string& current) const;
+  bool should_remove(const Trainer& trainer, const std::string& previous,
+                     const std::string& current) const;
   bool file_exists(Trainer& trainer, const std::string& path) const;
-  std::string path_for(const MonitorCandidates& candidates, std::string_view filename, std::optional<std::int64_t> version) const;
-  std::string unused_path(Trainer& trainer, const MonitorCandidates& candidates, std::string_view filename,
-                          std::string_view may_replace) const;
+  std::string path_for(const MonitorCandidates& candidates, std::string_view filename,
+                       std::optional<std::int64_t> version) const;
+  std::string unused_path(Trainer& trainer, const MonitorCandidates& candidates,
+                          std::string_view filename, std::string_view may_replace) const;
   bool better(double a, double b) const { return options_.mode == "min" ? a < b : a > b; }
 
   ModelCheckpointOptions options_;

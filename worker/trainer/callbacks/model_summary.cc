@@ -41,7 +41,8 @@ std::string render(const std::vector<Row>& rows) {
   for (const std::size_t width : widths) total += width + 3;
   std::string text;
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t i = 0; i < 5; ++i) text += fmt::format("{}{:<{}}", i ? " | " : "", rows[r][i], widths[i]);
+    for (std::size_t i = 0; i < 5; ++i)
+      text += fmt::format("{}{:<{}}", i ? " | " : "", rows[r][i], widths[i]);
     text += "\n";
     if (r == 0) text += std::string(total - 3, '-') + "\n";
   }
@@ -51,7 +52,8 @@ std::string render(const std::vector<Row>& rows) {
 }  // namespace
 
 ModelSummary::ModelSummary(std::int64_t max_depth) : max_depth_(max_depth) {
-  if (max_depth < -1) throw std::invalid_argument(fmt::format("`max_depth` can be -1, 0 or > 0, got {}.", max_depth));
+  if (max_depth < -1)
+    throw std::invalid_argument(fmt::format("`max_depth` can be -1, 0 or > 0, got {}.", max_depth));
 }
 
 std::string human_readable_count(std::int64_t count) {
@@ -74,14 +76,18 @@ void ModelSummary::on_fit_start(Trainer& trainer, TrainableModule& module) {
     in_train_mode += item.training ? 1 : 0;
     const auto depth = std::count(item.name.begin(), item.name.end(), '.') + 1;
     if (max_depth_ != -1 && depth > max_depth_) continue;
-    rows.push_back({std::to_string(rows.size() - 1), item.name, item.type, human_readable_count(count(item.parameters).all),
+    rows.push_back({std::to_string(rows.size() - 1), item.name, item.type,
+                    human_readable_count(count(item.parameters).all),
                     item.training ? "train" : "eval"});
   }
   std::vector<at::Tensor> parameters;
-  for (const NamedTensor& parameter : module.parameter_list()) parameters.push_back(parameter.tensor);
+  for (const NamedTensor& parameter : module.parameter_list())
+    parameters.push_back(parameter.tensor);
   const Totals totals = count(parameters);
   std::string text = "\n" + render(rows);
-  const auto line = [&text](std::string_view value, std::string_view label) { text += fmt::format("{:<10}{}\n", value, label); };
+  const auto line = [&text](std::string_view value, std::string_view label) {
+    text += fmt::format("{:<10}{}\n", value, label);
+  };
   line(human_readable_count(totals.trainable), "Trainable params");
   line(human_readable_count(totals.all - totals.trainable), "Non-trainable params");
   line(human_readable_count(totals.all), "Total params");

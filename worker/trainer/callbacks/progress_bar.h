@@ -9,9 +9,9 @@
 
 namespace lctl {
 
-// On a terminal one line that is drawn over at most ten times a second; elsewhere a line at the end of
-// each epoch and each evaluation, so that captured logs stay readable. Rank 0 only.
-// Thread rule: one strand only (the training thread).
+// On a terminal one line that is drawn over at most ten times a second; elsewhere a line at the end
+// of each epoch and each evaluation, so that captured logs stay readable. Rank 0 only. Thread rule:
+// one strand only (the training thread).
 class ProgressBar final : public Callback {
  public:
   // Draws at every `refresh_rate`-th batch; 0 = never.
@@ -21,19 +21,20 @@ class ProgressBar final : public Callback {
   Kind kind() const override { return Kind::kProgressBar; }
 
   void on_train_epoch_start(Trainer& trainer, TrainableModule&) override;
-  void on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t batch_idx) override;
+  void on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&,
+                          std::int64_t batch_idx) override;
   void on_train_epoch_end(Trainer& trainer, TrainableModule&) override;
   void on_validation_start(Trainer& trainer, TrainableModule&) override;
-  void on_validation_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t batch_idx,
-                               std::int64_t dataloader_idx) override;
+  void on_validation_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&,
+                               std::int64_t batch_idx, std::int64_t dataloader_idx) override;
   void on_validation_end(Trainer& trainer, TrainableModule&) override;
   void on_test_start(Trainer& trainer, TrainableModule&) override;
-  void on_test_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t batch_idx,
-                         std::int64_t dataloader_idx) override;
+  void on_test_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&,
+                         std::int64_t batch_idx, std::int64_t dataloader_idx) override;
   void on_test_end(Trainer& trainer, TrainableModule&) override;
   void on_predict_start(Trainer& trainer, TrainableModule&) override;
-  void on_predict_batch_end(Trainer& trainer, TrainableModule&, const Batch&, const Batch&, std::int64_t batch_idx,
-                            std::int64_t dataloader_idx) override;
+  void on_predict_batch_end(Trainer& trainer, TrainableModule&, const Batch&, const Batch&,
+                            std::int64_t batch_idx, std::int64_t dataloader_idx) override;
   void on_predict_end(Trainer& trainer, TrainableModule&) override;
 
  private:

@@ -17,12 +17,18 @@ class RunSummary final : public Callback {
   explicit RunSummary(std::string path) : path_(std::move(path)) {}
 
   std::string type_name() const override { return "RunSummary"; }
-  void on_train_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&, std::int64_t) override { ++train_batches_; }
-  void on_validation_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t, std::int64_t) override;
-  void on_test_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&, std::int64_t, std::int64_t) override {
+  void on_train_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&,
+                          std::int64_t) override {
+    ++train_batches_;
+  }
+  void on_validation_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&,
+                               std::int64_t, std::int64_t) override;
+  void on_test_batch_end(Trainer&, TrainableModule&, const StepOutput&, const Batch&, std::int64_t,
+                         std::int64_t) override {
     ++test_batches_;
   }
-  void on_predict_batch_end(Trainer&, TrainableModule&, const Batch& outputs, const Batch&, std::int64_t, std::int64_t) override;
+  void on_predict_batch_end(Trainer&, TrainableModule&, const Batch& outputs, const Batch&,
+                            std::int64_t, std::int64_t) override;
   void teardown(Trainer& trainer, TrainableModule& module, std::string_view stage) override;
 
  private:

@@ -39,14 +39,17 @@ std::int64_t extract_batch_size(const Batch& batch) {
       return true;
     }
     if (found == size) return true;
-    console::warn("Trying to infer the `batch_size` from an ambiguous collection. The batch size we found is " +
-                  std::to_string(found) +
-                  ". To avoid any miscalculations, use `self.log(..., batch_size=batch_size)`.");
+    console::warn(
+        "Trying to infer the `batch_size` from an ambiguous collection. The batch size we found "
+        "is " +
+        std::to_string(found) +
+        ". To avoid any miscalculations, use `self.log(..., batch_size=batch_size)`.");
     return false;
   });
   if (found == kUnknown) {
     throw MisconfigurationException(
-        "We could not infer the batch_size from the batch. Either simplify its structure or provide the batch_size as "
+        "We could not infer the batch_size from the batch. Either simplify its structure or "
+        "provide the batch_size as "
         "`self.log(..., batch_size=batch_size)`.");
   }
   return found;

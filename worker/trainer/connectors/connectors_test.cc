@@ -143,7 +143,9 @@ class LoggerConnectorTest : public ::testing::Test {
     ++fit_.batches_that_stepped;
   }
 
-  void log(std::string_view name, double value, LogOptions options = {}) { connector_.log(name, value, options); }
+  void log(std::string_view name, double value, LogOptions options = {}) {
+    connector_.log(name, value, options);
+  }
 
   RunState state_;
   FitProgress fit_;
@@ -170,7 +172,9 @@ TEST_F(LoggerConnectorTest, EpochMeanIsWeightedByBatchSize) {
   for (int i = 0; i < 3; ++i) train_batch(i == 2 ? 1 : 2, [&, i] { log("b", i, both_levels()); });
   end_epoch();
   EXPECT_EQ(logger_->rows.back(), "2: b_epoch=0.800000 epoch=0");
-  EXPECT_THAT(numbers(connector_.callback_metrics()), ElementsAre(Pair("b", 0.800000011920929), Pair("b_step", 2.0), Pair("b_epoch", 0.800000011920929)));
+  EXPECT_THAT(numbers(connector_.callback_metrics()),
+              ElementsAre(Pair("b", 0.800000011920929), Pair("b_step", 2.0),
+                          Pair("b_epoch", 0.800000011920929)));
 }
 
 TEST_F(LoggerConnectorTest, AValueLoggedOnceIsRepeatedUntilTheEpochEnds) {

@@ -19,17 +19,22 @@ class Precision;
 // A stage's loaders with the number of batches that each will give.
 struct StageLoaders {
   std::vector<std::shared_ptr<DataLoader>> loaders;
-  std::vector<std::int64_t> limits;   // kInfiniteBatches = until it ends
-  bool loaded = false;                // asked for, even if there are none
-  std::int64_t total() const;         // kInfiniteBatches when one is infinite
+  std::vector<std::int64_t> limits;  // kInfiniteBatches = until it ends
+  bool loaded = false;               // asked for, even if there are none
+  std::int64_t total() const;        // kInfiniteBatches when one is infinite
 };
 
 // Thread rule: one strand only (the training thread).
 class DataConnector {
  public:
   // All must outlive it.
-  DataConnector(const TrainerOptions& options, const RunState& state, HookCaller& hooks, Strategy& strategy, Precision& precision)
-      : options_(options), state_(state), hooks_(hooks), strategy_(strategy), precision_(precision) {}
+  DataConnector(const TrainerOptions& options, const RunState& state, HookCaller& hooks,
+                Strategy& strategy, Precision& precision)
+      : options_(options),
+        state_(state),
+        hooks_(hooks),
+        strategy_(strategy),
+        precision_(precision) {}
 
   // prepare_data of the data module, then of the module; on local rank 0.
   void prepare_data();

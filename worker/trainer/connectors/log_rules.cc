@@ -46,26 +46,30 @@ Rule rule_of(Hook hook) {
 }
 
 [[noreturn]] void level_not_allowed(Hook hook, const char* level, bool value, const char* allowed) {
-  throw MisconfigurationException(std::string("You can't `self.log(") + level + "=" + (value ? "True" : "False") +
-                                  ")` inside `" + std::string(hook_name(hook)) + "`, must be one of " + allowed + ".");
+  throw MisconfigurationException(
+      std::string("You can't `self.log(") + level + "=" + (value ? "True" : "False") +
+      ")` inside `" + std::string(hook_name(hook)) + "`, must be one of " + allowed + ".");
 }
 
 }  // namespace
 
 LogLevels resolve_log_levels(Hook hook, const LogOptions& options) {
   if (hook == Hook::kNone) {
-    throw MisconfigurationException("You are trying to `self.log()` but it is not managed by the `Trainer` control flow");
+    throw MisconfigurationException(
+        "You are trying to `self.log()` but it is not managed by the `Trainer` control flow");
   }
   const Rule rule = rule_of(hook);
   if (rule == Rule::kForbidden) {
-    throw MisconfigurationException("You can't `self.log()` inside `" + std::string(hook_name(hook)) +
-                                    "`. HINT: You can still log directly to the logger by using `self.logger.experiment`.");
+    throw MisconfigurationException(
+        "You can't `self.log()` inside `" + std::string(hook_name(hook)) +
+        "`. HINT: You can still log directly to the logger by using `self.logger.experiment`.");
   }
   LogLevels levels;
   levels.on_step = options.on_step.value_or(rule == Rule::kBatchTrain);
   levels.on_epoch = options.on_epoch.value_or(rule != Rule::kBatchTrain);
   if (rule == Rule::kEpoch && levels.on_step) level_not_allowed(hook, "on_step", true, "(False,)");
-  if (rule == Rule::kEpoch && !levels.on_epoch) level_not_allowed(hook, "on_epoch", false, "(True,)");
+  if (rule == Rule::kEpoch && !levels.on_epoch)
+    level_not_allowed(hook, "on_epoch", false, "(True,)");
   if (!levels.on_step && !levels.on_epoch) {
     throw MisconfigurationException("`self.log(on_step=False, on_epoch=False)` is not useful.");
   }

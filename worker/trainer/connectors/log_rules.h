@@ -12,8 +12,8 @@ struct LogLevels {
   bool on_epoch = false;
 };
 
-// Resolves unset levels to the hook's defaults. Throws MisconfigurationException, in Lightning's words,
-// when the hook forbids logging or the wanted level, or when both levels are off.
+// Resolves unset levels to the hook's defaults. Throws MisconfigurationException, in Lightning's
+// words, when the hook forbids logging or the wanted level, or when both levels are off.
 LogLevels resolve_log_levels(Hook hook, const LogOptions& options);
 
 }  // namespace lctl

@@ -10,7 +10,8 @@
 
 namespace lctl {
 
-LoggerConnector::LoggerConnector(Options options, const RunState& state, const FitProgress& fit, const HookCaller& hooks)
+LoggerConnector::LoggerConnector(Options options, const RunState& state, const FitProgress& fit,
+                                 const HookCaller& hooks)
     : options_(options), state_(state), fit_(fit), hooks_(hooks) {}
 
 void LoggerConnector::set_distributed(bool distributed, MetricReduce reduce) {
@@ -35,49 +36,60 @@ ResultCollection& LoggerConnector::results() {
   return train_results_;
 }
 
-void LoggerConnector::log(std::string_view name, const at::Tensor& value, const LogOptions& options) {
+void LoggerConnector::log(std::string_view name, const at::Tensor& value,
+                          const LogOptions& options) {
   if (value.numel() != 1) {
-    throw std::invalid_argument("`self.log(" + std::string(name) + ", <tensor of " + std::to_string(value.numel()) +
-                                " elements>)` was called, but the tensor must have a single element. Log its mean() instead");
+    throw std::invalid_argument("`self.log(" + std::string(name) + ", <tensor of " +
+                                std::to_string(value.numel()) +
+                                " elements>)` was called, but the tensor must have a single "
+                                "element. Log its mean() instead");
   }
   if (!value.is_floating_point()) {
-    console::warn("You called `self.log('" + std::string(name) + "', ...)` in your `" +
-                  std::string(hook_name(hooks_.current())) +
-                  "` but the value needs to be floating to be reduced. Converting it to torch.float32.");
+    console::warn(
+        "You called `self.log('" + std::string(name) + "', ...)` in your `" +
+        std::string(hook_name(hooks_.current())) +
+        "` but the value needs to be floating to be reduced. Converting it to torch.float32.");
   }
   log_value(name, MetricValue(value), options);
 }
 
 void LoggerConnector::log(std::string_view name, double value, const LogOptions& options) {
-  log_value(name, MetricValue(value, at::typeMetaToScalarType(c10::get_default_dtype()) == at::kDouble), options);
+  log_value(name,
+            MetricValue(value, at::typeMetaToScalarType(c10::get_default_dtype()) == at::kDouble),
+            options);
 }
 
-void LoggerConnector::log_value(std::string_view name, const MetricValue& value, const LogOptions& options) {
+void LoggerConnector::log_value(std::string_view name, const MetricValue& value,
+                                const LogOptions& options) {
   if (options_.barebones) {
     console::warn(
-        "You are trying to `self.log()` but `Trainer(barebones=True)` is configured. Logging can impact raw speed so it "
+        "You are trying to `self.log()` but `Trainer(barebones=True)` is configured. Logging can "
+        "impact raw speed so it "
         "is disabled under this setting.");
     return;
   }
   if (state_.stage == Stage::kPredict) {
     throw MisconfigurationException(
-        "You are trying to `self.log()` but the loop's result collection is not registered yet. This is most likely "
+        "You are trying to `self.log()` but the loop's result collection is not registered yet. "
+        "This is most likely "
         "because you are trying to log in a `predict` hook, but it doesn't support logging");
   }
   const Hook hook = hooks_.current();
   const LogLevels levels = resolve_log_levels(hook, options);
   if (options.add_dataloader_idx && name.find("/dataloader_idx_") != std::string_view::npos) {
-    throw MisconfigurationException("You called `self.log` with the key `" + std::string(name) +
-                                    "` but it should not contain information about `dataloader_idx` when "
-                                    "`add_dataloader_idx=True`");
+    throw MisconfigurationException(
+        "You called `self.log` with the key `" + std::string(name) +
+        "` but it should not contain information about `dataloader_idx` when "
+        "`add_dataloader_idx=True`");
   }
   ResultCollection& collection = results();
   // The first log call of a hook in a new epoch or run forgets what is left of the one before.
   if (current_fx_ != hook && first_loop_iter_.value_or(true)) collection.reset_hook(hook);
   if (options.logger.value_or(false) && !has_user_logger_) {
-    console::warn("You called `self.log('" + std::string(name) +
-                  "', ..., logger=True)` but have no logger configured. You can enable one by doing "
-                  "`Trainer(logger=ALogger(...))`");
+    console::warn(
+        "You called `self.log('" + std::string(name) +
+        "', ..., logger=True)` but have no logger configured. You can enable one by doing "
+        "`Trainer(logger=ALogger(...))`");
   }
   LogCall call;
   call.hook = hook;
@@ -90,22 +102,27 @@ void LoggerConnector::log_value(std::string_view name, const MetricValue& value,
   current_fx_ = hook;
 }
 
-std::int64_t LoggerConnector::infer_batch_size() { return batch_ == nullptr ? 1 : extract_batch_size(*batch_); }
+std::int64_t LoggerConnector::infer_batch_size() {
+  return batch_ == nullptr ? 1 : extract_batch_size(*batch_);
+}
 
-void LoggerConnector::on_batch_start(const Batch& batch, std::optional<std::int64_t> dataloader_idx) {
+void LoggerConnector::on_batch_start(const Batch& batch,
+                                     std::optional<std::int64_t> dataloader_idx) {
   first_loop_iter_ = !first_loop_iter_.has_value();
   batch_ = &batch;
   results().begin_batch(dataloader_idx);
 }
 
 void LoggerConnector::collect_current() {
-  results().collect(first_loop_iter_.has_value(), {&callback_metrics_, &logged_metrics_, &progress_bar_metrics_}, reduce_,
+  results().collect(first_loop_iter_.has_value(),
+                    {&callback_metrics_, &logged_metrics_, &progress_bar_metrics_}, reduce_,
                     distributed_);
 }
 
 MetricDict LoggerConnector::collect_log() {
   MetricDict metrics;
-  results().collect(first_loop_iter_.has_value(), {nullptr, &metrics, nullptr}, reduce_, distributed_);
+  results().collect(first_loop_iter_.has_value(), {nullptr, &metrics, nullptr}, reduce_,
+                    distributed_);
   return metrics;
 }
 
@@ -147,7 +164,9 @@ void LoggerConnector::update_train_epoch_metrics() {
   reset_results();
 }
 
-void LoggerConnector::update_eval_step_metrics(std::int64_t step) { log_metrics(collect_log(), step); }
+void LoggerConnector::update_eval_step_metrics(std::int64_t step) {
+  log_metrics(collect_log(), step);
+}
 
 MetricDict LoggerConnector::update_eval_epoch_metrics() {
   if (state_.sanity_checking()) return {};
@@ -221,7 +240,8 @@ checkpoint::Dict save(const MetricDict& metrics) {
 
 MetricDict load(const checkpoint::Dict& state) {
   MetricDict metrics;
-  for (const auto& [name, value] : state.entries()) metrics.set(name.as_string(), MetricValue(value.as_tensor()));
+  for (const auto& [name, value] : state.entries())
+    metrics.set(name.as_string(), MetricValue(value.as_tensor()));
   return metrics;
 }
 
@@ -233,7 +253,8 @@ checkpoint::Dict LoggerConnector::state() const {
   state.set("callback_metrics", save(callback_metrics_));
   state.set("logged_metrics", save(logged_metrics_));
   state.set("progress_bar_metrics", save(progress_bar_metrics_));
-  state.set("first_loop_iter", first_loop_iter_ ? checkpoint::Value(*first_loop_iter_) : checkpoint::Value());
+  state.set("first_loop_iter",
+            first_loop_iter_ ? checkpoint::Value(*first_loop_iter_) : checkpoint::Value());
   state.set("current_fx", static_cast<std::int64_t>(current_fx_));
   return state;
 }

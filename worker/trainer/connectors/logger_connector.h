@@ -1,4 +1,5 @@
-// Takes what self.log brings and decides when it reaches the loggers and the three metric dictionaries.
+// Takes what self.log brings and decides when it reaches the loggers and the three metric
+// dictionaries.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ class LoggerConnector final : public LogSink {
   };
 
   // All references must outlive the connector.
-  LoggerConnector(Options options, const RunState& state, const FitProgress& fit, const HookCaller& hooks);
+  LoggerConnector(Options options, const RunState& state, const FitProgress& fit,
+                  const HookCaller& hooks);
 
   // Loggers are written on rank 0 only: other ranks pass none. `reduce` is the strategy's.
   void set_loggers(std::vector<std::shared_ptr<Logger>> loggers) { loggers_ = std::move(loggers); }
@@ -103,19 +105,19 @@ class LoggerConnector final : public LogSink {
   MetricReduce reduce_;
 
   ResultCollection train_results_{true};
-  ResultCollection val_results_{false};       // validation inside fit
+  ResultCollection val_results_{false};  // validation inside fit
   ResultCollection validate_results_{false};
   ResultCollection test_results_{false};
-  ResultCollection predict_results_{false};   // stays empty: predict hooks may not log
-  const Batch* batch_ = nullptr;              // between on_batch_start and on_batch_end
+  ResultCollection predict_results_{false};  // stays empty: predict hooks may not log
+  const Batch* batch_ = nullptr;             // between on_batch_start and on_batch_end
 
   MetricDict callback_metrics_;
   MetricDict logged_metrics_;
   MetricDict progress_bar_metrics_;
-  Hook current_fx_ = Hook::kNone;             // of the newest self.log call
+  Hook current_fx_ = Hook::kNone;  // of the newest self.log call
   // Unset: outside a batch loop. True: its first batch. False: later ones.
   std::optional<bool> first_loop_iter_;
-  std::vector<LoggedMetric> row_;             // kept for its memory
+  std::vector<LoggedMetric> row_;  // kept for its memory
 };
 
 }  // namespace lctl

@@ -45,7 +45,8 @@ void MetricValue::add_scaled(const MetricValue& value, std::int64_t factor) {
     return;
   }
   double scaled = value.number_ * static_cast<double>(factor);
-  if (!value.wide_) scaled = static_cast<float>(static_cast<float>(value.number_) * static_cast<float>(factor));
+  if (!value.wide_)
+    scaled = static_cast<float>(static_cast<float>(value.number_) * static_cast<float>(factor));
   *this = MetricValue(number_ + scaled, wide_ || value.wide_);
 }
 
@@ -60,7 +61,8 @@ void MetricValue::add(const MetricValue& value) {
 
 void MetricValue::keep_min(const MetricValue& value) {
   if (!on_host() || !value.on_host()) {
-    tensor_ = on_host() ? value.tensor().clamp_max(number_) : at::Tensor(tensor_.minimum(value.tensor()));
+    tensor_ =
+        on_host() ? value.tensor().clamp_max(number_) : at::Tensor(tensor_.minimum(value.tensor()));
     wide_ = tensor_.scalar_type() == at::kDouble;
     return;
   }
@@ -70,7 +72,8 @@ void MetricValue::keep_min(const MetricValue& value) {
 
 void MetricValue::keep_max(const MetricValue& value) {
   if (!on_host() || !value.on_host()) {
-    tensor_ = on_host() ? value.tensor().clamp_min(number_) : at::Tensor(tensor_.maximum(value.tensor()));
+    tensor_ =
+        on_host() ? value.tensor().clamp_min(number_) : at::Tensor(tensor_.maximum(value.tensor()));
     wide_ = tensor_.scalar_type() == at::kDouble;
     return;
   }

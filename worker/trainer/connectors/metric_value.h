@@ -17,7 +17,8 @@ class MetricValue {
  public:
   MetricValue() = default;
   // `wide`: a float64; else `number` is rounded to float32.
-  MetricValue(double number, bool wide) : number_(wide ? number : static_cast<float>(number)), wide_(wide) {}
+  MetricValue(double number, bool wide)
+      : number_(wide ? number : static_cast<float>(number)), wide_(wide) {}
   // A copy of a one-element tensor; converted to float32 unless it is float64.
   explicit MetricValue(const at::Tensor& value);
 

@@ -23,8 +23,9 @@ double initial_value(Reduction reduction) {
 bool same_arguments(const ResultMetric& metric, const LogCall& call, std::int64_t dataloader_idx) {
   const LogOptions& options = *call.options;
   return metric.prog_bar == options.prog_bar && metric.logger == options.logger.value_or(true) &&
-         metric.on_step == call.on_step && metric.on_epoch == call.on_epoch && metric.sync == call.sync &&
-         metric.reduce_fx == options.reduce_fx && metric.enable_graph == options.enable_graph &&
+         metric.on_step == call.on_step && metric.on_epoch == call.on_epoch &&
+         metric.sync == call.sync && metric.reduce_fx == options.reduce_fx &&
+         metric.enable_graph == options.enable_graph &&
          metric.add_dataloader_idx == options.add_dataloader_idx &&
          metric.rank_zero_only == options.rank_zero_only && metric.dataloader_idx == dataloader_idx;
 }
@@ -45,8 +46,9 @@ ResultMetric& ResultCollection::find_or_add(const LogCall& call) {
     if (metric->hook != call.hook || metric->key != call.name) continue;
     if (options.add_dataloader_idx && metric->dataloader_idx != dataloader_idx_) continue;
     if (!same_arguments(*metric, call, dataloader_idx_)) {
-      throw MisconfigurationException("You called `self.log(" + std::string(call.name) + ", ...)` twice in `" +
-                                      std::string(hook_name(call.hook)) + "` with different arguments. This is not allowed");
+      throw MisconfigurationException("You called `self.log(" + std::string(call.name) +
+                                      ", ...)` twice in `" + std::string(hook_name(call.hook)) +
+                                      "` with different arguments. This is not allowed");
     }
     return *metric;
   }
@@ -65,7 +67,8 @@ ResultMetric& ResultCollection::find_or_add(const LogCall& call) {
   metric->reduce_fx = options.reduce_fx;
   const bool forked = call.on_step && call.on_epoch;
   std::string suffix;
-  if (options.add_dataloader_idx && dataloader_idx_ >= 0) suffix = "/dataloader_idx_" + std::to_string(dataloader_idx_);
+  if (options.add_dataloader_idx && dataloader_idx_ >= 0)
+    suffix = "/dataloader_idx_" + std::to_string(dataloader_idx_);
   metric->name = metric->key + suffix;
   metric->step_name = metric->key + (forked ? "_step" : "") + suffix;
   metric->epoch_name = metric->key + (forked ? "_epoch" : "") + suffix;
@@ -74,13 +77,14 @@ ResultMetric& ResultCollection::find_or_add(const LogCall& call) {
   return *metrics_.back();
 }
 
-void ResultCollection::log(const LogCall& call, const MetricValue& value, const InferBatchSize& infer,
-                           const MetricReduce& reduce) {
+void ResultCollection::log(const LogCall& call, const MetricValue& value,
+                           const InferBatchSize& infer, const MetricReduce& reduce) {
   ResultMetric& metric = find_or_add(call);
   metric.computed.reset();
   metric.has_reset = false;
   if (metric.on_step) {
-    metric.step_value = metric.sync ? MetricValue(reduce(value.tensor().clone(), metric.reduce_fx)) : value;
+    metric.step_value =
+        metric.sync ? MetricValue(reduce(value.tensor().clone(), metric.reduce_fx)) : value;
     if (!metric.on_epoch) return;
   }
   switch (metric.reduce_fx) {
@@ -108,7 +112,8 @@ void ResultCollection::log(const LogCall& call, const MetricValue& value, const 
 void ResultCollection::compute(ResultMetric& metric, const MetricReduce& reduce, bool distributed) {
   if (distributed && !metric.sync && !metric.rank_zero_only) {
     console::warn("It is recommended to use `self.log('" + metric.key +
-                  "', ..., sync_dist=True)` when logging on epoch level in distributed setting to accumulate the metric "
+                  "', ..., sync_dist=True)` when logging on epoch level in distributed setting to "
+                  "accumulate the metric "
                   "across devices.");
   }
   MetricValue value = metric.value;
@@ -117,14 +122,16 @@ void ResultCollection::compute(ResultMetric& metric, const MetricReduce& reduce,
     value = MetricValue(reduce(metric.value.tensor().clone(), metric.reduce_fx));
     if (metric.reduce_fx == Reduction::kMean) {
       // The mean of integer counts is truncated, as it is in Lightning.
-      const at::Tensor counts = at::Tensor(value.tensor()).new_full({}, count, at::TensorOptions(at::kLong));
+      const at::Tensor counts =
+          at::Tensor(value.tensor()).new_full({}, count, at::TensorOptions(at::kLong));
       count = reduce(counts, Reduction::kMean).item().toLong();
     }
   }
   metric.computed = metric.reduce_fx == Reduction::kMean ? value.divided_by(count) : value;
 }
 
-void ResultCollection::collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce, bool distributed) {
+void ResultCollection::collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce,
+                               bool distributed) {
   for (auto& metric : metrics_) {
     if (metric->has_reset || metric->dataloader_idx != dataloader_idx_) continue;
     const MetricValue* value = nullptr;
@@ -170,8 +177,9 @@ checkpoint::List ResultCollection::state() const {
     item.set("key", metric->key);
     item.set("dataloader_idx", metric->dataloader_idx);
     std::int64_t flags = 0;
-    for (const bool flag : {metric->prog_bar, metric->logger, metric->on_step, metric->on_epoch, metric->sync,
-                            metric->add_dataloader_idx, metric->enable_graph, metric->rank_zero_only}) {
+    for (const bool flag :
+         {metric->prog_bar, metric->logger, metric->on_step, metric->on_epoch, metric->sync,
+          metric->add_dataloader_idx, metric->enable_graph, metric->rank_zero_only}) {
       flags = flags * 2 + (flag ? 1 : 0);
     }
     item.set("flags", flags);
@@ -204,11 +212,13 @@ void ResultCollection::load_state(const checkpoint::List& state) {
     options.rank_zero_only = flag(7);
     options.reduce_fx = static_cast<Reduction>(reduction);
     dataloader_idx_ = item.at("dataloader_idx").as_int();
-    ResultMetric& metric = find_or_add({static_cast<Hook>(hook), item.at("key").as_string(), flag(2), flag(3), flag(4), &options});
+    ResultMetric& metric = find_or_add(
+        {static_cast<Hook>(hook), item.at("key").as_string(), flag(2), flag(3), flag(4), &options});
     metric.has_reset = item.at("has_reset").as_bool();
     metric.value = MetricValue(item.at("value").as_tensor());
     metric.count = item.at("count").as_int();
-    if (const auto* step_value = item.find("step_value")) metric.step_value = MetricValue(step_value->as_tensor());
+    if (const auto* step_value = item.find("step_value"))
+      metric.step_value = MetricValue(step_value->as_tensor());
   }
   dataloader_idx_ = -1;
 }

@@ -32,7 +32,7 @@ struct LogCall {
 // An accumulator. Names are made once, so that a step does no string work.
 struct ResultMetric {
   Hook hook = Hook::kNone;
-  std::string key;         // as given to self.log
+  std::string key;  // as given to self.log
   std::int64_t dataloader_idx = -1;
   bool prog_bar = false;
   bool logger = true;
@@ -44,15 +44,15 @@ struct ResultMetric {
   bool rank_zero_only = false;
   Reduction reduce_fx = Reduction::kMean;
 
-  std::string name;        // key, with the loader's suffix
-  std::string step_name;   // name under which a step value goes to loggers
+  std::string name;       // key, with the loader's suffix
+  std::string step_name;  // name under which a step value goes to loggers
   std::string epoch_name;
 
   bool has_reset = true;
-  MetricValue value;                       // accumulated
-  std::int64_t count = 0;                  // cumulated batch size
-  std::optional<MetricValue> step_value;   // of the newest call
-  std::optional<MetricValue> computed;     // epoch value, until the next update
+  MetricValue value;                      // accumulated
+  std::int64_t count = 0;                 // cumulated batch size
+  std::optional<MetricValue> step_value;  // of the newest call
+  std::optional<MetricValue> computed;    // epoch value, until the next update
 
   void reset();
 };
@@ -69,14 +69,17 @@ class ResultCollection {
  public:
   explicit ResultCollection(bool training) : training_(training) {}
 
-  // Batch size for weighted means: asked for at most once a batch. Returns 0 when it cannot be told.
+  // Batch size for weighted means: asked for at most once a batch. Returns 0 when it cannot be
+  // told.
   using InferBatchSize = std::function<std::int64_t()>;
 
-  void log(const LogCall& call, const MetricValue& value, const InferBatchSize& infer, const MetricReduce& reduce);
+  void log(const LogCall& call, const MetricValue& value, const InferBatchSize& infer,
+           const MetricReduce& reduce);
 
   // Adds the current step values (on_step) or epoch values to the dictionaries, as Lightning does.
   // Epoch values are reduced over ranks here, once.
-  void collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce, bool distributed);
+  void collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce,
+               bool distributed);
 
   void reset();
   void reset_hook(Hook hook);
@@ -97,7 +100,7 @@ class ResultCollection {
   bool training_;
   std::vector<std::unique_ptr<ResultMetric>> metrics_;  // in order of first logging
   std::int64_t dataloader_idx_ = -1;
-  std::optional<std::int64_t> batch_size_;              // of this batch, once inferred
+  std::optional<std::int64_t> batch_size_;  // of this batch, once inferred
 };
 
 }  // namespace lctl

@@ -14,7 +14,8 @@ void print(std::string_view prefix, std::string_view text) {
   std::string line;
   line.reserve(prefix.size() + text.size() + 1);
   line.append(prefix).append(text).push_back('\n');
-  std::fwrite(line.data(), 1, line.size(), stderr);  // one write: lines of several processes do not mix
+  std::fwrite(line.data(), 1, line.size(),
+              stderr);  // one write: lines of several processes do not mix
 }
 
 }  // namespace

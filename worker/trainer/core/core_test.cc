@@ -92,8 +92,9 @@ TEST(LightningModuleTest, StateHasPythonsNamesOrderAndVersions) {
   const checkpoint::Dict state = module.state_dict();
   std::vector<std::string> names;
   for (const auto& [name, value] : state.entries()) names.push_back(name.as_string());
-  EXPECT_THAT(names, ElementsAre("first.weight", "first.bias", "norm.weight", "norm.bias", "norm.running_mean",
-                                 "norm.running_var", "norm.num_batches_tracked"));
+  EXPECT_THAT(names,
+              ElementsAre("first.weight", "first.bias", "norm.weight", "norm.bias",
+                          "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"));
   ASSERT_TRUE(state.metadata);
   EXPECT_EQ(state.metadata->at("first").as_dict().at("version").as_int(), 1);
   EXPECT_EQ(state.metadata->at("norm").as_dict().at("version").as_int(), 2);

@@ -29,7 +29,8 @@ void clip_gradients(Optimizer& optimizer, double clip_val, ClipAlgorithm algorit
   }
   const std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2.0);
   const at::Tensor total = at::linalg_vector_norm(at::stack(norms), 2.0);
-  const at::Tensor coefficient = at::clamp(total.add(1e-6).reciprocal().mul(clip_val), std::nullopt, 1.0);
+  const at::Tensor coefficient =
+      at::clamp(total.add(1e-6).reciprocal().mul(clip_val), std::nullopt, 1.0);
   at::_foreach_mul_(gradients, coefficient);
 }
 

@@ -6,7 +6,8 @@
 namespace lctl {
 
 // Over the gradients of all parameters in the optimizer's groups, in place. kNorm: scales all by
-// clip_val / (2-norm + 1e-6), limited to 1, without waiting for the device. kValue: clamps each element.
+// clip_val / (2-norm + 1e-6), limited to 1, without waiting for the device. kValue: clamps each
+// element.
 void clip_gradients(Optimizer& optimizer, double clip_val, ClipAlgorithm algorithm);
 
 }  // namespace lctl

@@ -19,15 +19,17 @@ namespace lctl {
 
 class Trainer;
 
-// prepare_data runs on one rank per node, setup on every rank and for every stage; loaders are asked
-// for when a loop first needs them, and may be asked for again. Names and order are Lightning's.
-// Thread rule: one strand only (the training thread).
+// prepare_data runs on one rank per node, setup on every rank and for every stage; loaders are
+// asked for when a loop first needs them, and may be asked for again. Names and order are
+// Lightning's. Thread rule: one strand only (the training thread).
 class LightningDataModule {
  public:
   virtual ~LightningDataModule() = default;
 
   virtual void prepare_data() {}
-  virtual void setup(std::string_view stage) { static_cast<void>(stage); }     // fit validate test predict
+  virtual void setup(std::string_view stage) {
+    static_cast<void>(stage);
+  }  // fit validate test predict
   virtual void teardown(std::string_view stage) { static_cast<void>(stage); }
 
   // Null / empty = this module has none.

@@ -26,14 +26,19 @@ void walk_mutable(Module& module, const Visit& visit) {
   for (const auto& child : module.children()) walk_mutable(*child, visit);
 }
 
-std::string joined(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+std::string joined(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
 
-// Normalisations that count batches are at version 2 of their state's layout in torch, all others at 1.
+// Normalisations that count batches are at version 2 of their state's layout in torch, all others
+// at 1.
 std::int64_t state_version(const Module& module) {
-  const bool counts_batches =
-      dynamic_cast<const torch::nn::BatchNorm1dImpl*>(&module) || dynamic_cast<const torch::nn::BatchNorm2dImpl*>(&module) ||
-      dynamic_cast<const torch::nn::BatchNorm3dImpl*>(&module) || dynamic_cast<const torch::nn::InstanceNorm1dImpl*>(&module) ||
-      dynamic_cast<const torch::nn::InstanceNorm2dImpl*>(&module) || dynamic_cast<const torch::nn::InstanceNorm3dImpl*>(&module);
+  const bool counts_batches = dynamic_cast<const torch::nn::BatchNorm1dImpl*>(&module) ||
+                              dynamic_cast<const torch::nn::BatchNorm2dImpl*>(&module) ||
+                              dynamic_cast<const torch::nn::BatchNorm3dImpl*>(&module) ||
+                              dynamic_cast<const torch::nn::InstanceNorm1dImpl*>(&module) ||
+                              dynamic_cast<const torch::nn::InstanceNorm2dImpl*>(&module) ||
+                              dynamic_cast<const torch::nn::InstanceNorm3dImpl*>(&module);
   return counts_batches ? 2 : 1;
 }
 
@@ -47,7 +52,8 @@ std::string short_type(const Module& module) {
 
 std::string shape_text(const at::Tensor& tensor) {
   std::string text = "torch.Size([";
-  for (std::int64_t i = 0; i < tensor.dim(); ++i) text += (i ? ", " : "") + std::to_string(tensor.size(i));
+  for (std::int64_t i = 0; i < tensor.dim(); ++i)
+    text += (i ? ", " : "") + std::to_string(tensor.size(i));
   return text + "])";
 }
 
@@ -107,21 +113,25 @@ void LightningModule::load_state_dict(const checkpoint::Dict& state, bool strict
     }
     const at::Tensor& saved = value->as_tensor();
     if (saved.sizes() != item.tensor.sizes()) {
-      misshapen += "\n\tsize mismatch for " + item.name + ": copying a param with shape " + shape_text(saved) +
-                   " from checkpoint, the shape in current model is " + shape_text(item.tensor) + ".";
+      misshapen += "\n\tsize mismatch for " + item.name + ": copying a param with shape " +
+                   shape_text(saved) + " from checkpoint, the shape in current model is " +
+                   shape_text(item.tensor) + ".";
       continue;
     }
     at::Tensor target = item.tensor;
     target.copy_(saved);
   }
   for (const auto& [key, value] : state.entries()) {
-    if (!own.contains(key.as_string())) unexpected += (unexpected.empty() ? "\"" : ", \"") + key.as_string() + "\"";
+    if (!own.contains(key.as_string()))
+      unexpected += (unexpected.empty() ? "\"" : ", \"") + key.as_string() + "\"";
   }
   std::string problems;
-  if (strict && !unexpected.empty()) problems += "\n\tUnexpected key(s) in state_dict: " + unexpected + ". ";
+  if (strict && !unexpected.empty())
+    problems += "\n\tUnexpected key(s) in state_dict: " + unexpected + ". ";
   if (strict && !missing.empty()) problems += "\n\tMissing key(s) in state_dict: " + missing + ". ";
   problems += misshapen;
-  if (!problems.empty()) throw std::runtime_error("Error(s) in loading state_dict for " + type_name() + ":" + problems);
+  if (!problems.empty())
+    throw std::runtime_error("Error(s) in loading state_dict for " + type_name() + ":" + problems);
 }
 
 std::vector<SubmoduleDescription> LightningModule::describe_submodules() const {
@@ -140,7 +150,9 @@ std::vector<SubmoduleDescription> LightningModule::describe_submodules() const {
 
 std::vector<bool> LightningModule::training_flags() const {
   std::vector<bool> flags;
-  walk(*this, "", [&flags](const std::string&, const Module& module) { flags.push_back(module.is_training()); });
+  walk(*this, "", [&flags](const std::string&, const Module& module) {
+    flags.push_back(module.is_training());
+  });
   return flags;
 }
 
@@ -148,7 +160,8 @@ void LightningModule::set_training_flags(const std::vector<bool>& flags) {
   // train() also sets the modules below, which come later in the walk and get their own flag then.
   std::size_t position = 0;
   walk_mutable(*this, [&](Module& module) {
-    if (position < flags.size() && module.is_training() != flags[position]) module.train(flags[position]);
+    if (position < flags.size() && module.is_training() != flags[position])
+      module.train(flags[position]);
     ++position;
   });
 }

@@ -4,9 +4,8 @@
 //    public:
 //     Mlp() { net_ = register_module("net", torch::nn::Sequential(torch::nn::Linear(8, 4))); }
 //     lctl::StepOutput training_step(const lctl::Batch& batch, std::int64_t) override {
-//       auto loss = torch::nn::functional::cross_entropy(net_->forward(batch[0].tensor()), batch[1].tensor());
-//       log("train/loss", loss);
-//       return loss;
+//       auto loss = torch::nn::functional::cross_entropy(net_->forward(batch[0].tensor()),
+//       batch[1].tensor()); log("train/loss", loss); return loss;
 //     }
 //     …
 //   };

@@ -11,8 +11,8 @@ namespace lctl {
 
 enum class Reduction : std::uint8_t { kMean, kMin, kMax, kSum };
 
-// The arguments of Lightning's self.log with its defaults. Unset on_step / on_epoch take the default
-// of the hook in which the call happens.
+// The arguments of Lightning's self.log with its defaults. Unset on_step / on_epoch take the
+// default of the hook in which the call happens.
 struct LogOptions {
   bool prog_bar = false;
   std::optional<bool> logger;  // unset = true, but without the warning when there is no logger
@@ -32,7 +32,8 @@ class LogSink {
  public:
   virtual ~LogSink() = default;
 
-  // The tensor must have one element; it is copied before the call returns. No device is waited for.
+  // The tensor must have one element; it is copied before the call returns. No device is waited
+  // for.
   virtual void log(std::string_view name, const at::Tensor& value, const LogOptions& options) = 0;
 
   // A plain number: becomes a tensor of the default dtype, as in Python.

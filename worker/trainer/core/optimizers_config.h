@@ -15,12 +15,12 @@ namespace lctl {
 // Lightning's lr_scheduler dictionary with its defaults.
 struct LRSchedulerConfig {
   std::unique_ptr<LRScheduler> scheduler;
-  std::optional<std::string> name;      // LearningRateMonitor's key
-  std::string interval = "epoch";       // "epoch" or "step"
+  std::optional<std::string> name;  // LearningRateMonitor's key
+  std::string interval = "epoch";   // "epoch" or "step"
   std::int64_t frequency = 1;
-  bool reduce_on_plateau = false;       // set by the trainer from the scheduler's kind
-  std::optional<std::string> monitor;   // the metric that a plateau scheduler watches
-  bool strict = true;                   // a missing monitor is an error
+  bool reduce_on_plateau = false;      // set by the trainer from the scheduler's kind
+  std::optional<std::string> monitor;  // the metric that a plateau scheduler watches
+  bool strict = true;                  // a missing monitor is an error
 };
 
 // Move-only. Schedulers refer to optimizers of the same list.

@@ -67,7 +67,8 @@ Spec parse(std::string_view text) {
   }
   if (!text.empty() && text[0] == '.') {
     text.remove_prefix(1);
-    if (text.empty() || text[0] < '0' || text[0] > '9') throw std::invalid_argument("Format specifier missing precision");
+    if (text.empty() || text[0] < '0' || text[0] > '9')
+      throw std::invalid_argument("Format specifier missing precision");
     spec.precision = static_cast<int>(read_number(text));
   }
   if (!text.empty()) {
@@ -113,7 +114,8 @@ std::string sign_text(bool negative, const Spec& spec) {
 }
 
 [[noreturn]] void unknown_code(char code, const char* type) {
-  throw std::invalid_argument(fmt::format("Unknown format code '{}' for object of type '{}'", code, type));
+  throw std::invalid_argument(
+      fmt::format("Unknown format code '{}' for object of type '{}'", code, type));
 }
 
 }  // namespace
@@ -122,15 +124,19 @@ std::string python_repr(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   char scientific[40];
-  const auto end = std::to_chars(scientific, scientific + sizeof scientific, value, std::chars_format::scientific).ptr;
+  const auto end = std::to_chars(scientific, scientific + sizeof scientific, value,
+                                 std::chars_format::scientific)
+                       .ptr;
   const std::string_view text(scientific, static_cast<std::size_t>(end - scientific));
   const std::size_t e = text.find('e');
   const int exponent = std::atoi(std::string(text.substr(e + 1)).c_str());
   if (exponent < -4 || exponent >= 16) {
-    return fmt::format("{}e{}{:02d}", text.substr(0, e), exponent < 0 ? '-' : '+', std::abs(exponent));
+    return fmt::format("{}e{}{:02d}", text.substr(0, e), exponent < 0 ? '-' : '+',
+                       std::abs(exponent));
   }
   char fixed[400];
-  const auto fixed_end = std::to_chars(fixed, fixed + sizeof fixed, value, std::chars_format::fixed).ptr;
+  const auto fixed_end =
+      std::to_chars(fixed, fixed + sizeof fixed, value, std::chars_format::fixed).ptr;
   std::string result(fixed, fixed_end);
   if (result.find('.') == std::string::npos) result += ".0";
   return result;
@@ -205,13 +211,15 @@ std::string python_format(double value, std::string_view text) {
 std::string python_format(std::int64_t value, std::string_view text) {
   const Spec spec = parse(text);
   const bool negative = value < 0;
-  const std::uint64_t magnitude = negative ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  const std::uint64_t magnitude =
+      negative ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
   std::string digits;
   switch (spec.type) {
     case 0:
     case 'd':
     case 'n':
-      if (spec.precision >= 0) throw std::invalid_argument("Precision not allowed in integer format specifier");
+      if (spec.precision >= 0)
+        throw std::invalid_argument("Precision not allowed in integer format specifier");
       digits = with_commas(std::to_string(magnitude), spec);
       break;
     case 'x':

@@ -15,7 +15,8 @@ namespace lctl {
 
 void seed_everything(std::int64_t seed, bool workers, Accelerator* accelerator) {
   if (seed < 0 || seed > 4294967295) {
-    throw std::invalid_argument(std::to_string(seed) + " is not in bounds, numpy accepts from 0 to 4294967295");
+    throw std::invalid_argument(std::to_string(seed) +
+                                " is not in bounds, numpy accepts from 0 to 4294967295");
   }
   console::info("Seed set to " + std::to_string(seed));
   setenv("PL_GLOBAL_SEED", std::to_string(seed).c_str(), 1);
@@ -35,7 +36,8 @@ std::optional<std::int64_t> global_seed() {
   std::int64_t seed = 0;
   const auto [end, error] = std::from_chars(view.data(), view.data() + view.size(), seed);
   if (error != std::errc() || end != view.data() + view.size()) {
-    throw std::invalid_argument("Invalid seed specified via PL_GLOBAL_SEED: '" + std::string(view) + "'");
+    throw std::invalid_argument("Invalid seed specified via PL_GLOBAL_SEED: '" + std::string(view) +
+                                "'");
   }
   return seed;
 }
@@ -53,7 +55,8 @@ void set_generator_states(const GeneratorStates& states, Accelerator* accelerato
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard lock(generator.mutex());
   generator.set_state(states.cpu);
-  if (accelerator != nullptr && !states.devices.empty()) accelerator->set_generator_states(states.devices);
+  if (accelerator != nullptr && !states.devices.empty())
+    accelerator->set_generator_states(states.devices);
 }
 
 }  // namespace lctl

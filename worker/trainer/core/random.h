@@ -22,7 +22,7 @@ std::optional<std::int64_t> global_seed();
 
 // States of the CPU's generator (first) and of the accelerator's.
 struct GeneratorStates {
-  at::Tensor cpu;                    // uint8
+  at::Tensor cpu;  // uint8
   std::vector<at::Tensor> devices;
 };
 
@@ -32,7 +32,8 @@ void set_generator_states(const GeneratorStates& states, Accelerator* accelerato
 // Undoes all draws made during its life. Thread rule: one strand only.
 class RandomIsolation {
  public:
-  explicit RandomIsolation(Accelerator* accelerator) : accelerator_(accelerator), before_(generator_states(accelerator)) {}
+  explicit RandomIsolation(Accelerator* accelerator)
+      : accelerator_(accelerator), before_(generator_states(accelerator)) {}
   ~RandomIsolation() { set_generator_states(before_, accelerator_); }
   RandomIsolation(const RandomIsolation&) = delete;
   RandomIsolation& operator=(const RandomIsolation&) = delete;

@@ -14,7 +14,8 @@ namespace lctl {
 namespace {
 
 [[noreturn]] void not_defined(const char* step) {
-  throw MisconfigurationException(std::string("No `") + step + "()` method defined in this module.");
+  throw MisconfigurationException(std::string("No `") + step +
+                                  "()` method defined in this module.");
 }
 
 }  // namespace
@@ -22,10 +23,18 @@ namespace {
 TrainableModule::TrainableModule() { overridden_.set(); }
 TrainableModule::~TrainableModule() = default;
 
-StepOutput TrainableModule::training_step(const Batch&, std::int64_t) { not_defined("training_step"); }
-StepOutput TrainableModule::validation_step(const Batch&, std::int64_t, std::int64_t) { not_defined("validation_step"); }
-StepOutput TrainableModule::test_step(const Batch&, std::int64_t, std::int64_t) { not_defined("test_step"); }
-Batch TrainableModule::predict_step(const Batch&, std::int64_t, std::int64_t) { not_defined("predict_step"); }
+StepOutput TrainableModule::training_step(const Batch&, std::int64_t) {
+  not_defined("training_step");
+}
+StepOutput TrainableModule::validation_step(const Batch&, std::int64_t, std::int64_t) {
+  not_defined("validation_step");
+}
+StepOutput TrainableModule::test_step(const Batch&, std::int64_t, std::int64_t) {
+  not_defined("test_step");
+}
+Batch TrainableModule::predict_step(const Batch&, std::int64_t, std::int64_t) {
+  not_defined("predict_step");
+}
 
 OptimizersConfig TrainableModule::configure_optimizers() { return {}; }
 std::vector<std::shared_ptr<Callback>> TrainableModule::configure_callbacks() { return {}; }
@@ -54,20 +63,30 @@ Batch TrainableModule::on_after_batch_transfer(Batch batch, std::int64_t) { retu
 
 void TrainableModule::backward(const at::Tensor& loss) { loss.backward(); }
 
-void TrainableModule::optimizer_step(std::int64_t, std::int64_t, Optimizer&, const OptimizerClosure& closure) { closure(); }
+void TrainableModule::optimizer_step(std::int64_t, std::int64_t, Optimizer&,
+                                     const OptimizerClosure& closure) {
+  closure();
+}
 
-void TrainableModule::optimizer_zero_grad(std::int64_t, std::int64_t, Optimizer& optimizer) { optimizer.zero_grad(); }
+void TrainableModule::optimizer_zero_grad(std::int64_t, std::int64_t, Optimizer& optimizer) {
+  optimizer.zero_grad();
+}
 
-void TrainableModule::configure_gradient_clipping(Optimizer& optimizer, double clip_val, ClipAlgorithm algorithm) {
+void TrainableModule::configure_gradient_clipping(Optimizer& optimizer, double clip_val,
+                                                  ClipAlgorithm algorithm) {
   if (clip_val > 0) clip_gradients(optimizer, clip_val, algorithm);
 }
 
-void TrainableModule::lr_scheduler_step(LRSchedulerConfig& config, const double* metric) { config.scheduler->step(metric); }
+void TrainableModule::lr_scheduler_step(LRSchedulerConfig& config, const double* metric) {
+  config.scheduler->step(metric);
+}
 
-void TrainableModule::log(std::string_view name, const at::Tensor& value, const LogOptions& options) {
+void TrainableModule::log(std::string_view name, const at::Tensor& value,
+                          const LogOptions& options) {
   if (sink_ == nullptr) {
     console::warn(
-        "You are trying to `self.log()` but the `self.trainer` reference is not registered on the model yet. This is most "
+        "You are trying to `self.log()` but the `self.trainer` reference is not registered on the "
+        "model yet. This is most "
         "likely because the model hasn't been passed to the `Trainer`");
     return;
   }
@@ -78,7 +97,8 @@ void TrainableModule::log(std::string_view name, double value, const LogOptions&
   if (sink_ != nullptr) sink_->log(name, value, options);
 }
 
-void TrainableModule::log_dict(const std::vector<std::pair<std::string, at::Tensor>>& values, const LogOptions& options) {
+void TrainableModule::log_dict(const std::vector<std::pair<std::string, at::Tensor>>& values,
+                               const LogOptions& options) {
   for (const auto& [name, value] : values) log(name, value, options);
 }
 

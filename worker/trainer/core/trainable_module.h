@@ -1,8 +1,8 @@
 // What the trainer sees of a model: Lightning's steps and hooks, and the model's state by name.
 //
-// Kept apart from torch::nn::Module (core/lightning_module.h joins the two) for two reasons: modules
-// that are not nn::Modules can be trained too, and the loops, callbacks and strategies that only need
-// this header compile in a fifth of the time.
+// Kept apart from torch::nn::Module (core/lightning_module.h joins the two) for two reasons:
+// modules that are not nn::Modules can be trained too, and the loops, callbacks and strategies that
+// only need this header compile in a fifth of the time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -46,15 +46,15 @@ struct NamedTensor {
 
 // One module of the tree, for summaries.
 struct SubmoduleDescription {
-  std::string name;        // dotted path; "" = the whole
-  std::string type;        // "Linear"
+  std::string name;  // dotted path; "" = the whole
+  std::string type;  // "Linear"
   bool training = true;
   bool is_leaf = true;
   std::vector<at::Tensor> parameters;  // its own and those of the modules below it
 };
 
-// Every virtual has Lightning's name, meaning and default. The trainer calls them in Lightning's order,
-// callbacks first. Errors are exceptions. `batch` arguments are on the module's device.
+// Every virtual has Lightning's name, meaning and default. The trainer calls them in Lightning's
+// order, callbacks first. Errors are exceptions. `batch` arguments are on the module's device.
 // Thread rule: one strand only (the training thread).
 class TrainableModule {
  public:
@@ -65,13 +65,18 @@ class TrainableModule {
 
   // ---- steps. A default implementation throws; see overrides().
   virtual StepOutput training_step(const Batch& batch, std::int64_t batch_idx);
-  virtual StepOutput validation_step(const Batch& batch, std::int64_t batch_idx, std::int64_t dataloader_idx);
-  virtual StepOutput test_step(const Batch& batch, std::int64_t batch_idx, std::int64_t dataloader_idx);
-  virtual Batch predict_step(const Batch& batch, std::int64_t batch_idx, std::int64_t dataloader_idx);
+  virtual StepOutput validation_step(const Batch& batch, std::int64_t batch_idx,
+                                     std::int64_t dataloader_idx);
+  virtual StepOutput test_step(const Batch& batch, std::int64_t batch_idx,
+                               std::int64_t dataloader_idx);
+  virtual Batch predict_step(const Batch& batch, std::int64_t batch_idx,
+                             std::int64_t dataloader_idx);
 
   // ---- construction of what a run needs
   virtual void prepare_data() {}
-  virtual void setup(std::string_view stage) { static_cast<void>(stage); }      // fit validate test predict
+  virtual void setup(std::string_view stage) {
+    static_cast<void>(stage);
+  }  // fit validate test predict
   virtual void teardown(std::string_view stage) { static_cast<void>(stage); }
   virtual void configure_model() {}
   virtual OptimizersConfig configure_optimizers();
@@ -92,29 +97,34 @@ class TrainableModule {
   virtual void on_train_epoch_end() {}
   // Returning -1 ends the epoch before this batch.
   virtual int on_train_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/) { return 0; }
-  virtual void on_train_batch_end(const StepOutput& /*outputs*/, const Batch& /*batch*/, std::int64_t /*batch_idx*/) {}
+  virtual void on_train_batch_end(const StepOutput& /*outputs*/, const Batch& /*batch*/,
+                                  std::int64_t /*batch_idx*/) {}
   virtual void on_validation_start() {}
   virtual void on_validation_end() {}
   virtual void on_validation_epoch_start() {}
   virtual void on_validation_epoch_end() {}
-  virtual void on_validation_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/, std::int64_t /*dataloader_idx*/) {}
-  virtual void on_validation_batch_end(const StepOutput& /*outputs*/, const Batch& /*batch*/, std::int64_t /*batch_idx*/,
+  virtual void on_validation_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/,
+                                         std::int64_t /*dataloader_idx*/) {}
+  virtual void on_validation_batch_end(const StepOutput& /*outputs*/, const Batch& /*batch*/,
+                                       std::int64_t /*batch_idx*/,
                                        std::int64_t /*dataloader_idx*/) {}
   virtual void on_test_start() {}
   virtual void on_test_end() {}
   virtual void on_test_epoch_start() {}
   virtual void on_test_epoch_end() {}
-  virtual void on_test_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/, std::int64_t /*dataloader_idx*/) {}
-  virtual void on_test_batch_end(const StepOutput& /*outputs*/, const Batch& /*batch*/, std::int64_t /*batch_idx*/,
-                                 std::int64_t /*dataloader_idx*/) {}
+  virtual void on_test_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/,
+                                   std::int64_t /*dataloader_idx*/) {}
+  virtual void on_test_batch_end(const StepOutput& /*outputs*/, const Batch& /*batch*/,
+                                 std::int64_t /*batch_idx*/, std::int64_t /*dataloader_idx*/) {}
   virtual void on_predict_start() {}
   virtual void on_predict_end() {}
   virtual void on_predict_epoch_start() {}
   virtual void on_predict_epoch_end() {}
-  virtual void on_predict_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/, std::int64_t /*dataloader_idx*/) {}
-  virtual void on_predict_batch_end(const Batch& /*outputs*/, const Batch& /*batch*/, std::int64_t /*batch_idx*/,
-                                    std::int64_t /*dataloader_idx*/) {}
-  virtual void on_validation_model_zero_grad();            // default: gradients become undefined
+  virtual void on_predict_batch_start(const Batch& /*batch*/, std::int64_t /*batch_idx*/,
+                                      std::int64_t /*dataloader_idx*/) {}
+  virtual void on_predict_batch_end(const Batch& /*outputs*/, const Batch& /*batch*/,
+                                    std::int64_t /*batch_idx*/, std::int64_t /*dataloader_idx*/) {}
+  virtual void on_validation_model_zero_grad();  // default: gradients become undefined
   virtual void on_validation_model_eval() { set_training(false); }
   virtual void on_test_model_eval() { set_training(false); }
   virtual void on_predict_model_eval() { set_training(false); }
@@ -123,9 +133,11 @@ class TrainableModule {
   virtual void on_after_backward() {}
   virtual void on_before_optimizer_step(Optimizer& /*optimizer*/) {}
   virtual Batch on_before_batch_transfer(Batch batch, std::int64_t dataloader_idx);
-  virtual Batch transfer_batch_to_device(Batch batch, c10::Device device, std::int64_t dataloader_idx);
+  virtual Batch transfer_batch_to_device(Batch batch, c10::Device device,
+                                         std::int64_t dataloader_idx);
   virtual Batch on_after_batch_transfer(Batch batch, std::int64_t dataloader_idx);
-  // The whole checkpoint, to add to or to read from. Called before it is written / after it was read.
+  // The whole checkpoint, to add to or to read from. Called before it is written / after it was
+  // read.
   virtual void on_save_checkpoint(checkpoint::Dict& /*checkpoint*/) {}
   virtual void on_load_checkpoint(checkpoint::Dict& /*checkpoint*/) {}
 
@@ -134,8 +146,10 @@ class TrainableModule {
   // `closure` runs the training step, backward, the hooks before the update, and the update itself.
   virtual void optimizer_step(std::int64_t epoch, std::int64_t batch_idx, Optimizer& optimizer,
                               const OptimizerClosure& closure);
-  virtual void optimizer_zero_grad(std::int64_t epoch, std::int64_t batch_idx, Optimizer& optimizer);
-  virtual void configure_gradient_clipping(Optimizer& optimizer, double clip_val, ClipAlgorithm algorithm);
+  virtual void optimizer_zero_grad(std::int64_t epoch, std::int64_t batch_idx,
+                                   Optimizer& optimizer);
+  virtual void configure_gradient_clipping(Optimizer& optimizer, double clip_val,
+                                           ClipAlgorithm algorithm);
   virtual void lr_scheduler_step(LRSchedulerConfig& scheduler, const double* metric);
 
   // ---- state
@@ -145,8 +159,8 @@ class TrainableModule {
   virtual std::vector<NamedTensor> state_list() const = 0;
   // The same as Lightning stores it: an OrderedDict with `_metadata`. Tensors are the live ones.
   virtual checkpoint::Dict state_dict() const = 0;
-  // Copies values in. strict: throws std::runtime_error "Error(s) in loading state_dict for …" naming
-  // missing, unexpected and misshapen keys; else ignores the first two.
+  // Copies values in. strict: throws std::runtime_error "Error(s) in loading state_dict for …"
+  // naming missing, unexpected and misshapen keys; else ignores the first two.
   virtual void load_state_dict(const checkpoint::Dict& state, bool strict) = 0;
   virtual bool strict_loading() const { return true; }
   virtual std::vector<SubmoduleDescription> describe_submodules() const = 0;
@@ -162,10 +176,11 @@ class TrainableModule {
   // ---- self.log and self.log_dict
   void log(std::string_view name, const at::Tensor& value, const LogOptions& options = {});
   void log(std::string_view name, double value, const LogOptions& options = {});
-  void log_dict(const std::vector<std::pair<std::string, at::Tensor>>& values, const LogOptions& options = {});
+  void log_dict(const std::vector<std::pair<std::string, at::Tensor>>& values,
+                const LogOptions& options = {});
 
-  // ---- hyper-parameters (self.save_hyperparameters): plain data, in order. Kept in checkpoints and
-  // given to loggers. `name` is Lightning's hparams_name.
+  // ---- hyper-parameters (self.save_hyperparameters): plain data, in order. Kept in checkpoints
+  // and given to loggers. `name` is Lightning's hparams_name.
   void save_hyperparameters(checkpoint::Dict values, std::string name = "kwargs");
   const checkpoint::Dict& hparams() const { return hparams_; }
   checkpoint::Dict& hparams() { return hparams_; }
@@ -200,7 +215,7 @@ class TrainableModule {
 template <typename T>
 void TrainableModule::remember_overrides(T& module) {
   // A member that T inherits unchanged has the type of the class that declares it.
-#define LCTL_REMEMBER(step)                                                  \
+#define LCTL_REMEMBER(step)                                                   \
   module.TrainableModule::overridden_[static_cast<std::size_t>(Hook::step)] = \
       !std::is_same_v<decltype(&T::step), decltype(&TrainableModule::step)>;
   LCTL_REMEMBER(training_step)

@@ -26,9 +26,9 @@ std::shared_ptr<Callback> make_model_checkpoint(const Arguments& arguments) {
   options.monitor = arguments.get_optional_string("monitor");
   options.verbose = arguments.get_bool("verbose");
   const jobspec::Value& last = arguments.get("save_last");
-  options.save_last = last.is_string()                    ? SaveLast::kLink
+  options.save_last = last.is_string()                   ? SaveLast::kLink
                       : last.is_bool() && last.as_bool() ? SaveLast::kYes
-                                                          : SaveLast::kNo;
+                                                         : SaveLast::kNo;
   options.save_top_k = arguments.get_int("save_top_k");
   options.save_on_exception = arguments.get_bool("save_on_exception");
   options.save_weights_only = arguments.get_bool("save_weights_only");
@@ -75,42 +75,53 @@ constexpr std::array<Entry, 6> kCallbacks = {{
        return std::make_shared<ProgressBar>("TQDMProgressBar", a.get_int("refresh_rate"));
      }},
     {"ModelSummary",
-     [](const Arguments& a, bool) -> std::shared_ptr<Callback> { return std::make_shared<ModelSummary>(a.get_int("max_depth")); }},
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<ModelSummary>(a.get_int("max_depth"));
+     }},
     {"HookTrace",
      [](const Arguments& a, bool rank_zero) -> std::shared_ptr<Callback> {
        return std::make_shared<HookTrace>(a.get_string("path"), rank_zero);
      }},
     {"RunSummary",
-     [](const Arguments& a, bool) -> std::shared_ptr<Callback> { return std::make_shared<RunSummary>(a.get_string("path")); }},
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<RunSummary>(a.get_string("path"));
+     }},
 }};
 
 bool has_kind(const std::vector<std::shared_ptr<Callback>>& callbacks, Callback::Kind kind) {
-  return std::any_of(callbacks.begin(), callbacks.end(), [kind](const auto& callback) { return callback->kind() == kind; });
+  return std::any_of(callbacks.begin(), callbacks.end(),
+                     [kind](const auto& callback) { return callback->kind() == kind; });
 }
 
-void check_conflicts(const std::vector<std::shared_ptr<Callback>>& callbacks, const TrainerOptions& options) {
+void check_conflicts(const std::vector<std::shared_ptr<Callback>>& callbacks,
+                     const TrainerOptions& options) {
   if (!options.enable_checkpointing && has_kind(callbacks, Callback::Kind::kCheckpoint)) {
     throw MisconfigurationException(
-        "Trainer was configured with `enable_checkpointing=False` but found `ModelCheckpoint` in callbacks list.");
+        "Trainer was configured with `enable_checkpointing=False` but found `ModelCheckpoint` in "
+        "callbacks list.");
   }
-  const auto bars = std::count_if(callbacks.begin(), callbacks.end(),
-                                  [](const auto& callback) { return callback->kind() == Callback::Kind::kProgressBar; });
+  const auto bars = std::count_if(callbacks.begin(), callbacks.end(), [](const auto& callback) {
+    return callback->kind() == Callback::Kind::kProgressBar;
+  });
   if (bars > 1) {
     throw MisconfigurationException(
-        "You added multiple progress bar callbacks to the Trainer, but currently only one progress bar is supported.");
+        "You added multiple progress bar callbacks to the Trainer, but currently only one progress "
+        "bar is supported.");
   }
   if (!options.enable_progress_bar && bars > 0) {
     throw MisconfigurationException(
-        "Trainer was configured with `enable_progress_bar=False` but found `TQDMProgressBar` in callbacks list.");
+        "Trainer was configured with `enable_progress_bar=False` but found `TQDMProgressBar` in "
+        "callbacks list.");
   }
   for (std::size_t i = 0; i < callbacks.size(); ++i) {
     const bool stateful = callbacks[i]->state_dict().size() > 0;
     for (std::size_t j = 0; stateful && j < i; ++j) {
       if (callbacks[i]->state_key() != callbacks[j]->state_key()) continue;
-      throw MisconfigurationException(fmt::format("Found more than one stateful callback of type `{}`. In the current configuration, "
-                                                  "this callback does not support being saved alongside other instances of the same "
-                                                  "type.",
-                                                  callbacks[i]->type_name()));
+      throw MisconfigurationException(fmt::format(
+          "Found more than one stateful callback of type `{}`. In the current configuration, "
+          "this callback does not support being saved alongside other instances of the same "
+          "type.",
+          callbacks[i]->type_name()));
     }
   }
 }
@@ -124,7 +135,8 @@ std::shared_ptr<Callback> make_callback(const jobspec::ClassSpec& spec, bool ran
   throw MisconfigurationException("trainer.callbacks: unknown class '" + spec.class_name + "'");
 }
 
-std::vector<std::shared_ptr<Callback>> make_callbacks(const std::vector<jobspec::ClassSpec>& specs, const TrainerOptions& options,
+std::vector<std::shared_ptr<Callback>> make_callbacks(const std::vector<jobspec::ClassSpec>& specs,
+                                                      const TrainerOptions& options,
                                                       bool rank_zero) {
   std::vector<std::shared_ptr<Callback>> callbacks;
   for (const jobspec::ClassSpec& spec : specs) callbacks.push_back(make_callback(spec, rank_zero));

@@ -15,7 +15,8 @@ namespace lctl {
 std::shared_ptr<Callback> make_callback(const jobspec::ClassSpec& spec, bool rank_zero);
 
 // The user's callbacks, and those that the options ask for: progress bar, summary, checkpoints.
-std::vector<std::shared_ptr<Callback>> make_callbacks(const std::vector<jobspec::ClassSpec>& specs, const TrainerOptions& options,
+std::vector<std::shared_ptr<Callback>> make_callbacks(const std::vector<jobspec::ClassSpec>& specs,
+                                                      const TrainerOptions& options,
                                                       bool rank_zero);
 
 // All names that make_callback() knows.

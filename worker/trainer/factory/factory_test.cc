@@ -21,7 +21,8 @@ namespace {
 using ::testing::IsSupersetOf;
 using ::testing::UnorderedElementsAreArray;
 
-// Every class that a job file may name can be built, and no factory knows a name that job files do not.
+// Every class that a job file may name can be built, and no factory knows a name that job files do
+// not.
 void expect_same(jobspec::keys::Kind kind, const std::vector<std::string_view>& built) {
   EXPECT_THAT(built, IsSupersetOf(jobspec::keys::available_names(kind)));
   for (const std::string_view name : built) {
@@ -65,13 +66,16 @@ TEST(TrainerOptionsTest, DefaultsAreLightnings) {
 }
 
 TEST(TrainerOptionsTest, IntsAndFloatsOfLimitsAreToldApart) {
-  const auto options = trainer_options(configuration({"--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1.0"}).trainer);
+  const auto options = trainer_options(
+      configuration({"--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1.0"})
+          .trainer);
   EXPECT_EQ(options.limit_train_batches, Limit(std::int64_t{1}));
   EXPECT_EQ(options.limit_val_batches, Limit(1.0));
 }
 
 TEST(TrainerOptionsTest, FastDevRunForcesItsLimits) {
-  const auto options = trainer_options(configuration({"--trainer.fast_dev_run=3", "--trainer.max_epochs=7"}).trainer);
+  const auto options = trainer_options(
+      configuration({"--trainer.fast_dev_run=3", "--trainer.max_epochs=7"}).trainer);
   EXPECT_EQ(options.max_steps, 3);
   EXPECT_EQ(options.max_epochs, 1);
   EXPECT_EQ(options.num_sanity_val_steps, 0);
@@ -79,9 +83,14 @@ TEST(TrainerOptionsTest, FastDevRunForcesItsLimits) {
 }
 
 TEST(TrainerOptionsTest, DevicesAreCountsOrIds) {
-  EXPECT_EQ(std::get<std::int64_t>(trainer_options(configuration({"--trainer.devices=2"}).trainer).devices), 2);
-  EXPECT_EQ(std::get<std::int64_t>(trainer_options(configuration({"--trainer.devices='3'"}).trainer).devices), 3);
-  EXPECT_THAT(std::get<std::vector<std::int64_t>>(trainer_options(configuration({"--trainer.devices='0,2'"}).trainer).devices),
+  EXPECT_EQ(std::get<std::int64_t>(
+                trainer_options(configuration({"--trainer.devices=2"}).trainer).devices),
+            2);
+  EXPECT_EQ(std::get<std::int64_t>(
+                trainer_options(configuration({"--trainer.devices='3'"}).trainer).devices),
+            3);
+  EXPECT_THAT(std::get<std::vector<std::int64_t>>(
+                  trainer_options(configuration({"--trainer.devices='0,2'"}).trainer).devices),
               ::testing::ElementsAre(0, 2));
   EXPECT_EQ(trainer_options(configuration({"--trainer.devices=auto"}).trainer).devices.index(), 0u);
 }
@@ -89,7 +98,8 @@ TEST(TrainerOptionsTest, DevicesAreCountsOrIds) {
 TEST(CallbacksTest, DefaultsAreAddedAndConflictsRefused) {
   TrainerOptions options = trainer_options(configuration({}).trainer);
   std::vector<std::string> names;
-  for (const auto& callback : make_callbacks({}, options, true)) names.push_back(callback->type_name());
+  for (const auto& callback : make_callbacks({}, options, true))
+    names.push_back(callback->type_name());
   EXPECT_THAT(names, ::testing::ElementsAre("TQDMProgressBar", "ModelSummary", "ModelCheckpoint"));
   options.enable_checkpointing = false;
   const auto config = configuration({"--trainer.callbacks=[{class_path: ModelCheckpoint}]"});

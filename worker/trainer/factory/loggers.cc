@@ -41,7 +41,8 @@ std::shared_ptr<Logger> make_logger(const jobspec::ClassSpec& spec) {
   throw MisconfigurationException("trainer.logger: unknown class '" + spec.class_name + "'");
 }
 
-std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config, const TrainerOptions& options) {
+std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config,
+                                                  const TrainerOptions& options) {
   std::vector<std::shared_ptr<Logger>> loggers;
   if (options.barebones) return loggers;
   switch (config.logger) {
@@ -52,7 +53,8 @@ std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config,
       break;
     case jobspec::LoggerChoice::kDefault: {
       CSVLogger::Options csv;
-      csv.save_dir = options.default_root_dir.empty() ? std::filesystem::current_path().string() : options.default_root_dir;
+      csv.save_dir = options.default_root_dir.empty() ? std::filesystem::current_path().string()
+                                                      : options.default_root_dir;
       loggers.push_back(std::make_shared<CSVLogger>(std::move(csv)));
       break;
     }

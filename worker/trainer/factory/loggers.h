@@ -14,7 +14,8 @@ namespace lctl {
 std::shared_ptr<Logger> make_logger(const jobspec::ClassSpec& spec);
 
 // What `trainer.logger` says; the default is a CSVLogger under default_root_dir.
-std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config, const TrainerOptions& options);
+std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config,
+                                                  const TrainerOptions& options);
 
 std::vector<std::string_view> logger_names();
 

@@ -17,7 +17,8 @@ using Made = std::unique_ptr<LRScheduler>;
 
 std::vector<Made> make_children(const ClassSpec& spec, Optimizer& optimizer) {
   std::vector<Made> children;
-  for (const ClassSpec& child : spec.children) children.push_back(make_lr_scheduler(child, optimizer));
+  for (const ClassSpec& child : spec.children)
+    children.push_back(make_lr_scheduler(child, optimizer));
   return children;
 }
 
@@ -60,7 +61,9 @@ struct Entry {
 
 constexpr std::array<Entry, 12> kSchedulers = {{
     {"StepLR",
-     [](const ClassSpec& s, Optimizer& o) -> Made { return step_lr(o, s.init_args.get_int("step_size"), s.init_args.get_double("gamma")); }},
+     [](const ClassSpec& s, Optimizer& o) -> Made {
+       return step_lr(o, s.init_args.get_int("step_size"), s.init_args.get_double("gamma"));
+     }},
     {"MultiStepLR",
      [](const ClassSpec& s, Optimizer& o) -> Made {
        return multi_step_lr(o, s.init_args.get_ints("milestones"), s.init_args.get_double("gamma"));
@@ -71,26 +74,38 @@ constexpr std::array<Entry, 12> kSchedulers = {{
      }},
     {"LinearLR",
      [](const ClassSpec& s, Optimizer& o) -> Made {
-       return linear_lr(o, s.init_args.get_double("start_factor"), s.init_args.get_double("end_factor"), s.init_args.get_int("total_iters"));
+       return linear_lr(o, s.init_args.get_double("start_factor"),
+                        s.init_args.get_double("end_factor"), s.init_args.get_int("total_iters"));
      }},
-    {"ExponentialLR", [](const ClassSpec& s, Optimizer& o) -> Made { return exponential_lr(o, s.init_args.get_double("gamma")); }},
+    {"ExponentialLR",
+     [](const ClassSpec& s, Optimizer& o) -> Made {
+       return exponential_lr(o, s.init_args.get_double("gamma"));
+     }},
     {"PolynomialLR",
      [](const ClassSpec& s, Optimizer& o) -> Made {
        return polynomial_lr(o, s.init_args.get_int("total_iters"), s.init_args.get_double("power"));
      }},
     {"CosineAnnealingLR",
      [](const ClassSpec& s, Optimizer& o) -> Made {
-       return cosine_annealing_lr(o, s.init_args.get_int("T_max"), s.init_args.get_double("eta_min"));
+       return cosine_annealing_lr(o, s.init_args.get_int("T_max"),
+                                  s.init_args.get_double("eta_min"));
      }},
     {"CosineAnnealingWarmRestarts",
      [](const ClassSpec& s, Optimizer& o) -> Made {
-       return cosine_annealing_warm_restarts(o, s.init_args.get_int("T_0"), s.init_args.get_int("T_mult"), s.init_args.get_double("eta_min"));
+       return cosine_annealing_warm_restarts(o, s.init_args.get_int("T_0"),
+                                             s.init_args.get_int("T_mult"),
+                                             s.init_args.get_double("eta_min"));
      }},
     {"ReduceLROnPlateau", make_plateau},
     {"OneCycleLR", make_one_cycle},
     {"SequentialLR",
-     [](const ClassSpec& s, Optimizer& o) -> Made { return sequential_lr(o, make_children(s, o), s.init_args.get_ints("milestones")); }},
-    {"ChainedScheduler", [](const ClassSpec& s, Optimizer& o) -> Made { return chained_scheduler(make_children(s, o)); }},
+     [](const ClassSpec& s, Optimizer& o) -> Made {
+       return sequential_lr(o, make_children(s, o), s.init_args.get_ints("milestones"));
+     }},
+    {"ChainedScheduler",
+     [](const ClassSpec& s, Optimizer& o) -> Made {
+       return chained_scheduler(make_children(s, o));
+     }},
 }};
 
 }  // namespace

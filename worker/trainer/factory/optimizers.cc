@@ -150,7 +150,9 @@ constexpr std::array<Entry, 11> kOptimizers = {{
     {"SGD", make_sgd},
     {"Adam", make_adam},
     {"AdamW",
-     [](const Arguments& a, Parameters parameters) -> std::unique_ptr<Optimizer> { return adam_w(std::move(parameters), adam_options(a)); }},
+     [](const Arguments& a, Parameters parameters) -> std::unique_ptr<Optimizer> {
+       return adam_w(std::move(parameters), adam_options(a));
+     }},
     {"Adagrad", make_adagrad},
     {"RMSprop", make_rmsprop},
     {"NAdam", make_nadam},
@@ -171,7 +173,8 @@ std::unique_ptr<Optimizer> make_optimizer(const jobspec::ClassSpec& spec, Parame
 }
 
 OptimizersConfig make_optimizers(const std::optional<jobspec::ClassSpec>& optimizer,
-                                 const std::optional<jobspec::LrSchedulerSpec>& lr_scheduler, Parameters parameters) {
+                                 const std::optional<jobspec::LrSchedulerSpec>& lr_scheduler,
+                                 Parameters parameters) {
   OptimizersConfig config;
   if (!optimizer) return config;
   config.optimizers.push_back(make_optimizer(*optimizer, std::move(parameters)));

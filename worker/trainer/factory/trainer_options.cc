@@ -30,7 +30,8 @@ std::optional<std::int64_t> whole_number(std::string_view text) {
 // "auto", 2, "2", "0,2", [0, 2]; a trailing comma makes a list.
 void set_devices(const Value& value, TrainerOptions& options) {
   const auto refuse = [&value] {
-    throw MisconfigurationException(fmt::format("`Trainer(devices={})` value is not a valid input.", value.preview()));
+    throw MisconfigurationException(
+        fmt::format("`Trainer(devices={})` value is not a valid input.", value.preview()));
   };
   if (value.is_int()) {
     options.devices = value.as_int();
@@ -64,7 +65,9 @@ Determinism determinism_of(const Value& value) {
   return value.as_bool() ? Determinism::kOn : Determinism::kOff;
 }
 
-std::string text_of(const Value& value) { return value.is_int() ? std::to_string(value.as_int()) : value.as_string(); }
+std::string text_of(const Value& value) {
+  return value.is_int() ? std::to_string(value.as_int()) : value.as_string();
+}
 
 }  // namespace
 
@@ -80,13 +83,16 @@ double seconds_of(const Value& value, std::string_view argument) {
     }
     return seconds;
   }
-  std::string_view rest = value.is_string() ? std::string_view(value.as_string()) : std::string_view();
+  std::string_view rest =
+      value.is_string() ? std::string_view(value.as_string()) : std::string_view();
   for (std::size_t i = 0; i < kSeconds.size(); ++i) {
     const std::size_t colon = i + 1 < kSeconds.size() ? rest.find(':') : rest.size();
-    const auto number = colon == std::string_view::npos ? std::nullopt : whole_number(rest.substr(0, colon));
+    const auto number =
+        colon == std::string_view::npos ? std::nullopt : whole_number(rest.substr(0, colon));
     if (!number || *number < 0) {
       throw MisconfigurationException(
-          fmt::format("Invalid time format for `{}`: '{}'. Expected 'DD:HH:MM:SS'.", argument, value.preview()));
+          fmt::format("Invalid time format for `{}`: '{}'. Expected 'DD:HH:MM:SS'.", argument,
+                      value.preview()));
     }
     seconds += static_cast<double>(*number) * kSeconds[i];
     rest.remove_prefix(std::min(colon + 1, rest.size()));
@@ -102,12 +108,14 @@ TrainerOptions trainer_options(const Arguments& arguments) {
   options.num_nodes = arguments.get_int("num_nodes");
   options.precision = canonical_precision(text_of(arguments.get("precision")));
   const Value& fast_dev_run = arguments.get("fast_dev_run");
-  options.fast_dev_run = fast_dev_run.is_bool() ? (fast_dev_run.as_bool() ? 1 : 0) : fast_dev_run.as_int();
+  options.fast_dev_run =
+      fast_dev_run.is_bool() ? (fast_dev_run.as_bool() ? 1 : 0) : fast_dev_run.as_int();
   options.max_epochs = arguments.get_optional_int("max_epochs");
   options.min_epochs = arguments.get_optional_int("min_epochs");
   options.max_steps = arguments.get_int("max_steps");
   options.min_steps = arguments.get_optional_int("min_steps");
-  if (!arguments.get("max_time").is_null()) options.max_time = seconds_of(arguments.get("max_time"), "max_time");
+  if (!arguments.get("max_time").is_null())
+    options.max_time = seconds_of(arguments.get("max_time"), "max_time");
   options.limit_train_batches = limit_of(arguments.get("limit_train_batches"));
   options.limit_val_batches = limit_of(arguments.get("limit_val_batches"));
   options.limit_test_batches = limit_of(arguments.get("limit_test_batches"));
@@ -127,14 +135,16 @@ TrainerOptions trainer_options(const Arguments& arguments) {
   options.enable_model_summary = arguments.get_bool("enable_model_summary");
   options.accumulate_grad_batches = arguments.get_int("accumulate_grad_batches");
   options.gradient_clip_val = arguments.get_optional_double("gradient_clip_val");
-  options.gradient_clip_algorithm = arguments.get_optional_string("gradient_clip_algorithm").value_or("norm");
+  options.gradient_clip_algorithm =
+      arguments.get_optional_string("gradient_clip_algorithm").value_or("norm");
   options.deterministic = determinism_of(arguments.get("deterministic"));
   options.benchmark = arguments.get_optional_bool("benchmark");
   options.inference_mode = arguments.get_bool("inference_mode");
   options.use_distributed_sampler = arguments.get_bool("use_distributed_sampler");
   options.detect_anomaly = arguments.get_bool("detect_anomaly");
   options.barebones = arguments.get_bool("barebones");
-  options.reload_dataloaders_every_n_epochs = arguments.get_int("reload_dataloaders_every_n_epochs");
+  options.reload_dataloaders_every_n_epochs =
+      arguments.get_int("reload_dataloaders_every_n_epochs");
   options.default_root_dir = arguments.get_optional_string("default_root_dir").value_or("");
   options.enable_autolog_hparams = arguments.get_bool("enable_autolog_hparams");
   return settle_options(std::move(options));

@@ -11,8 +11,8 @@
 
 namespace lctl {
 
-// One value of a log call. Metrics are doubles (a float32 widened); `epoch` is an integer, and loggers
-// must write it as one. `name` lives as long as the call.
+// One value of a log call. Metrics are doubles (a float32 widened); `epoch` is an integer, and
+// loggers must write it as one. `name` lives as long as the call.
 struct LoggedMetric {
   std::string_view name;
   std::variant<double, std::int64_t> value;
@@ -20,20 +20,19 @@ struct LoggedMetric {
 
 // What a logger learns of a saved checkpoint.
 struct SavedCheckpoint {
-  std::string path;               // as ModelCheckpoint names it
+  std::string path;  // as ModelCheckpoint names it
   std::int64_t global_step = 0;
   std::int64_t epoch = 0;
-  std::string monitor;            // "" = none
-  double score = 0;               // valid with monitor
+  std::string monitor;  // "" = none
+  double score = 0;     // valid with monitor
   bool is_best = false;
   bool is_last = false;
 };
 
 // The trainer calls all of this on rank 0 only, from the training thread, in Lightning's order:
-// start, log_hyperparams (if any), save, then log_metrics and save at each write, finalize at the end.
-// A logger makes its folder and files as late as Lightning's does. Errors (disk full) are exceptions
-// that name the file.
-// Thread rule: one strand only (the training thread).
+// start, log_hyperparams (if any), save, then log_metrics and save at each write, finalize at the
+// end. A logger makes its folder and files as late as Lightning's does. Errors (disk full) are
+// exceptions that name the file. Thread rule: one strand only (the training thread).
 class Logger {
  public:
   virtual ~Logger() = default;
@@ -68,14 +67,15 @@ class Logger {
   // "success" or "failed"; nothing is logged afterwards.
   virtual void finalize(std::string_view status) { static_cast<void>(status); }
 
-  // False for loggers that are not the user's (they neither decide where checkpoints go nor count as
-  // "a logger is configured").
+  // False for loggers that are not the user's (they neither decide where checkpoints go nor count
+  // as "a logger is configured").
   virtual bool is_user_logger() const { return true; }
 };
 
 // The folder name of a version: "version_3" or the string itself.
 inline std::string version_folder(const std::variant<std::int64_t, std::string>& version) {
-  if (const auto* number = std::get_if<std::int64_t>(&version)) return "version_" + std::to_string(*number);
+  if (const auto* number = std::get_if<std::int64_t>(&version))
+    return "version_" + std::to_string(*number);
   return std::get<std::string>(version);
 }
 

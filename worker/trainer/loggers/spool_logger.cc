@@ -44,7 +44,9 @@ SpoolReporter::SpoolReporter(Options options) : options_(std::move(options)) {
   spool::SpoolWriter::Options writer_options;
   writer_options.file = options_.spool;
   auto writer = spool::SpoolWriter::open(writer_options);
-  if (!writer.ok()) throw std::runtime_error("spool " + options_.spool.string() + ": " + std::string(writer.status().message()));
+  if (!writer.ok())
+    throw std::runtime_error("spool " + options_.spool.string() + ": " +
+                             std::string(writer.status().message()));
   writer_ = *std::move(writer);
   if (has_stage()) fs::create_directories(options_.stage);
 }
@@ -60,7 +62,8 @@ v1::Event SpoolReporter::event() const {
 void SpoolReporter::append(v1::Event event) {
   const auto appended = writer_->append(event);
   if (!appended.ok()) {
-    throw std::runtime_error("spool " + options_.spool.string() + ": " + std::string(appended.status().message()));
+    throw std::runtime_error("spool " + options_.spool.string() + ": " +
+                             std::string(appended.status().message()));
   }
 }
 
@@ -77,7 +80,8 @@ void SpoolReporter::ready(std::int64_t resumed_at_step) {
   append(std::move(message));
 }
 
-void SpoolReporter::metrics(std::span<const LoggedMetric> metrics, std::int64_t step, std::int64_t epoch) {
+void SpoolReporter::metrics(std::span<const LoggedMetric> metrics, std::int64_t step,
+                            std::int64_t epoch) {
   v1::Event message = event();
   v1::MetricPoints& points = *message.mutable_metrics();
   points.set_step(step);
@@ -104,7 +108,8 @@ void SpoolReporter::progress(v1::Progress progress) {
 void SpoolReporter::hyperparameters(const checkpoint::Dict& hparams) {
   v1::Event message = event();
   std::string yaml = hparams_yaml(hparams);
-  if (yaml.size() > (1u << 20)) return;  // beyond the contract's bound: they are in the checkpoint anyway
+  if (yaml.size() > (1u << 20))
+    return;  // beyond the contract's bound: they are in the checkpoint anyway
   message.mutable_hyperparameters()->set_yaml(std::move(yaml));
   append(std::move(message));
 }
@@ -143,8 +148,9 @@ std::string SpoolReporter::path_for(BoundaryAction action, std::int64_t global_s
   return (options_.stage / fmt::format("{}-step={}.ckpt", kind, global_step)).string();
 }
 
-void SpoolReporter::orchestrated_checkpoint(BoundaryAction action, const std::string& path, std::int64_t global_step,
-                                            std::int64_t epoch, std::uint64_t captured_at) {
+void SpoolReporter::orchestrated_checkpoint(BoundaryAction action, const std::string& path,
+                                            std::int64_t global_step, std::int64_t epoch,
+                                            std::uint64_t captured_at) {
   v1::Event message = event();
   v1::CheckpointWritten& written = *message.mutable_checkpoint();
   const std::string file = fs::path(path).filename().string();
@@ -152,13 +158,15 @@ void SpoolReporter::orchestrated_checkpoint(BoundaryAction action, const std::st
   written.set_size(static_cast<std::int64_t>(fs::file_size(path)));
   written.set_global_step(global_step);
   written.set_epoch(epoch);
-  written.set_kind(action == BoundaryAction::kStop ? v1::CHECKPOINT_KIND_STOP : v1::CHECKPOINT_KIND_RECOVERY);
+  written.set_kind(action == BoundaryAction::kStop ? v1::CHECKPOINT_KIND_STOP
+                                                   : v1::CHECKPOINT_KIND_RECOVERY);
   written.set_spool_offset(captured_at);
   written.set_name(file);
   append(std::move(message));
 }
 
-void SpoolReporter::finished(v1::Finished::Outcome outcome, const std::string& text, std::int64_t global_step, std::int64_t epoch,
+void SpoolReporter::finished(v1::Finished::Outcome outcome, const std::string& text,
+                             std::int64_t global_step, std::int64_t epoch,
                              const std::string& parameters_sha256) {
   v1::Event message = event();
   v1::Finished& finished = *message.mutable_finished();
@@ -169,10 +177,14 @@ void SpoolReporter::finished(v1::Finished::Outcome outcome, const std::string& t
   finished.set_parameters_sha256(parameters_sha256);
   append(std::move(message));
   const absl::Status flushed = writer_->flush();
-  if (!flushed.ok()) throw std::runtime_error("spool " + options_.spool.string() + ": " + std::string(flushed.message()));
+  if (!flushed.ok())
+    throw std::runtime_error("spool " + options_.spool.string() + ": " +
+                             std::string(flushed.message()));
 }
 
-void SpoolLogger::log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) { reporter_->metrics(metrics, step, epoch_); }
+void SpoolLogger::log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) {
+  reporter_->metrics(metrics, step, epoch_);
+}
 
 void SpoolCallback::began(Trainer& trainer, const char* stage) {
   reporter_->ready(trainer.resumed_at_step());
@@ -184,9 +196,11 @@ void SpoolCallback::on_train_epoch_start(Trainer& trainer, TrainableModule&) {
   report(trainer, "train");
 }
 
-void SpoolCallback::on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t) {
+void SpoolCallback::on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&,
+                                       const Batch&, std::int64_t) {
   if (!reporter_->rank_zero()) return;
-  if (reporter_->clock().monotonic_now() - last_report_ >= kBetweenReports) report(trainer, "train");
+  if (reporter_->clock().monotonic_now() - last_report_ >= kBetweenReports)
+    report(trainer, "train");
 }
 
 double SpoolCallback::steps_per_second(MonotonicTime now, std::int64_t step) {
@@ -211,7 +225,8 @@ void SpoolCallback::report(Trainer& trainer, const char* stage) {
   progress.set_max_steps(trainer.options().max_steps);
   progress.set_stage(stage);
   progress.set_steps_per_second(steps_per_second(now, trainer.global_step()));
-  for (const auto& [name, value] : trainer.progress_bar_metrics().entries()) (*progress.mutable_metrics())[name] = value.number();
+  for (const auto& [name, value] : trainer.progress_bar_metrics().entries())
+    (*progress.mutable_metrics())[name] = value.number();
   reporter_->progress(std::move(progress));
 }
 

@@ -18,9 +18,9 @@
 
 namespace lctl {
 
-// The rank's side of docs/formats/spool.md. Appending never waits for the disk; a spool that cannot be
-// written (disk full) throws std::runtime_error that names the file.
-// Thread rule: one strand only (the training thread).
+// The rank's side of docs/formats/spool.md. Appending never waits for the disk; a spool that cannot
+// be written (disk full) throws std::runtime_error that names the file. Thread rule: one strand
+// only (the training thread).
 class SpoolReporter {
  public:
   struct Options {
@@ -28,7 +28,7 @@ class SpoolReporter {
     std::filesystem::path stage;  // LCTL_STAGE; "" = checkpoints are not handed over
     int rank = 0;
     int world_size = 1;
-    std::string device;           // "cpu", "cuda:0"
+    std::string device;  // "cpu", "cuda:0"
     const Clock* clock = &system_clock();
   };
 
@@ -44,13 +44,13 @@ class SpoolReporter {
   // overtake the upload.
   void model_checkpoint(const SavedCheckpoint& saved);
   void model_checkpoint_removed(const std::string& path);
-  // Path inside the stage folder for a checkpoint that the orchestrator wants, and the report of it.
-  // `offset` is the spool's when the state was captured.
+  // Path inside the stage folder for a checkpoint that the orchestrator wants, and the report of
+  // it. `offset` is the spool's when the state was captured.
   std::string path_for(BoundaryAction action, std::int64_t global_step) const;
-  void orchestrated_checkpoint(BoundaryAction action, const std::string& path, std::int64_t global_step, std::int64_t epoch,
-                               std::uint64_t offset);
-  void finished(v1::Finished::Outcome outcome, const std::string& message, std::int64_t global_step, std::int64_t epoch,
-                const std::string& parameters_sha256);
+  void orchestrated_checkpoint(BoundaryAction action, const std::string& path,
+                               std::int64_t global_step, std::int64_t epoch, std::uint64_t offset);
+  void finished(v1::Finished::Outcome outcome, const std::string& message, std::int64_t global_step,
+                std::int64_t epoch, const std::string& parameters_sha256);
 
   void set_device(std::string device) { options_.device = std::move(device); }
   std::uint64_t offset() const { return writer_->offset(); }
@@ -78,9 +78,15 @@ class SpoolLogger final : public Logger {
   std::string save_dir() const override { return ""; }
   std::string log_dir() override { return ""; }
   void log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) override;
-  void log_hyperparams(const checkpoint::Dict& hparams) override { reporter_->hyperparameters(hparams); }
-  void after_save_checkpoint(const SavedCheckpoint& saved) override { reporter_->model_checkpoint(saved); }
-  void after_remove_checkpoint(std::string_view path) override { reporter_->model_checkpoint_removed(std::string(path)); }
+  void log_hyperparams(const checkpoint::Dict& hparams) override {
+    reporter_->hyperparameters(hparams);
+  }
+  void after_save_checkpoint(const SavedCheckpoint& saved) override {
+    reporter_->model_checkpoint(saved);
+  }
+  void after_remove_checkpoint(std::string_view path) override {
+    reporter_->model_checkpoint_removed(std::string(path));
+  }
   bool is_user_logger() const override { return false; }
 
   // Epoch of values that come without one (evaluation steps).
@@ -99,13 +105,18 @@ class SpoolCallback final : public Callback {
       : reporter_(std::move(reporter)), logger_(std::move(logger)) {}
 
   std::string type_name() const override { return "SpoolCallback"; }
-  void on_sanity_check_start(Trainer& trainer, TrainableModule&) override { began(trainer, "sanity_check"); }
+  void on_sanity_check_start(Trainer& trainer, TrainableModule&) override {
+    began(trainer, "sanity_check");
+  }
   void on_train_start(Trainer& trainer, TrainableModule&) override { began(trainer, "train"); }
   void on_train_epoch_start(Trainer& trainer, TrainableModule&) override;
-  void on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&, std::int64_t) override;
+  void on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&, const Batch&,
+                          std::int64_t) override;
   void on_train_epoch_end(Trainer& trainer, TrainableModule&) override { report(trainer, "train"); }
   void on_train_end(Trainer& trainer, TrainableModule&) override { report(trainer, "train"); }
-  void on_validation_start(Trainer& trainer, TrainableModule&) override { began(trainer, "validate"); }
+  void on_validation_start(Trainer& trainer, TrainableModule&) override {
+    began(trainer, "validate");
+  }
   void on_test_start(Trainer& trainer, TrainableModule&) override { began(trainer, "test"); }
   void on_predict_start(Trainer& trainer, TrainableModule&) override { began(trainer, "predict"); }
 

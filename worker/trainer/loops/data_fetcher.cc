@@ -4,13 +4,15 @@
 
 namespace lctl {
 
-void DataFetcher::setup(std::vector<std::shared_ptr<DataLoader>> loaders, std::vector<std::int64_t> limits) {
+void DataFetcher::setup(std::vector<std::shared_ptr<DataLoader>> loaders,
+                        std::vector<std::int64_t> limits) {
   loaders_ = std::move(loaders);
   limits_ = std::move(limits);
   length_ = 0;
   for (std::size_t i = 0; i < loaders_.size(); ++i) {
     const std::int64_t size = std::min(loaders_[i]->size().value_or(kInfiniteBatches), limits_[i]);
-    length_ = size == kInfiniteBatches || length_ == kInfiniteBatches ? kInfiniteBatches : length_ + size;
+    length_ =
+        size == kInfiniteBatches || length_ == kInfiniteBatches ? kInfiniteBatches : length_ + size;
   }
 }
 

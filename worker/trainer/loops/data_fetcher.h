@@ -18,13 +18,13 @@ inline constexpr std::int64_t kInfiniteBatches = std::numeric_limits<std::int64_
 // A batch and where it came from.
 struct FetchedBatch {
   Batch batch;
-  std::int64_t batch_idx = 0;       // within its loader
+  std::int64_t batch_idx = 0;  // within its loader
   std::int64_t dataloader_idx = 0;
 };
 
-// Runs through loaders one after another, each up to its limit. With known lengths nothing is fetched
-// ahead and the last batch is known by count; a loader without length is read one batch ahead.
-// Thread rule: one strand only (the training thread).
+// Runs through loaders one after another, each up to its limit. With known lengths nothing is
+// fetched ahead and the last batch is known by count; a loader without length is read one batch
+// ahead. Thread rule: one strand only (the training thread).
 class DataFetcher {
  public:
   // `limits[i]`: batches of loader i, kInfiniteBatches = until it ends.
@@ -68,7 +68,7 @@ class DataFetcher {
   std::size_t current_ = 0;
   std::unique_ptr<BatchIterator> iterator_;
   std::int64_t batch_idx_ = 0;
-  std::optional<FetchedBatch> ahead_;   // only without length
+  std::optional<FetchedBatch> ahead_;  // only without length
   std::int64_t fetched_ = 0;
   std::int64_t taken_ = 0;
   bool done_ = false;

@@ -12,7 +12,8 @@ using ::testing::ElementsAre;
 // Yields 0, 1, … as batches; works in memory.
 class CountingLoader final : public DataLoader {
  public:
-  CountingLoader(std::int64_t count, bool knows_length) : count_(count), knows_length_(knows_length) {}
+  CountingLoader(std::int64_t count, bool knows_length)
+      : count_(count), knows_length_(knows_length) {}
 
   std::unique_ptr<BatchIterator> iterate() override {
     class Iterator final : public BatchIterator {
@@ -31,10 +32,15 @@ class CountingLoader final : public DataLoader {
     ++iterators;
     return std::make_unique<Iterator>(count_);
   }
-  std::optional<std::int64_t> size() const override { return knows_length_ ? std::optional(count_) : std::nullopt; }
+  std::optional<std::int64_t> size() const override {
+    return knows_length_ ? std::optional(count_) : std::nullopt;
+  }
   bool shuffles() const override { return false; }
   bool has_distributed_sampler() const override { return false; }
-  std::shared_ptr<DataLoader> with_distributed_sampler(int, int, bool, std::uint64_t, bool) override { return nullptr; }
+  std::shared_ptr<DataLoader> with_distributed_sampler(int, int, bool, std::uint64_t,
+                                                       bool) override {
+    return nullptr;
+  }
   std::shared_ptr<DataLoader> with_sequential_sampler() override { return nullptr; }
   std::shared_ptr<DataLoader> for_prediction() override { return nullptr; }
   void set_epoch(std::int64_t) override {}
@@ -50,8 +56,9 @@ std::vector<std::string> drain(DataFetcher& fetcher) {
   std::vector<std::string> seen;
   FetchedBatch fetched;
   while (fetcher.next(fetched)) {
-    seen.push_back(std::to_string(fetched.dataloader_idx) + "." + std::to_string(fetched.batch_idx) + "=" +
-                   std::to_string(fetched.batch.tensor().item().toLong()) + (fetcher.done() ? "!" : ""));
+    seen.push_back(
+        std::to_string(fetched.dataloader_idx) + "." + std::to_string(fetched.batch_idx) + "=" +
+        std::to_string(fetched.batch.tensor().item().toLong()) + (fetcher.done() ? "!" : ""));
     if (fetcher.done() && fetcher.length() != kInfiniteBatches) break;
   }
   return seen;

@@ -11,13 +11,19 @@
 
 namespace lctl {
 
-EvaluationLoop::EvaluationLoop(LoopContext& context, RunFn fn, BatchProgress& progress, bool verbose, bool inference_mode)
-    : context_(context), fn_(fn), progress_(progress), verbose_(verbose), inference_mode_(inference_mode) {}
+EvaluationLoop::EvaluationLoop(LoopContext& context, RunFn fn, BatchProgress& progress,
+                               bool verbose, bool inference_mode)
+    : context_(context),
+      fn_(fn),
+      progress_(progress),
+      verbose_(verbose),
+      inference_mode_(inference_mode) {}
 
 std::vector<std::int64_t> EvaluationLoop::max_batches() const {
   std::vector<std::int64_t> batches = data_.limits;
   if (context_.state.sanity_checking() && context_.options.num_sanity_val_steps >= 0) {
-    for (std::int64_t& count : batches) count = std::min(count, context_.options.num_sanity_val_steps);
+    for (std::int64_t& count : batches)
+      count = std::min(count, context_.options.num_sanity_val_steps);
   }
   return batches;
 }
@@ -27,7 +33,8 @@ void EvaluationLoop::setup_data() {
   const bool fitting = fn_ == RunFn::kFit;
   const std::int64_t epoch = context_.progress.fit.current_epoch();
   const std::int64_t every = options.reload_dataloaders_every_n_epochs;
-  const bool reload = every > 0 && (last_reload_epoch == std::numeric_limits<std::int64_t>::min() || epoch - last_reload_epoch >= every);
+  const bool reload = every > 0 && (last_reload_epoch == std::numeric_limits<std::int64_t>::min() ||
+                                    epoch - last_reload_epoch >= every);
   if (data_.loaded && fitting && !reload) return;
   const Limit& limit = testing() ? options.limit_test_batches : options.limit_val_batches;
   const Hook step_hook = testing() ? Hook::test_step : Hook::validation_step;
@@ -41,7 +48,8 @@ void EvaluationLoop::setup_data() {
 }
 
 std::vector<MetricDict> EvaluationLoop::run() {
-  const bool inference = inference_mode_ && !(context_.strategy.is_distributed() && context_.strategy.root_device().is_cpu());
+  const bool inference = inference_mode_ && !(context_.strategy.is_distributed() &&
+                                              context_.strategy.root_device().is_cpu());
   std::optional<c10::InferenceMode> inference_guard;
   std::optional<at::NoGradGuard> no_grad_guard;
   if (inference) {
@@ -51,7 +59,8 @@ std::vector<MetricDict> EvaluationLoop::run() {
   }
   setup_data();
   std::int64_t total = 0;
-  for (const std::int64_t count : max_batches()) total = count == kInfiniteBatches ? count : std::max(total, count);
+  for (const std::int64_t count : max_batches())
+    total = count == kInfiniteBatches ? count : std::max(total, count);
   if (total == 0) return {};
   reset();
   on_run_start();
@@ -70,7 +79,8 @@ void EvaluationLoop::reset() {
   }
   if (context_.state.fn != RunFn::kFit) progress_.reset_on_run();
   if (context_.state.fn == RunFn::kFit) {
-    for (const auto& loader : data_.loaders) loader->set_epoch(context_.progress.fit.epoch.current.processed);
+    for (const auto& loader : data_.loaders)
+      loader->set_epoch(context_.progress.fit.epoch.current.processed);
   }
   fetcher_.setup(data_.loaders, max_batches());
   fetcher_.start();
@@ -83,11 +93,14 @@ void EvaluationLoop::on_run_start() {
   if (testing()) {
     hooks.module(Hook::on_test_model_eval, &TrainableModule::on_test_model_eval);
     hooks.both(Hook::on_test_start, &Callback::on_test_start, &TrainableModule::on_test_start);
-    hooks.both(Hook::on_test_epoch_start, &Callback::on_test_epoch_start, &TrainableModule::on_test_epoch_start);
+    hooks.both(Hook::on_test_epoch_start, &Callback::on_test_epoch_start,
+               &TrainableModule::on_test_epoch_start);
   } else {
     hooks.module(Hook::on_validation_model_eval, &TrainableModule::on_validation_model_eval);
-    hooks.both(Hook::on_validation_start, &Callback::on_validation_start, &TrainableModule::on_validation_start);
-    hooks.both(Hook::on_validation_epoch_start, &Callback::on_validation_epoch_start, &TrainableModule::on_validation_epoch_start);
+    hooks.both(Hook::on_validation_start, &Callback::on_validation_start,
+               &TrainableModule::on_validation_start);
+    hooks.both(Hook::on_validation_epoch_start, &Callback::on_validation_epoch_start,
+               &TrainableModule::on_validation_epoch_start);
   }
 }
 
@@ -117,25 +130,29 @@ void EvaluationLoop::step(FetchedBatch fetched) {
   const bool several = data_.loaders.size() > 1;
   context_.logs.on_batch_start(batch, several ? std::optional<std::int64_t>(loader) : std::nullopt);
   if (testing()) {
-    hooks.both(Hook::on_test_batch_start, &Callback::on_test_batch_start, &TrainableModule::on_test_batch_start, batch, idx, loader);
+    hooks.both(Hook::on_test_batch_start, &Callback::on_test_batch_start,
+               &TrainableModule::on_test_batch_start, batch, idx, loader);
   } else {
-    hooks.both(Hook::on_validation_batch_start, &Callback::on_validation_batch_start, &TrainableModule::on_validation_batch_start,
-               batch, idx, loader);
+    hooks.both(Hook::on_validation_batch_start, &Callback::on_validation_batch_start,
+               &TrainableModule::on_validation_batch_start, batch, idx, loader);
   }
   progress_.increment_started();
   context_.strategy.before_evaluation_forward();
   StepOutput output;
   {
     const ForwardScope scope(context_.precision);
-    output = testing() ? hooks.module(Hook::test_step, &TrainableModule::test_step, batch, idx, loader)
-                       : hooks.module(Hook::validation_step, &TrainableModule::validation_step, batch, idx, loader);
+    output = testing()
+                 ? hooks.module(Hook::test_step, &TrainableModule::test_step, batch, idx, loader)
+                 : hooks.module(Hook::validation_step, &TrainableModule::validation_step, batch,
+                                idx, loader);
   }
   progress_.increment_processed();
   if (testing()) {
-    hooks.both(Hook::on_test_batch_end, &Callback::on_test_batch_end, &TrainableModule::on_test_batch_end, output, batch, idx, loader);
+    hooks.both(Hook::on_test_batch_end, &Callback::on_test_batch_end,
+               &TrainableModule::on_test_batch_end, output, batch, idx, loader);
   } else {
-    hooks.both(Hook::on_validation_batch_end, &Callback::on_validation_batch_end, &TrainableModule::on_validation_batch_end, output,
-               batch, idx, loader);
+    hooks.both(Hook::on_validation_batch_end, &Callback::on_validation_batch_end,
+               &TrainableModule::on_validation_batch_end, output, batch, idx, loader);
   }
   context_.logs.on_batch_end();
   progress_.increment_completed();
@@ -157,9 +174,11 @@ std::vector<MetricDict> EvaluationLoop::on_run_end() {
   logs.epoch_end_reached();
   logs.evaluation_epoch_end();
   if (testing()) {
-    hooks.both(Hook::on_test_epoch_end, &Callback::on_test_epoch_end, &TrainableModule::on_test_epoch_end);
+    hooks.both(Hook::on_test_epoch_end, &Callback::on_test_epoch_end,
+               &TrainableModule::on_test_epoch_end);
   } else {
-    hooks.both(Hook::on_validation_epoch_end, &Callback::on_validation_epoch_end, &TrainableModule::on_validation_epoch_end);
+    hooks.both(Hook::on_validation_epoch_end, &Callback::on_validation_epoch_end,
+               &TrainableModule::on_validation_epoch_end);
   }
   logs.on_epoch_end();
   std::vector<MetricDict> outputs = std::move(outputs_);
@@ -174,27 +193,32 @@ std::vector<MetricDict> EvaluationLoop::on_run_end() {
     hooks.both(Hook::on_test_end, &Callback::on_test_end, &TrainableModule::on_test_end);
   } else {
     const TrainingPosition before = context_.state.position;
-    if (fn_ == RunFn::kFit && !context_.state.sanity_checking()) context_.state.position = TrainingPosition::kValidationEnd;
-    hooks.both(Hook::on_validation_end, &Callback::on_validation_end, &TrainableModule::on_validation_end);
+    if (fn_ == RunFn::kFit && !context_.state.sanity_checking())
+      context_.state.position = TrainingPosition::kValidationEnd;
+    hooks.both(Hook::on_validation_end, &Callback::on_validation_end,
+               &TrainableModule::on_validation_end);
     context_.state.position = before;
   }
   logs.reset_results();
   hooks.module().set_training_flags(training_flags_);
-  if (verbose_ && context_.strategy.is_global_zero()) print_results_table(testing() ? "Test metric" : "Validate metric", outputs);
+  if (verbose_ && context_.strategy.is_global_zero())
+    print_results_table(testing() ? "Test metric" : "Validate metric", outputs);
   last_end_ = context_.clock.monotonic_now();
   return outputs;
 }
 
 void EvaluationLoop::update_restart_stage() {
   const AllFour& total = progress_.total;
-  restarted_mid_evaluation_ =
-      restarting_ && total.started == total.ready && total.processed == total.started - 1 && total.completed == total.processed;
+  restarted_mid_evaluation_ = restarting_ && total.started == total.ready &&
+                              total.processed == total.started - 1 &&
+                              total.completed == total.processed;
 }
 
 void EvaluationLoop::increment_progress_to_evaluation_end() {
   setup_data();
   const std::vector<std::int64_t> batches = max_batches();
-  const std::int64_t longest = batches.empty() ? 0 : *std::max_element(batches.begin(), batches.end());
+  const std::int64_t longest =
+      batches.empty() ? 0 : *std::max_element(batches.begin(), batches.end());
   if (longest == 0) return;
   reset();
   if (longest != kInfiniteBatches) progress_.increment_by(longest, true);

@@ -17,7 +17,8 @@ namespace lctl {
 class EvaluationLoop {
  public:
   // `progress` outlives the loop. verbose: print the table of results at the end.
-  EvaluationLoop(LoopContext& context, RunFn fn, BatchProgress& progress, bool verbose, bool inference_mode);
+  EvaluationLoop(LoopContext& context, RunFn fn, BatchProgress& progress, bool verbose,
+                 bool inference_mode);
 
   // Metrics per loader; empty when there is nothing to run.
   std::vector<MetricDict> run();

@@ -14,7 +14,8 @@ namespace lctl {
 
 FitLoop::FitLoop(LoopContext& context)
     : context_(context),
-      val_loop_(context, RunFn::kFit, context.progress.fit.val_batch, /*verbose=*/false, /*inference_mode=*/false),
+      val_loop_(context, RunFn::kFit, context.progress.fit.val_batch, /*verbose=*/false,
+                /*inference_mode=*/false),
       epoch_loop_(context, limits_, val_loop_) {
   fetcher_.remember_generator();
 }
@@ -32,7 +33,8 @@ bool FitLoop::done() {
   }
   if (limits_.max_epochs != -1 && fit.epoch.current.processed >= limits_.max_epochs) {
     fit.epoch.current.completed = fit.epoch.current.processed;
-    console::info(fmt::format("`Trainer.fit` stopped: `max_epochs={}` reached.", limits_.max_epochs));
+    console::info(
+        fmt::format("`Trainer.fit` stopped: `max_epochs={}` reached.", limits_.max_epochs));
     return true;
   }
   return context_.state.should_stop && epoch_loop_.can_stop_early();
@@ -79,13 +81,17 @@ void FitLoop::setup_data() {
   if (limits_.num_training_batches == 0) return;
   last_reload_epoch_ = context_.progress.fit.current_epoch();
   set_val_check_batch();
-  const bool has_logger = std::any_of(context_.logs.loggers().begin(), context_.logs.loggers().end(),
-                                      [](const auto& logger) { return logger->is_user_logger(); });
-  if (has_logger && limits_.num_training_batches < options.log_every_n_steps && options.fast_dev_run == 0) {
-    console::warn(fmt::format("The number of training batches ({}) is smaller than the logging interval "
-                              "Trainer(log_every_n_steps={}). Set a lower value for log_every_n_steps if you want to see logs for the "
-                              "training epoch.",
-                              limits_.num_training_batches, options.log_every_n_steps));
+  const bool has_logger =
+      std::any_of(context_.logs.loggers().begin(), context_.logs.loggers().end(),
+                  [](const auto& logger) { return logger->is_user_logger(); });
+  if (has_logger && limits_.num_training_batches < options.log_every_n_steps &&
+      options.fast_dev_run == 0) {
+    console::warn(
+        fmt::format("The number of training batches ({}) is smaller than the logging interval "
+                    "Trainer(log_every_n_steps={}). Set a lower value for log_every_n_steps if you "
+                    "want to see logs for the "
+                    "training epoch.",
+                    limits_.num_training_batches, options.log_every_n_steps));
   }
 }
 
@@ -98,12 +104,15 @@ void FitLoop::set_val_check_batch() {
   }
   if (const auto* interval = std::get_if<std::int64_t>(&options.val_check_interval)) {
     limits_.val_check_batch = *interval;
-    if (*interval > batches && options.check_val_every_n_epoch && !is_zero(options.limit_val_batches)) {
-      throw std::invalid_argument(fmt::format(
-          " `val_check_interval` ({}) must be less than or equal to the number of the training batches ({}). If you want to disable "
-          "validation set `limit_val_batches` to 0.0 instead. If you want to validate based on the total training batches, set "
-          "`check_val_every_n_epoch=None`.",
-          *interval, batches));
+    if (*interval > batches && options.check_val_every_n_epoch &&
+        !is_zero(options.limit_val_batches)) {
+      throw std::invalid_argument(
+          fmt::format(" `val_check_interval` ({}) must be less than or equal to the number of the "
+                      "training batches ({}). If you want to disable "
+                      "validation set `limit_val_batches` to 0.0 instead. If you want to validate "
+                      "based on the total training batches, set "
+                      "`check_val_every_n_epoch=None`.",
+                      *interval, batches));
     }
     return;
   }
@@ -112,18 +121,21 @@ void FitLoop::set_val_check_batch() {
   if (!has_length) {
     if (fraction != 1.0) {
       throw MisconfigurationException(
-          "When using an IterableDataset for `train_dataloader`, `Trainer(val_check_interval)` must be time based, `1.0` or an int. An "
+          "When using an IterableDataset for `train_dataloader`, `Trainer(val_check_interval)` "
+          "must be time based, `1.0` or an int. An "
           "int k specifies checking validation every k training batches.");
     }
     limits_.val_check_batch = kInfiniteBatches;
     return;
   }
-  limits_.val_check_batch = std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(batches) * fraction));
+  limits_.val_check_batch =
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(batches) * fraction));
 }
 
 void FitLoop::mark_loaded() {
   const AllFour& current = context_.progress.fit.epoch.current;
-  const bool unfinished = current.ready != current.processed || current.started != current.processed;
+  const bool unfinished =
+      current.ready != current.processed || current.started != current.processed;
   restarting_ = unfinished || context_.options.max_steps != -1;
   epoch_loop_.mark_restarting(restarting_);
   loaded_ = true;
@@ -136,13 +148,17 @@ void FitLoop::update_restart_stage() {
   const bool start_open = total.started == total.ready - 1;
   const bool started = total.started == total.ready;
   stage_ = RestartStage::kNone;
-  if (restarting_ && start_open && total.processed == total.started && total.completed == total.processed) {
+  if (restarting_ && start_open && total.processed == total.started &&
+      total.completed == total.processed) {
     stage_ = RestartStage::kOnEpochStart;
-  } else if (restarting_ && started && total.processed == total.started - 1 && total.completed == total.processed) {
+  } else if (restarting_ && started && total.processed == total.started - 1 &&
+             total.completed == total.processed) {
     stage_ = RestartStage::kMidEpoch;
-  } else if (restarting_ && started && total.processed == total.started && total.completed == total.processed - 1) {
+  } else if (restarting_ && started && total.processed == total.started &&
+             total.completed == total.processed - 1) {
     stage_ = RestartStage::kOnEpochEnd;
-  } else if (loaded_ && started && total.processed == total.started && total.completed == total.processed - 1) {
+  } else if (loaded_ && started && total.processed == total.started &&
+             total.completed == total.processed - 1) {
     stage_ = RestartStage::kResumedOnEpochEnd;
   }
   epoch_loop_.update_restart_stage();
@@ -165,30 +181,37 @@ void FitLoop::reset() {
 
 void FitLoop::on_run_start() {
   FitProgress& fit = context_.progress.fit;
-  if (context_.options.max_steps == -1 && !exact_) fit.epoch.current.completed = fit.epoch.current.processed;
+  if (context_.options.max_steps == -1 && !exact_)
+    fit.epoch.current.completed = fit.epoch.current.processed;
   if (epoch_loop_.should_check_val_epoch() && !val_loop_.loaded()) {
     context_.state.stage = Stage::kValidate;
     val_loop_.setup_data();
     context_.state.stage = Stage::kTrain;
   }
   std::size_t in_eval_mode = 0;
-  for (const bool training : context_.hooks.module().training_flags()) in_eval_mode += training ? 0 : 1;
+  for (const bool training : context_.hooks.module().training_flags())
+    in_eval_mode += training ? 0 : 1;
   if (in_eval_mode > 0) {
-    console::warn(fmt::format("Found {} module(s) in eval mode at the start of training. This may lead to unexpected behavior during "
-                              "training. If this is intentional, you can ignore this warning.",
-                              in_eval_mode));
+    console::warn(
+        fmt::format("Found {} module(s) in eval mode at the start of training. This may lead to "
+                    "unexpected behavior during "
+                    "training. If this is intentional, you can ignore this warning.",
+                    in_eval_mode));
   }
-  context_.hooks.both(Hook::on_train_start, &Callback::on_train_start, &TrainableModule::on_train_start);
+  context_.hooks.both(Hook::on_train_start, &Callback::on_train_start,
+                      &TrainableModule::on_train_start);
 }
 
 void FitLoop::on_advance_start() {
   FitProgress& fit = context_.progress.fit;
   setup_data();
   for (const auto& loader : data_.loaders) loader->set_epoch(fit.epoch.current.processed);
-  const bool inside = continue_from_ != TrainingPosition::kElsewhere && continue_from_ != TrainingPosition::kEpochDone;
+  const bool inside = continue_from_ != TrainingPosition::kElsewhere &&
+                      continue_from_ != TrainingPosition::kEpochDone;
   if (inside || stage_ == RestartStage::kMidEpoch || stage_ == RestartStage::kOnEpochEnd) return;
   if (stage_ != RestartStage::kOnEpochStart) fit.epoch.increment_ready();
-  context_.hooks.both(Hook::on_train_epoch_start, &Callback::on_train_epoch_start, &TrainableModule::on_train_epoch_start);
+  context_.hooks.both(Hook::on_train_epoch_start, &Callback::on_train_epoch_start,
+                      &TrainableModule::on_train_epoch_start);
   fit.epoch.increment_started();
 }
 
@@ -202,9 +225,11 @@ void FitLoop::on_advance_end() {
   context_.logs.epoch_end_reached();
   context_.progress.fit.epoch.increment_processed();
   context_.state.position = TrainingPosition::kTrainEpochEnd;
-  hooks.filtered_callbacks(HookCaller::Only::kNotMonitoring, Hook::on_train_epoch_end, &Callback::on_train_epoch_end);
+  hooks.filtered_callbacks(HookCaller::Only::kNotMonitoring, Hook::on_train_epoch_end,
+                           &Callback::on_train_epoch_end);
   hooks.module(Hook::on_train_epoch_end, &TrainableModule::on_train_epoch_end);
-  hooks.filtered_callbacks(HookCaller::Only::kMonitoring, Hook::on_train_epoch_end, &Callback::on_train_epoch_end);
+  hooks.filtered_callbacks(HookCaller::Only::kMonitoring, Hook::on_train_epoch_end,
+                           &Callback::on_train_epoch_end);
   context_.state.position = TrainingPosition::kElsewhere;
   finish_epoch();
 }
@@ -212,7 +237,8 @@ void FitLoop::on_advance_end() {
 void FitLoop::finish_epoch() {
   FitProgress& fit = context_.progress.fit;
   context_.logs.on_epoch_end();
-  if (!restarting_ && epoch_loop_.num_ready_batches_reached()) epoch_loop_.update_lr_schedulers(/*epoch_interval=*/true, /*plateau=*/true);
+  if (!restarting_ && epoch_loop_.num_ready_batches_reached())
+    epoch_loop_.update_lr_schedulers(/*epoch_interval=*/true, /*plateau=*/true);
   // Loggers see the step of the epoch's last batch.
   --fit.batches_that_stepped;
   context_.logs.update_train_epoch_metrics();
@@ -245,7 +271,8 @@ checkpoint::Dict FitLoop::exact_state() const {
   checkpoint::List devices;
   for (const at::Tensor& device : generators.devices) devices.emplace_back(device);
   state.set("device_generators", std::move(devices));
-  if (fetcher_.generator_before().defined()) state.set("loader_generator", fetcher_.generator_before());
+  if (fetcher_.generator_before().defined())
+    state.set("loader_generator", fetcher_.generator_before());
   state.set("loader_taken", fetcher_.taken());
   state.set("should_stop", context_.state.should_stop);
   state.set("val_has_run", val_loop_.has_run());
@@ -269,23 +296,28 @@ void FitLoop::apply_exact_state() {
     throw std::runtime_error(fmt::format("checkpoint: unknown training position {}", position));
   }
   continue_from_ = static_cast<TrainingPosition>(position);
-  const bool inside_epoch = continue_from_ != TrainingPosition::kTrainEpochEnd && continue_from_ != TrainingPosition::kEpochDone;
+  const bool inside_epoch = continue_from_ != TrainingPosition::kTrainEpochEnd &&
+                            continue_from_ != TrainingPosition::kEpochDone;
   if (const auto* before = state.find("loader_generator"); inside_epoch && before != nullptr) {
     // The order of this epoch's samples follows from the generator at its beginning.
     set_generator_states({before->as_tensor(), {}}, nullptr);
-    for (const auto& loader : data_.loaders) loader->set_epoch(context_.progress.fit.epoch.current.processed);
+    for (const auto& loader : data_.loaders)
+      loader->set_epoch(context_.progress.fit.epoch.current.processed);
     fetcher_.start();
-    fetcher_.skip(static_cast<std::int64_t>(std::llround(static_cast<double>(state.at("loader_taken").as_int()) * exact_scale_)));
+    fetcher_.skip(static_cast<std::int64_t>(
+        std::llround(static_cast<double>(state.at("loader_taken").as_int()) * exact_scale_)));
   }
   val_loop_.set_has_run(state.at("val_has_run").as_bool());
-  if (state.at("val_seen_batches").as_dict().size() > 0) val_loop_.setup_data();  // it would forget the counts later
+  if (state.at("val_seen_batches").as_dict().size() > 0)
+    val_loop_.setup_data();  // it would forget the counts later
   val_loop_.seen_batches.clear();
   for (const auto& [loader, batches] : state.at("val_seen_batches").as_dict().entries()) {
     val_loop_.seen_batches[loader.as_int()] = batches.as_int();
   }
   context_.logs.load_state(state.at("results").as_dict());
   GeneratorStates generators{state.at("generator").as_tensor(), {}};
-  for (const checkpoint::Value& device : state.at("device_generators").as_list()) generators.devices.push_back(device.as_tensor());
+  for (const checkpoint::Value& device : state.at("device_generators").as_list())
+    generators.devices.push_back(device.as_tensor());
   set_generator_states(generators, &context_.accelerator);
   exact_.reset();
 }

@@ -12,8 +12,8 @@
 
 namespace lctl {
 
-// Lightning's fit loop, with its rules for going on from a checkpoint, and lctl's own exact resume on
-// top: restore_exact() puts generators, iterator and logged results back to where they were.
+// Lightning's fit loop, with its rules for going on from a checkpoint, and lctl's own exact resume
+// on top: restore_exact() puts generators, iterator and logged results back to where they were.
 // Thread rule: one strand only (the training thread).
 class FitLoop {
  public:

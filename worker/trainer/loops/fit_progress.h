@@ -14,15 +14,17 @@ struct FitProgress {
   EpochProgress epoch;
   BatchProgress batch;
   SchedulerProgress scheduler;
-  OptimizerProgress optimizer;                  // automatic optimisation
-  Progress<ReadyCompleted> manual_optimizer;    // manual optimisation: one per step() of any optimizer
+  OptimizerProgress optimizer;  // automatic optimisation
+  Progress<ReadyCompleted>
+      manual_optimizer;  // manual optimisation: one per step() of any optimizer
   BatchProgress val_batch;
-  std::int64_t batches_that_stepped = 0;        // the step that loggers see
+  std::int64_t batches_that_stepped = 0;  // the step that loggers see
   bool automatic_optimization = true;
 
   std::int64_t current_epoch() const { return epoch.current.completed; }
   std::int64_t global_step() const {
-    return automatic_optimization ? optimizer.step.total.completed : manual_optimizer.total.completed;
+    return automatic_optimization ? optimizer.step.total.completed
+                                  : manual_optimizer.total.completed;
   }
   std::int64_t batch_idx() const { return batch.current.ready - 1; }
   std::int64_t total_batch_idx() const { return batch.total.ready - 1; }

@@ -20,15 +20,15 @@ namespace lctl {
 
 class Accelerator;
 
-// What the outside has asked for. Asked between batches; the answers must cost nothing when there is
-// nothing to do.
+// What the outside has asked for. Asked between batches; the answers must cost nothing when there
+// is nothing to do.
 class RunRequests {
  public:
   virtual ~RunRequests() = default;
   // SIGTERM arrived and Lightning's own behaviour applies: leave at the next opportunity.
   virtual bool leave_now() const = 0;
-  // Gradients are complete, all hooks have run: a place for a safety or stop checkpoint. May not return
-  // (StopRequested).
+  // Gradients are complete, all hooks have run: a place for a safety or stop checkpoint. May not
+  // return (StopRequested).
   virtual void at_boundary() = 0;
 };
 

@@ -14,8 +14,8 @@ class Optimization {
  public:
   explicit Optimization(LoopContext& context);
 
-  // `accumulate`: this batch's gradients are only added up. Returns what on_train_batch_end is given:
-  // the detached loss divided by the accumulation factor.
+  // `accumulate`: this batch's gradients are only added up. Returns what on_train_batch_end is
+  // given: the detached loss divided by the accumulation factor.
   StepOutput run_automatic(const Batch& batch, std::int64_t batch_idx, bool accumulate);
   StepOutput run_manual(const Batch& batch, std::int64_t batch_idx);
 

@@ -31,8 +31,10 @@ std::vector<std::vector<Batch>> PredictionLoop::run() {
   HookCaller& hooks = context_.hooks;
   const std::vector<bool> flags = hooks.module().training_flags();
   hooks.module(Hook::on_predict_model_eval, &TrainableModule::on_predict_model_eval);
-  hooks.both(Hook::on_predict_start, &Callback::on_predict_start, &TrainableModule::on_predict_start);
-  hooks.both(Hook::on_predict_epoch_start, &Callback::on_predict_epoch_start, &TrainableModule::on_predict_epoch_start);
+  hooks.both(Hook::on_predict_start, &Callback::on_predict_start,
+             &TrainableModule::on_predict_start);
+  hooks.both(Hook::on_predict_epoch_start, &Callback::on_predict_epoch_start,
+             &TrainableModule::on_predict_epoch_start);
   FetchedBatch fetched;
   while (fetcher.next(fetched)) {
     step(std::move(fetched));
@@ -40,7 +42,8 @@ std::vector<std::vector<Batch>> PredictionLoop::run() {
     if (context_.requests.leave_now()) throw SigtermException();
     fetched = FetchedBatch();
   }
-  hooks.both(Hook::on_predict_epoch_end, &Callback::on_predict_epoch_end, &TrainableModule::on_predict_epoch_end);
+  hooks.both(Hook::on_predict_epoch_end, &Callback::on_predict_epoch_end,
+             &TrainableModule::on_predict_epoch_end);
   hooks.both(Hook::on_predict_end, &Callback::on_predict_end, &TrainableModule::on_predict_end);
   hooks.module().set_training_flags(flags);
   return std::move(predictions_);
@@ -53,8 +56,8 @@ void PredictionLoop::step(FetchedBatch fetched) {
   const Batch batch = context_.data.to_device(std::move(fetched.batch), loader);
   auto& progress = context_.progress.predict;
   progress.increment_ready();
-  hooks.both(Hook::on_predict_batch_start, &Callback::on_predict_batch_start, &TrainableModule::on_predict_batch_start, batch, idx,
-             loader);
+  hooks.both(Hook::on_predict_batch_start, &Callback::on_predict_batch_start,
+             &TrainableModule::on_predict_batch_start, batch, idx, loader);
   progress.increment_started();
   context_.strategy.before_evaluation_forward();
   Batch output;
@@ -63,8 +66,8 @@ void PredictionLoop::step(FetchedBatch fetched) {
     output = hooks.module(Hook::predict_step, &TrainableModule::predict_step, batch, idx, loader);
   }
   progress.increment_processed();
-  hooks.both(Hook::on_predict_batch_end, &Callback::on_predict_batch_end, &TrainableModule::on_predict_batch_end, output, batch, idx,
-             loader);
+  hooks.both(Hook::on_predict_batch_end, &Callback::on_predict_batch_end,
+             &TrainableModule::on_predict_batch_end, output, batch, idx, loader);
   progress.increment_completed();
   predictions_[static_cast<std::size_t>(loader)].push_back(
       output.transformed([](const at::Tensor& tensor) { return tensor.cpu(); }));

@@ -1,8 +1,8 @@
 // Lightning's progress counters: plain data, and exactly what a checkpoint holds under "loops".
 //
 // Each tracker has two copies: `total` counts over the whole fit, `current` over this epoch or run.
-// Within a copy: ready >= started >= processed >= completed, each raised in turn as an event proceeds.
-// Which of them differ in a checkpoint tells where the run was when it was saved.
+// Within a copy: ready >= started >= processed >= completed, each raised in turn as an event
+// proceeds. Which of them differ in a checkpoint tells where the run was when it was saved.
 #pragma once
 
 #include <cstdint>

@@ -44,11 +44,13 @@ void print_results_table(std::string_view title, const std::vector<MetricDict>& 
     const std::size_t last = std::min(results.size(), first + columns);
     text += bar + "\n";
     text += fmt::format("{:^{}}", title, width);
-    for (std::size_t i = first; i < last; ++i) text += fmt::format("{:^{}}", fmt::format("DataLoader {}", i), width);
+    for (std::size_t i = first; i < last; ++i)
+      text += fmt::format("{:^{}}", fmt::format("DataLoader {}", i), width);
     text += "\n" + bar + "\n";
     for (const auto& [name, row] : rows) {
       text += fmt::format("{:^{}}", name, width);
-      for (std::size_t i = first; i < last; ++i) text += fmt::format("{:^{}}", i < row.size() ? row[i] : "", width);
+      for (std::size_t i = first; i < last; ++i)
+        text += fmt::format("{:^{}}", i < row.size() ? row[i] : "", width);
       text += "\n";
     }
     text += bar + "\n";

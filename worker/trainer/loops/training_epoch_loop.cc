@@ -23,7 +23,8 @@ void TrainingEpochLoop::run(DataFetcher& fetcher) {
 
 bool TrainingEpochLoop::is_training_done() const {
   const std::int64_t max_steps = context_.options.max_steps;
-  return (max_steps != -1 && context_.progress.fit.global_step() >= max_steps) || num_ready_batches_reached();
+  return (max_steps != -1 && context_.progress.fit.global_step() >= max_steps) ||
+         num_ready_batches_reached();
 }
 
 bool TrainingEpochLoop::can_stop_early() const {
@@ -41,9 +42,11 @@ bool TrainingEpochLoop::done() {
   const bool can_stop = can_stop_early();
   if (!can_stop) {
     const std::optional<std::int64_t> min_steps = context_.options.min_steps;
-    console::warn(fmt::format("Trainer was signaled to stop but the required `min_epochs={}` or `min_steps={}` has not been met. "
-                              "Training will continue...",
-                              limits_.min_epochs, min_steps ? std::to_string(*min_steps) : "None"));
+    console::warn(
+        fmt::format("Trainer was signaled to stop but the required `min_epochs={}` or "
+                    "`min_steps={}` has not been met. "
+                    "Training will continue...",
+                    limits_.min_epochs, min_steps ? std::to_string(*min_steps) : "None"));
   }
   return can_stop;
 }
@@ -54,7 +57,8 @@ bool TrainingEpochLoop::num_ready_batches_reached() const {
 }
 
 bool TrainingEpochLoop::should_accumulate() const {
-  const bool group_full = context_.progress.fit.batch.current.ready % context_.options.accumulate_grad_batches == 0;
+  const bool group_full =
+      context_.progress.fit.batch.current.ready % context_.options.accumulate_grad_batches == 0;
   return !group_full && !num_ready_batches_reached();
 }
 
@@ -70,11 +74,13 @@ void TrainingEpochLoop::update_restart_stage() {
 
 void TrainingEpochLoop::reset(DataFetcher& fetcher) {
   FitProgress& fit = context_.progress.fit;
-  if (continue_from_ != TrainingPosition::kElsewhere && continue_from_ != TrainingPosition::kEpochDone) {
+  if (continue_from_ != TrainingPosition::kElsewhere &&
+      continue_from_ != TrainingPosition::kEpochDone) {
     // Exact resume: counters and iterator are as they were.
     return;
   }
-  if (restarting_ && !should_accumulate() && (restarted_on_train_batch_end() || stage_ != RestartStage::kOnLast)) {
+  if (restarting_ && !should_accumulate() &&
+      (restarted_on_train_batch_end() || stage_ != RestartStage::kOnLast)) {
     ++fit.batches_that_stepped;  // checkpoints hold the value from before the end of the batch
   }
   if (restarted_on_train_batch_end()) {
@@ -95,8 +101,10 @@ void TrainingEpochLoop::reset(DataFetcher& fetcher) {
       const std::int64_t expected = (limits_.num_training_batches + factor - 1) / factor;
       if (expected > 0 && fit.global_step() % expected != 0) {
         console::warn(
-            "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable. This can "
-            "cause unreliable results if further training is done. Consider using an end-of-epoch checkpoint or make your "
+            "You're resuming from a checkpoint that ended before the epoch ended and your "
+            "dataloader is not resumable. This can "
+            "cause unreliable results if further training is done. Consider using an end-of-epoch "
+            "checkpoint or make your "
             "dataloader resumable by implementing the `state_dict` / `load_state_dict` interface.");
       }
     }
@@ -155,13 +163,15 @@ bool TrainingEpochLoop::train_batch(const Batch& batch) {
     console::warn("train_dataloader yielded None. If this was on purpose, ignore this warning...");
   } else {
     hooks.callbacks(Hook::on_train_batch_start, &Callback::on_train_batch_start, batch, batch_idx);
-    skip_rest = hooks.module(Hook::on_train_batch_start, &TrainableModule::on_train_batch_start, batch, batch_idx) == -1;
+    skip_rest = hooks.module(Hook::on_train_batch_start, &TrainableModule::on_train_batch_start,
+                             batch, batch_idx) == -1;
     if (skip_rest) {
       fit.batch.increment_by(0, true);
     } else {
       fit.batch.increment_started();
-      output = hooks.module().automatic_optimization() ? optimization_.run_automatic(batch, batch_idx, should_accumulate())
-                                                       : optimization_.run_manual(batch, batch_idx);
+      output = hooks.module().automatic_optimization()
+                   ? optimization_.run_automatic(batch, batch_idx, should_accumulate())
+                   : optimization_.run_manual(batch, batch_idx);
     }
   }
   fit.batch.increment_processed();
@@ -170,7 +180,8 @@ bool TrainingEpochLoop::train_batch(const Batch& batch) {
   if (skip_rest) return false;
 
   context_.state.position = TrainingPosition::kTrainBatchEnd;
-  hooks.both(Hook::on_train_batch_end, &Callback::on_train_batch_end, &TrainableModule::on_train_batch_end, output, batch, batch_idx);
+  hooks.both(Hook::on_train_batch_end, &Callback::on_train_batch_end,
+             &TrainableModule::on_train_batch_end, output, batch, batch_idx);
   context_.state.position = TrainingPosition::kElsewhere;
   context_.logs.on_batch_end();
   after_batch_hooks();
@@ -179,7 +190,8 @@ bool TrainingEpochLoop::train_batch(const Batch& batch) {
 
 void TrainingEpochLoop::after_batch_hooks() {
   context_.progress.fit.batch.increment_completed();
-  context_.logs.update_train_step_metrics(!should_accumulate() || !context_.hooks.module().automatic_optimization());
+  context_.logs.update_train_step_metrics(!should_accumulate() ||
+                                          !context_.hooks.module().automatic_optimization());
 }
 
 void TrainingEpochLoop::on_advance_end() {
@@ -196,7 +208,8 @@ void TrainingEpochLoop::run_validation() {
   context_.state.stage = Stage::kValidate;
   const std::optional<bool> first_iter = context_.logs.first_loop_iter();
   if (!should_accumulate()) {
-    context_.hooks.module(Hook::on_validation_model_zero_grad, &TrainableModule::on_validation_model_zero_grad);
+    context_.hooks.module(Hook::on_validation_model_zero_grad,
+                          &TrainableModule::on_validation_model_zero_grad);
   }
   val_loop_.run();
   context_.state.stage = Stage::kTrain;
@@ -224,32 +237,41 @@ bool TrainingEpochLoop::should_check_val_epoch() const {
   if (!context_.data.validation_enabled()) return false;
   const std::optional<std::int64_t> every = context_.options.check_val_every_n_epoch;
   if (!every) return true;
-  if (*every == 0) throw MisconfigurationException("`check_val_every_n_epoch=0`: integer modulo by zero; use at least 1, or null");
+  if (*every == 0)
+    throw MisconfigurationException(
+        "`check_val_every_n_epoch=0`: integer modulo by zero; use at least 1, or null");
   return (context_.progress.fit.current_epoch() + 1) % *every == 0;
 }
 
 bool TrainingEpochLoop::should_check_val() {
   if (!should_check_val_epoch()) return false;
   const FitProgress& fit = context_.progress.fit;
-  const bool infinite = limits_.val_check_batch == kInfiniteBatches && !context_.options.val_check_time;
+  const bool infinite =
+      limits_.val_check_batch == kInfiniteBatches && !context_.options.val_check_time;
   const bool last = fit.batch.is_last_batch;
   if (last && infinite) return true;
   if (context_.state.should_stop && can_stop_early()) return true;
   if (const auto interval = context_.options.val_check_time) {
     const auto elapsed = context_.clock.monotonic_now() - val_loop_.last_end();
-    return context_.strategy.reduce_boolean_decision(std::chrono::duration<double>(elapsed).count() >= *interval, /*all=*/false);
+    return context_.strategy.reduce_boolean_decision(
+        std::chrono::duration<double>(elapsed).count() >= *interval, /*all=*/false);
   }
   if (infinite) {
     const auto* limit = std::get_if<std::int64_t>(&context_.options.limit_train_batches);
     return limit != nullptr && *limit > 0 ? (fit.batch_idx() + 1) % *limit == 0 : last;
   }
-  if (limits_.val_check_batch == 0) throw MisconfigurationException("`val_check_interval=0`: integer modulo by zero; use at least 1");
-  const std::int64_t iteration = context_.options.check_val_every_n_epoch ? fit.batch_idx() : fit.total_batch_idx();
+  if (limits_.val_check_batch == 0)
+    throw MisconfigurationException(
+        "`val_check_interval=0`: integer modulo by zero; use at least 1");
+  const std::int64_t iteration =
+      context_.options.check_val_every_n_epoch ? fit.batch_idx() : fit.total_batch_idx();
   return (iteration + 1) % limits_.val_check_batch == 0;
 }
 
 void TrainingEpochLoop::update_lr_schedulers(bool epoch_interval, bool plateau) {
-  if (context_.optimizers.lr_schedulers.empty() || !context_.hooks.module().automatic_optimization()) return;
+  if (context_.optimizers.lr_schedulers.empty() ||
+      !context_.hooks.module().automatic_optimization())
+    return;
   if (!epoch_interval && should_accumulate()) return;
   FitProgress& fit = context_.progress.fit;
   for (LRSchedulerConfig& config : context_.optimizers.lr_schedulers) {
@@ -263,21 +285,25 @@ void TrainingEpochLoop::update_lr_schedulers(bool epoch_interval, bool plateau) 
       const MetricValue* value = config.monitor ? metrics.find(*config.monitor) : nullptr;
       if (value == nullptr) {
         std::string available;
-        for (const auto& [name, unused] : metrics.entries()) available += (available.empty() ? "'" : ", '") + name + "'";
+        for (const auto& [name, unused] : metrics.entries())
+          available += (available.empty() ? "'" : ", '") + name + "'";
         const std::string monitor = config.monitor.value_or("None");
         if (config.strict) {
-          throw MisconfigurationException("ReduceLROnPlateau conditioned on metric " + monitor +
-                                          " which is not available. Available metrics are: [" + available +
-                                          "]. Condition can be set using `monitor` key in lr scheduler dict");
+          throw MisconfigurationException(
+              "ReduceLROnPlateau conditioned on metric " + monitor +
+              " which is not available. Available metrics are: [" + available +
+              "]. Condition can be set using `monitor` key in lr scheduler dict");
         }
-        console::warn("ReduceLROnPlateau conditioned on metric " + monitor +
-                      " which is not available but strict is set to `False`. Skipping learning rate update.");
+        console::warn(
+            "ReduceLROnPlateau conditioned on metric " + monitor +
+            " which is not available but strict is set to `False`. Skipping learning rate update.");
         continue;
       }
       metric = value->number();
     }
     fit.scheduler.increment_ready();
-    context_.hooks.module(Hook::lr_scheduler_step, &TrainableModule::lr_scheduler_step, config, plateau ? &metric : nullptr);
+    context_.hooks.module(Hook::lr_scheduler_step, &TrainableModule::lr_scheduler_step, config,
+                          plateau ? &metric : nullptr);
     fit.scheduler.increment_completed();
   }
 }

@@ -12,7 +12,8 @@ namespace lctl {
 // What the epoch loop must know of the fit loop around it.
 struct EpochLimits {
   std::int64_t num_training_batches = kInfiniteBatches;
-  std::int64_t val_check_batch = kInfiniteBatches;  // kInfiniteBatches: at the end of a loader without length
+  std::int64_t val_check_batch =
+      kInfiniteBatches;  // kInfiniteBatches: at the end of a loader without length
   std::int64_t min_epochs = 0;
   std::int64_t max_epochs = -1;
 };

@@ -80,7 +80,8 @@ class Bf16Mixed final : public Precision {
 };
 
 constexpr std::string_view kAllowed =
-    "('transformer-engine', 'transformer-engine-float16', '16-true', '16-mixed', 'bf16-true', 'bf16-mixed', '32-true', "
+    "('transformer-engine', 'transformer-engine-float16', '16-true', '16-mixed', 'bf16-true', "
+    "'bf16-mixed', '32-true', "
     "'64-true', 64, 32, 16, '64', '32', '16', 'bf16')";
 
 }  // namespace
@@ -94,22 +95,31 @@ void Precision::optimizer_step(Optimizer& optimizer, const std::function<void()>
 
 std::string canonical_precision(std::string_view given) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kNames = {{
-      {"32", "32-true"}, {"32-true", "32-true"}, {"64", "64-true"}, {"64-true", "64-true"},
-      {"16", "16-mixed"}, {"16-mixed", "16-mixed"}, {"bf16", "bf16-mixed"}, {"bf16-mixed", "bf16-mixed"},
-      {"16-true", "16-true"}, {"bf16-true", "bf16-true"}, {"transformer-engine", "transformer-engine"},
+      {"32", "32-true"},
+      {"32-true", "32-true"},
+      {"64", "64-true"},
+      {"64-true", "64-true"},
+      {"16", "16-mixed"},
+      {"16-mixed", "16-mixed"},
+      {"bf16", "bf16-mixed"},
+      {"bf16-mixed", "bf16-mixed"},
+      {"16-true", "16-true"},
+      {"bf16-true", "bf16-true"},
+      {"transformer-engine", "transformer-engine"},
       {"transformer-engine-float16", "transformer-engine-float16"},
   }};
   for (const auto& [spelling, canonical] : kNames) {
     if (given != spelling) continue;
     if (given == "16" || given == "bf16") {
       console::warn("`precision=" + std::string(given) +
-                    "` is supported for historical reasons but its usage is discouraged. Please set your precision to " +
+                    "` is supported for historical reasons but its usage is discouraged. Please "
+                    "set your precision to " +
                     std::string(canonical) + " instead!");
     }
     return std::string(canonical);
   }
-  throw std::invalid_argument("Precision '" + std::string(given) + "' is invalid. Allowed precision values: " +
-                              std::string(kAllowed));
+  throw std::invalid_argument("Precision '" + std::string(given) +
+                              "' is invalid. Allowed precision values: " + std::string(kAllowed));
 }
 
 std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::DeviceType device) {
@@ -119,7 +129,8 @@ std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::Devic
   if (canonical == "16-true") return std::make_unique<CastPrecision>("16-true", at::kHalf);
   if (canonical == "16-mixed" && device == c10::DeviceType::CPU) {
     console::warn(
-        "You passed `Trainer(accelerator='cpu', precision='16-mixed')` but AMP with fp16 is not supported on CPU. Using "
+        "You passed `Trainer(accelerator='cpu', precision='16-mixed')` but AMP with fp16 is not "
+        "supported on CPU. Using "
         "`precision='bf16-mixed'` instead.");
     canonical = "bf16-mixed";
   }
@@ -127,9 +138,10 @@ std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::Devic
     console::info("Using bfloat16 Automatic Mixed Precision (AMP)");
     return std::make_unique<Bf16Mixed>(device);
   }
-  throw MisconfigurationException("Precision '" + std::string(canonical) +
-                                  "' is not available in this build; available: 32-true, 64-true, bf16-mixed, bf16-true, "
-                                  "16-true (and 16-mixed on the CPU, as bf16-mixed)");
+  throw MisconfigurationException(
+      "Precision '" + std::string(canonical) +
+      "' is not available in this build; available: 32-true, 64-true, bf16-mixed, bf16-true, "
+      "16-true (and 16-mixed on the CPU, as bf16-mixed)");
 }
 
 }  // namespace lctl

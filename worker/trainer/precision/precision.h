@@ -38,14 +38,17 @@ class Precision {
   // The loss that backward starts from.
   virtual at::Tensor pre_backward(const at::Tensor& loss) { return loss; }
 
-  // One optimisation step: `closure` runs forward and backward, `before_update` the hooks and clipping.
+  // One optimisation step: `closure` runs forward and backward, `before_update` the hooks and
+  // clipping.
   virtual void optimizer_step(Optimizer& optimizer, const std::function<void()>& closure,
                               const std::function<void()>& before_update);
 };
 
 class ForwardScope {
  public:
-  explicit ForwardScope(Precision& precision) : precision_(precision) { precision_.enter_forward(); }
+  explicit ForwardScope(Precision& precision) : precision_(precision) {
+    precision_.enter_forward();
+  }
   ~ForwardScope() { precision_.leave_forward(); }
   ForwardScope(const ForwardScope&) = delete;
   ForwardScope& operator=(const ForwardScope&) = delete;
@@ -54,8 +57,9 @@ class ForwardScope {
   Precision& precision_;
 };
 
-// `canonical` is one of Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-true. 16-mixed on the
-// CPU becomes bf16-mixed with a warning, as in Lightning. Throws MisconfigurationException for others.
+// `canonical` is one of Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-true. 16-mixed on
+// the CPU becomes bf16-mixed with a warning, as in Lightning. Throws MisconfigurationException for
+// others.
 std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::DeviceType device);
 
 // Lightning's spellings ("32", "bf16", "16") to the canonical one. Throws std::invalid_argument

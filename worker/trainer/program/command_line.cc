@@ -17,14 +17,18 @@ constexpr std::array<std::pair<std::string_view, jobspec::Command>, 4> kCommands
 }  // namespace
 
 std::string usage_text() {
-  return "usage: lctl-trainer fit|validate|test|predict --config FILE [--ckpt_path PATH|last|best] [--KEY=VALUE ...]\n"
-         "  KEY is a dotted key of the file: --trainer.max_epochs=3 --data.init_args.batch_size 64\n"
-         "exit codes: 0 succeeded, 1 failed, 2 bad configuration or command line, 75 stopped on request\n";
+  return "usage: lctl-trainer fit|validate|test|predict --config FILE [--ckpt_path PATH|last|best] "
+         "[--KEY=VALUE ...]\n"
+         "  KEY is a dotted key of the file: --trainer.max_epochs=3 --data.init_args.batch_size "
+         "64\n"
+         "exit codes: 0 succeeded, 1 failed, 2 bad configuration or command line, 75 stopped on "
+         "request\n";
 }
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   CommandLine line;
-  if (arguments.empty()) throw std::invalid_argument("expected a command, one of fit, validate, test, predict");
+  if (arguments.empty())
+    throw std::invalid_argument("expected a command, one of fit, validate, test, predict");
   if (arguments[0] == "--version" || arguments[0] == "version") {
     line.version = true;
     return line;
@@ -40,11 +44,13 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     known = true;
   }
   if (!known) {
-    throw std::invalid_argument("expected a command, one of fit, validate, test, predict, got '" + arguments[0] + "'");
+    throw std::invalid_argument("expected a command, one of fit, validate, test, predict, got '" +
+                                arguments[0] + "'");
   }
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (!word.starts_with("--") || word.size() == 2) throw std::invalid_argument("unexpected argument '" + word + "'");
+    if (!word.starts_with("--") || word.size() == 2)
+      throw std::invalid_argument("unexpected argument '" + word + "'");
     std::string option = word;
     if (word.find('=') == std::string::npos) {
       if (i + 1 == arguments.size()) throw std::invalid_argument(word + ": a value is missing");

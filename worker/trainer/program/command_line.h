@@ -12,12 +12,13 @@ namespace lctl {
 struct CommandLine {
   jobspec::Command command = jobspec::Command::kFit;
   std::string config_file;
-  std::vector<std::string> overrides;      // "--trainer.max_epochs=3", in order
+  std::vector<std::string> overrides;  // "--trainer.max_epochs=3", in order
   bool version = false;
   bool help = false;
 };
 
-// Throws std::invalid_argument: one line that says what was expected. `arguments` without the program.
+// Throws std::invalid_argument: one line that says what was expected. `arguments` without the
+// program.
 CommandLine parse_command_line(const std::vector<std::string>& arguments);
 
 std::string usage_text();

@@ -12,10 +12,12 @@ using ::testing::ElementsAre;
 
 TEST(CommandLineTest, OverridesKeepTheirOrderInBothForms) {
   const CommandLine line =
-      parse_command_line({"fit", "--config", "a.yaml", "--trainer.max_epochs=3", "--ckpt_path", "x.ckpt", "--data.init_args.path", "a=b"});
+      parse_command_line({"fit", "--config", "a.yaml", "--trainer.max_epochs=3", "--ckpt_path",
+                          "x.ckpt", "--data.init_args.path", "a=b"});
   EXPECT_EQ(line.command, jobspec::Command::kFit);
   EXPECT_EQ(line.config_file, "a.yaml");
-  EXPECT_THAT(line.overrides, ElementsAre("--trainer.max_epochs=3", "--ckpt_path=x.ckpt", "--data.init_args.path=a=b"));
+  EXPECT_THAT(line.overrides, ElementsAre("--trainer.max_epochs=3", "--ckpt_path=x.ckpt",
+                                          "--data.init_args.path=a=b"));
 }
 
 TEST(CommandLineTest, LastConfigWins) {

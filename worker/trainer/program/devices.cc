@@ -23,20 +23,24 @@ bool gpu_present() {
 
 }  // namespace
 
-std::unique_ptr<Accelerator> open_accelerator(const TrainerOptions& options, const std::string& assigned) {
+std::unique_ptr<Accelerator> open_accelerator(const TrainerOptions& options,
+                                              const std::string& assigned) {
   const std::string& wanted = options.accelerator;
   if (assigned == "cpu" || (assigned.empty() && wanted == "cpu")) return make_cpu_accelerator();
   const bool asked = assigned.starts_with("cuda") || wanted == "gpu" || wanted == "cuda";
   if (!asked && wanted != "auto") {
-    throw MisconfigurationException(fmt::format(
-        "You selected an invalid accelerator name: `accelerator='{}'`. Available names are: auto, cuda, gpu, cpu.", wanted));
+    throw MisconfigurationException(
+        fmt::format("You selected an invalid accelerator name: `accelerator='{}'`. Available names "
+                    "are: auto, cuda, gpu, cpu.",
+                    wanted));
   }
   if (!asked && !gpu_present()) return make_cpu_accelerator();
   std::string reason;
   if (std::unique_ptr<Accelerator> cuda = open_cuda_plugin(reason)) return cuda;
   if (asked) {
     throw MisconfigurationException(
-        fmt::format("accelerator '{}': no CUDA accelerator can be used: {}", assigned.empty() ? wanted : assigned, reason));
+        fmt::format("accelerator '{}': no CUDA accelerator can be used: {}",
+                    assigned.empty() ? wanted : assigned, reason));
   }
   return make_cpu_accelerator();
 }
@@ -47,14 +51,19 @@ std::vector<int> choose_devices(const TrainerOptions& options, const Accelerator
   if (const auto* ids = std::get_if<std::vector<std::int64_t>>(&options.devices)) {
     std::vector<int> chosen(ids->begin(), ids->end());
     if (chosen.empty()) {
-      throw MisconfigurationException(fmt::format("`Trainer(devices=[])` value is not a valid input using {} accelerator.",
-                                                  accelerator.name()));
+      throw MisconfigurationException(
+          fmt::format("`Trainer(devices=[])` value is not a valid input using {} accelerator.",
+                      accelerator.name()));
     }
     for (const int id : chosen) {
-      if (cpu) throw MisconfigurationException("`devices` selected with `CPUAccelerator` should be an int > 0.");
-      if (std::count(chosen.begin(), chosen.end(), id) > 1) throw MisconfigurationException("Device ID's (GPU) must be unique.");
+      if (cpu)
+        throw MisconfigurationException(
+            "`devices` selected with `CPUAccelerator` should be an int > 0.");
+      if (std::count(chosen.begin(), chosen.end(), id) > 1)
+        throw MisconfigurationException("Device ID's (GPU) must be unique.");
       if (id < 0 || id >= present) {
-        throw MisconfigurationException(fmt::format("You requested gpu {}, but your machine only has {} of them", id, present));
+        throw MisconfigurationException(
+            fmt::format("You requested gpu {}, but your machine only has {} of them", id, present));
       }
     }
     return chosen;
@@ -64,11 +73,15 @@ std::vector<int> choose_devices(const TrainerOptions& options, const Accelerator
     count = *given == -1 && !cpu ? present : *given;
     if (count == 0) {
       throw MisconfigurationException(
-          fmt::format("`Trainer(devices=0)` value is not a valid input using {} accelerator.", accelerator.name()));
+          fmt::format("`Trainer(devices=0)` value is not a valid input using {} accelerator.",
+                      accelerator.name()));
     }
-    if (count < 0) throw MisconfigurationException("`devices` selected with `CPUAccelerator` should be an int > 0.");
+    if (count < 0)
+      throw MisconfigurationException(
+          "`devices` selected with `CPUAccelerator` should be an int > 0.");
     if (!cpu && count > present) {
-      throw MisconfigurationException(fmt::format("You requested {} gpus but your machine only has {}", count, present));
+      throw MisconfigurationException(
+          fmt::format("You requested {} gpus but your machine only has {}", count, present));
     }
   }
   std::vector<int> chosen(static_cast<std::size_t>(count));

@@ -10,11 +10,11 @@
 
 namespace lctl {
 
-
-// `accelerator` of the options ("auto": cuda where a GPU and the plugin are) or `assigned` (LCTL_DEVICE)
-// decide. Opens the CUDA plugin, so it must run before any tensor is touched. Throws
+// `accelerator` of the options ("auto": cuda where a GPU and the plugin are) or `assigned`
+// (LCTL_DEVICE) decide. Opens the CUDA plugin, so it must run before any tensor is touched. Throws
 // MisconfigurationException with one line that says what is missing.
-std::unique_ptr<Accelerator> open_accelerator(const TrainerOptions& options, const std::string& assigned);
+std::unique_ptr<Accelerator> open_accelerator(const TrainerOptions& options,
+                                              const std::string& assigned);
 
 // The ids of `devices` for that accelerator; one per local rank.
 std::vector<int> choose_devices(const TrainerOptions& options, const Accelerator& accelerator);

@@ -23,14 +23,18 @@ LaunchEnvironment LaunchEnvironment::read() {
   environment.device = text_of("LCTL_DEVICE");
   const std::string every = text_of("LCTL_CHECKPOINT_EVERY_MS");
   if (!every.empty()) {
-    const auto [end, error] = std::from_chars(every.data(), every.data() + every.size(), environment.checkpoint_every_ms);
-    if (error != std::errc() || end != every.data() + every.size() || environment.checkpoint_every_ms < 0) {
-      throw std::invalid_argument("environment variable LCTL_CHECKPOINT_EVERY_MS=" + every + ": expected milliseconds, 0 = none");
+    const auto [end, error] =
+        std::from_chars(every.data(), every.data() + every.size(), environment.checkpoint_every_ms);
+    if (error != std::errc() || end != every.data() + every.size() ||
+        environment.checkpoint_every_ms < 0) {
+      throw std::invalid_argument("environment variable LCTL_CHECKPOINT_EVERY_MS=" + every +
+                                  ": expected milliseconds, 0 = none");
     }
   }
   const std::string_view device = environment.device;
   if (!device.empty() && device != "cpu" && !device.starts_with("cuda:")) {
-    throw std::invalid_argument("environment variable LCTL_DEVICE=" + environment.device + ": expected cpu or cuda:<index>");
+    throw std::invalid_argument("environment variable LCTL_DEVICE=" + environment.device +
+                                ": expected cpu or cuda:<index>");
   }
   return environment;
 }

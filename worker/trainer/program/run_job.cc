@@ -89,8 +89,8 @@ jobspec::Config read_configuration(const CommandLine& line) {
   return *std::move(config);
 }
 
-// Everything between the configuration and the trainer, in the order of construction: members further
-// down use those above. Thread rule: one strand only (the main thread).
+// Everything between the configuration and the trainer, in the order of construction: members
+// further down use those above. Thread rule: one strand only (the main thread).
 class Session {
  public:
   explicit Session(const CommandLine& line) : line_(line) {}
@@ -110,12 +110,14 @@ class Session {
   }
 
   void run() {
-    if (config_.seed_everything) seed_everything(*config_.seed_everything, /*workers=*/true, accelerator_.get());
+    if (config_.seed_everything)
+      seed_everything(*config_.seed_everything, /*workers=*/true, accelerator_.get());
     const std::unique_ptr<LightningDataModule> data = make_data_module(config_.data);
     const std::shared_ptr<TrainableModule> module = make_model(config_.model, optimizer_factory());
     make_trainer();
     ResumeFrom from;
-    from.path = environment_.resume_checkpoint.empty() ? config_.ckpt_path : environment_.resume_checkpoint;
+    from.path =
+        environment_.resume_checkpoint.empty() ? config_.ckpt_path : environment_.resume_checkpoint;
     from.exact = config_.job.resume_mode() == v1::RESUME_MODE_EXACT;
     from.orchestrated = !environment_.resume_checkpoint.empty();
     switch (line_.command) {
@@ -134,9 +136,11 @@ class Session {
       case jobspec::Command::kTune:
         throw BadConfiguration("the command tune is not available");
     }
-    if (line_.command == jobspec::Command::kFit) parameters_sha256_ = state_sha256(module->parameter_list());
+    if (line_.command == jobspec::Command::kFit)
+      parameters_sha256_ = state_sha256(module->parameter_list());
     if (ranks_) {
-      if (const int code = ranks_->wait(); code != 0) throw std::runtime_error(fmt::format("another rank ended with exit code {}", code));
+      if (const int code = ranks_->wait(); code != 0)
+        throw std::runtime_error(fmt::format("another rank ended with exit code {}", code));
     }
   }
 
@@ -149,7 +153,8 @@ class Session {
     if (ending.code == ExitCode::kBadConfiguration) outcome = v1::Finished::OUTCOME_BAD_SPEC;
     const std::int64_t step = trainer_ ? trainer_->global_step() : 0;
     const std::int64_t epoch = trainer_ ? trainer_->current_epoch() : 0;
-    if (ending.code == ExitCode::kSucceeded) reporter_->ready(trainer_ ? trainer_->resumed_at_step() : 0);
+    if (ending.code == ExitCode::kSucceeded)
+      reporter_->ready(trainer_ ? trainer_->resumed_at_step() : 0);
     reporter_->finished(outcome, ending.message, step, epoch, parameters_sha256_);
   }
 
@@ -164,24 +169,18 @@ class Session {
     };
   }
 
-  void join_ranks(const std::optional<LaunchedRank>& launched, const std::vector<std::string>& words) {
-    const std::vector<int> devices = choose_devices(options_, *accelerator_);
-    const std::int64_t asked = static_cast<std::int64_t>(devices.size()) * options_.num_nodes;
+  void join_ranks(const std::optional<LaunchedRank>& launched,
+                  const std::vector<std::string>& words) {
+    // An agent has chosen the device: what the configuration says of devices is its business.
+    const bool assigned = launched && !environment_.device.empty();
+    std::vector<int> devices;
+    if (!assigned) devices = choose_devices(options_, *accelerator_);
     LaunchedRank rank;
     if (launched) {
       rank = *launched;
-      const bool explicit_devices = options_.devices.index() != 0;
-      if (explicit_devices && environment_.device.empty() && asked != rank.layout.world_size) {
-        throw BadConfiguration(fmt::format(
-            "You set `devices={}` and `num_nodes={}` in Lightning, but the product ({} * {}) does not match the world size ({}).",
-            devices.size(), options_.num_nodes, devices.size(), options_.num_nodes, rank.layout.world_size));
-      }
-    } else if (asked > 1) {
-      if (options_.num_nodes > 1) {
-        throw BadConfiguration("`num_nodes` > 1 needs a launcher that starts the ranks on every node (lctl submit, torchrun)");
-      }
-      ranks_.emplace(static_cast<int>(asked), words);
-      rank = ranks_->rank_zero();
+      if (!assigned) check_world_size(devices.size(), rank.layout.world_size);
+    } else {
+      rank = start_local_ranks(devices.size(), words);
     }
     rank_ = rank.layout.global_rank;
     world_size_ = rank.layout.world_size;
@@ -191,15 +190,39 @@ class Session {
     } else if (static_cast<std::size_t>(rank.layout.local_rank) < devices.size()) {
       index = devices[static_cast<std::size_t>(rank.layout.local_rank)];
     }
-    device_ = accelerator_->device(index);
-    const bool distributed = rank.layout.world_size > 1;
-    if (distributed) {
-      DdpOptions ddp;
-      ddp.find_unused_parameters = options_.strategy.find("find_unused_parameters_true") != std::string::npos;
-      strategy_ = make_ddp_strategy(*accelerator_, device_, rank.layout, rank.rendezvous, ddp);
-    } else {
-      strategy_ = make_single_device_strategy(device_);
+    if (index >= accelerator_->device_count() && accelerator_->name() != "cpu") {
+      throw BadConfiguration(fmt::format("LCTL_DEVICE={}: this process sees only {} devices",
+                                         environment_.device, accelerator_->device_count()));
     }
+    device_ = accelerator_->device(index);
+    if (world_size_ == 1) {
+      strategy_ = make_single_device_strategy(device_);
+      return;
+    }
+    DdpOptions ddp;
+    ddp.find_unused_parameters =
+        options_.strategy.find("find_unused_parameters_true") != std::string::npos;
+    strategy_ = make_ddp_strategy(*accelerator_, device_, rank.layout, rank.rendezvous, ddp);
+  }
+
+  void check_world_size(std::size_t devices, int world_size) const {
+    const bool given = options_.devices.index() != 0;
+    if (!given || static_cast<std::int64_t>(devices) * options_.num_nodes == world_size) return;
+    throw BadConfiguration(fmt::format(
+        "You set `devices={0}` and `num_nodes={1}` in Lightning, but the product ({0} * "
+        "{1}) does not match the world size ({2}).",
+        devices, options_.num_nodes, world_size));
+  }
+
+  LaunchedRank start_local_ranks(std::size_t devices, const std::vector<std::string>& words) {
+    if (options_.num_nodes > 1) {
+      throw BadConfiguration(
+          "`num_nodes` > 1 needs a launcher that starts the ranks on every node (lctl submit, "
+          "torchrun)");
+    }
+    if (devices == 1) return {};
+    ranks_.emplace(static_cast<int>(devices), words);
+    return ranks_->rank_zero();
   }
 
   void open_spool() {
@@ -235,14 +258,16 @@ class Session {
       setup.loggers.push_back(logger);
     }
     // First: readiness is told before anything else happens.
-    setup.callbacks.insert(setup.callbacks.begin(), std::make_shared<SpoolCallback>(reporter_, logger));
+    setup.callbacks.insert(setup.callbacks.begin(),
+                           std::make_shared<SpoolCallback>(reporter_, logger));
     if (!reporter_->has_stage()) return;
     setup.save_for_orchestrator = [reporter = reporter_](Trainer& trainer, BoundaryAction action) {
       const std::string path = reporter->path_for(action, trainer.global_step());
       const std::uint64_t offset = reporter->offset();
       trainer.save_checkpoint(path);
       if (trainer.is_global_zero()) {
-        reporter->orchestrated_checkpoint(action, path, trainer.global_step(), trainer.current_epoch(), offset);
+        reporter->orchestrated_checkpoint(action, path, trainer.global_step(),
+                                          trainer.current_epoch(), offset);
       }
     };
   }

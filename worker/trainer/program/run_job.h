@@ -9,11 +9,17 @@
 namespace lctl {
 
 // Exit codes of docs/formats/launch.md.
-enum class ExitCode : int { kSucceeded = 0, kFailed = 1, kBadConfiguration = 2, kStopped = 75, kTerminated = 143 };
+enum class ExitCode : int {
+  kSucceeded = 0,
+  kFailed = 1,
+  kBadConfiguration = 2,
+  kStopped = 75,
+  kTerminated = 143
+};
 
-// Runs the command. Failures end as one line on stderr, in the spool (if there is one) and in the code;
-// nothing is thrown. `words` is the whole command line of this process: further local ranks are started
-// with it.
+// Runs the command. Failures end as one line on stderr, in the spool (if there is one) and in the
+// code; nothing is thrown. `words` is the whole command line of this process: further local ranks
+// are started with it.
 ExitCode run_job(const CommandLine& line, const std::vector<std::string>& words);
 
 }  // namespace lctl

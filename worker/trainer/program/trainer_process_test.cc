@@ -57,7 +57,8 @@ optimizer:
 // A trainer process in a folder of its own.
 class TrainerProcess {
  public:
-  explicit TrainerProcess(const std::string& name) : folder_(fs::path(::testing::TempDir()) / (name + "-" + std::to_string(getpid()))) {
+  explicit TrainerProcess(const std::string& name)
+      : folder_(fs::path(::testing::TempDir()) / (name + "-" + std::to_string(getpid()))) {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
     std::ofstream(folder_ / "job.yaml") << kJob;
@@ -82,7 +83,8 @@ class TrainerProcess {
     std::map<std::string, std::string> merged = environment_;
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const std::string text = *entry;
-      merged.try_emplace(text.substr(0, text.find('=')), text.substr(std::min(text.find('=') + 1, text.size())));
+      merged.try_emplace(text.substr(0, text.find('=')),
+                         text.substr(std::min(text.find('=') + 1, text.size())));
     }
     std::vector<std::string> variables;
     for (const auto& [name, value] : merged) variables.push_back(name + "=" + value);
@@ -95,7 +97,9 @@ class TrainerProcess {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, folder_.c_str());
-    EXPECT_EQ(posix_spawn(&pid_, program.c_str(), &actions, nullptr, pointers(words).data(), pointers(variables).data()), 0);
+    EXPECT_EQ(posix_spawn(&pid_, program.c_str(), &actions, nullptr, pointers(words).data(),
+                          pointers(variables).data()),
+              0);
     posix_spawn_file_actions_destroy(&actions);
     return *this;
   }
@@ -154,14 +158,18 @@ v1::Finished finished(const TrainerProcess& run) {
 
 std::vector<std::string> digests(const TrainerProcess& run) {
   std::vector<std::string> list;
-  for (const auto& tensor : run.summary()["state"]) list.push_back(tensor["sha256"]);
+  const auto summary = run.summary();
+  for (const auto& tensor : summary["state"]) list.push_back(tensor["sha256"]);
   return list;
 }
 
 TEST(TrainerProcessTest, TwoRanksEndWithEqualParameterBits) {
   TrainerProcess run("two-ranks");
   // With a safety checkpoint at every opportunity: the ranks have to agree on each of them.
-  ASSERT_EQ(run.orchestrated().with("LCTL_CHECKPOINT_EVERY_MS", "1").run({"--trainer.devices=2", "--data.init_args.num_train=2048"}), 0);
+  ASSERT_EQ(run.orchestrated()
+                .with("LCTL_CHECKPOINT_EVERY_MS", "1")
+                .run({"--trainer.devices=2", "--data.init_args.num_train=2048"}),
+            0);
   const auto other = run.events("events.log.rank1");
   ASSERT_FALSE(other.empty());
   EXPECT_EQ(other.front().ready().rank(), 1);
@@ -171,12 +179,18 @@ TEST(TrainerProcessTest, TwoRanksEndWithEqualParameterBits) {
   EXPECT_EQ(finished(run).parameters_sha256(), other.back().finished().parameters_sha256());
 }
 
-// The same samples in each global step, on one rank and on two: sequential data, rank r takes r, r+2, …
+// The same samples in each global step, on one rank and on two: sequential data, rank r takes r,
+// r+2, …
 TEST(TrainerProcessTest, TwoRanksEqualOneRankWithTheSameGlobalBatch) {
-  const std::vector<std::string> common = {"--trainer.overfit_batches=1.0", "--trainer.max_epochs=2", "--data.init_args.num_train=64",
-                                           "--data.init_args.shuffle=false", "--optimizer.class_path=torch.optim.SGD",
-                                           "--optimizer.init_args.lr=0.1", "--model.init_args.layers=[{Linear: {in_features: 8, "
-                                           "out_features: 24}}, ReLU, {Linear: {in_features: 24, out_features: 4}}]"};
+  const std::vector<std::string> common = {
+      "--trainer.overfit_batches=1.0",
+      "--trainer.max_epochs=2",
+      "--data.init_args.num_train=64",
+      "--data.init_args.shuffle=false",
+      "--optimizer.class_path=torch.optim.SGD",
+      "--optimizer.init_args.lr=0.1",
+      "--model.init_args.layers=[{Linear: {in_features: 8, "
+      "out_features: 24}}, ReLU, {Linear: {in_features: 24, out_features: 4}}]"};
   const auto and_also = [&common](std::vector<std::string> more) {
     more.insert(more.end(), common.begin(), common.end());
     return more;
@@ -184,25 +198,31 @@ TEST(TrainerProcessTest, TwoRanksEqualOneRankWithTheSameGlobalBatch) {
   TrainerProcess one("one-rank");
   TrainerProcess two("two-ranks-batch");
   ASSERT_EQ(one.run(and_also({"--data.init_args.batch_size=16"})), 0);
-  ASSERT_EQ(two.run(and_also({"--data.init_args.batch_size=8", "--trainer.devices=2", "--trainer.strategy=ddp"})), 0);
+  ASSERT_EQ(two.run(and_also({"--data.init_args.batch_size=8", "--trainer.devices=2",
+                              "--trainer.strategy=ddp"})),
+            0);
   const Json a = one.summary();
   const Json b = two.summary();
   EXPECT_EQ(a["global_step"], b["global_step"]);
   ASSERT_EQ(a["state"].size(), b["state"].size());
   for (std::size_t i = 0; i < a["state"].size(); ++i) {
-    EXPECT_NEAR(a["state"][i]["l2"].get<double>(), b["state"][i]["l2"].get<double>(), 1e-5) << a["state"][i]["name"];
-    EXPECT_NEAR(a["state"][i]["sum"].get<double>(), b["state"][i]["sum"].get<double>(), 1e-4) << a["state"][i]["name"];
+    EXPECT_NEAR(a["state"][i]["l2"].get<double>(), b["state"][i]["l2"].get<double>(), 1e-5)
+        << a["state"][i]["name"];
+    EXPECT_NEAR(a["state"][i]["sum"].get<double>(), b["state"][i]["sum"].get<double>(), 1e-4)
+        << a["state"][i]["name"];
   }
 }
 
-// Stopped by SIGTERM as soon as it trains, resumed from the stop checkpoint: the same bits as undisturbed.
+// Stopped by SIGTERM as soon as it trains, resumed from the stop checkpoint: the same bits as
+// undisturbed.
 void expect_stop_and_resume_is_exact(const std::string& name, std::vector<std::string> overrides) {
   TrainerProcess whole(name + "-whole");
   ASSERT_EQ(whole.orchestrated().run(overrides), 0);
 
   TrainerProcess first(name + "-first");
   first.orchestrated().start(overrides);
-  first.wait_for([](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 4; });
+  first.wait_for(
+      [](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 4; });
   first.signal(SIGTERM);
   ASSERT_EQ(first.wait(), 75);
   EXPECT_EQ(finished(first).outcome(), v1::Finished::OUTCOME_STOPPED);
@@ -213,7 +233,8 @@ void expect_stop_and_resume_is_exact(const std::string& name, std::vector<std::s
   EXPECT_LT(stop.checkpoint().global_step(), whole.summary()["global_step"].get<std::int64_t>());
 
   TrainerProcess second(name + "-second");
-  second.orchestrated().with("LCTL_RESUME_CKPT", (first.path("stage") / stop.checkpoint().file()).string());
+  second.orchestrated().with("LCTL_RESUME_CKPT",
+                             (first.path("stage") / stop.checkpoint().file()).string());
   ASSERT_EQ(second.run(overrides), 0);
   EXPECT_EQ(digests(second), digests(whole));
   EXPECT_EQ(second.summary()["callback_metrics"], whole.summary()["callback_metrics"]);
@@ -222,30 +243,38 @@ void expect_stop_and_resume_is_exact(const std::string& name, std::vector<std::s
   EXPECT_EQ(ready.ready().resumed_at_step(), stop.checkpoint().global_step());
 }
 
-const std::vector<std::string> kLong = {"--data.init_args.num_train=16384", "--trainer.max_epochs=2"};
+const std::vector<std::string> kLong = {"--data.init_args.num_train=16384",
+                                        "--trainer.max_epochs=2"};
 
-TEST(TrainerProcessTest, StoppedAndResumedRunEndsWithTheSameBits) { expect_stop_and_resume_is_exact("stop", kLong); }
+TEST(TrainerProcessTest, StoppedAndResumedRunEndsWithTheSameBits) {
+  expect_stop_and_resume_is_exact("stop", kLong);
+}
 
 TEST(TrainerProcessTest, StoppedAndResumedTwoRankRunEndsWithTheSameBits) {
-  expect_stop_and_resume_is_exact("stop-ddp", {"--data.init_args.num_train=8192", "--trainer.max_epochs=2", "--trainer.devices=2"});
+  expect_stop_and_resume_is_exact("stop-ddp", {"--data.init_args.num_train=8192",
+                                               "--trainer.max_epochs=2", "--trainer.devices=2"});
 }
 
 TEST(TrainerProcessTest, StoppedAndResumedWithWorkersAndValidationInsideTheEpoch) {
   std::vector<std::string> overrides = kLong;
-  overrides.insert(overrides.end(), {"--data.init_args.num_workers=2", "--trainer.val_check_interval=0.25",
-                                     "--trainer.accumulate_grad_batches=3"});
+  overrides.insert(overrides.end(),
+                   {"--data.init_args.num_workers=2", "--trainer.val_check_interval=0.25",
+                    "--trainer.accumulate_grad_batches=3"});
   expect_stop_and_resume_is_exact("stop-val", overrides);
 }
 
 // Every place at which a ModelCheckpoint may save is one from which training goes on exactly.
 TEST(TrainerProcessTest, EveryModelCheckpointResumesExactly) {
   const auto callbacks = [](const std::string& arguments) {
-    return "--trainer.callbacks=[{class_path: RunSummary}, {class_path: ModelCheckpoint, init_args: {dirpath: ck, save_top_k: -1, " +
+    return "--trainer.callbacks=[{class_path: RunSummary}, {class_path: ModelCheckpoint, "
+           "init_args: {dirpath: ck, save_top_k: -1, " +
            arguments + "}}]";
   };
-  for (const std::string& arguments : {std::string("every_n_train_steps: 5"), std::string("every_n_epochs: 1"),
-                                       std::string("save_on_train_epoch_end: false")}) {
-    const std::vector<std::string> overrides = {callbacks(arguments), "--trainer.val_check_interval=0.5"};
+  for (const std::string& arguments :
+       {std::string("every_n_train_steps: 5"), std::string("every_n_epochs: 1"),
+        std::string("save_on_train_epoch_end: false")}) {
+    const std::vector<std::string> overrides = {callbacks(arguments),
+                                                "--trainer.val_check_interval=0.5"};
     TrainerProcess whole("ckpt-whole");
     ASSERT_EQ(whole.run(overrides), 0);
     const std::vector<std::string> expected = digests(whole);
@@ -269,11 +298,13 @@ TEST(TrainerProcessTest, RecoveryCheckpointsAreWrittenAndResumeExactly) {
   ASSERT_EQ(saving.orchestrated().with("LCTL_CHECKPOINT_EVERY_MS", "1").run(), 0);
   std::vector<v1::CheckpointWritten> written;
   for (const v1::Event& event : saving.events()) {
-    if (event.has_checkpoint() && event.checkpoint().kind() == v1::CHECKPOINT_KIND_RECOVERY) written.push_back(event.checkpoint());
+    if (event.has_checkpoint() && event.checkpoint().kind() == v1::CHECKPOINT_KIND_RECOVERY)
+      written.push_back(event.checkpoint());
   }
   ASSERT_GE(written.size(), 2u);
   const v1::CheckpointWritten& middle = written[written.size() / 2];
-  EXPECT_EQ(static_cast<std::uintmax_t>(middle.size()), fs::file_size(saving.path("stage") / middle.file()));
+  EXPECT_EQ(static_cast<std::uintmax_t>(middle.size()),
+            fs::file_size(saving.path("stage") / middle.file()));
   TrainerProcess again("recovery-again");
   again.with("LCTL_RESUME_CKPT", (saving.path("stage") / middle.file()).string());
   ASSERT_EQ(again.run(), 0);
@@ -283,7 +314,8 @@ TEST(TrainerProcessTest, RecoveryCheckpointsAreWrittenAndResumeExactly) {
 TEST(TrainerProcessTest, KilledRankLeavesAReadableSpool) {
   TrainerProcess run("killed");
   run.orchestrated().start(kLong);
-  run.wait_for([](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 20; });
+  run.wait_for(
+      [](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 20; });
   run.signal(SIGKILL);
   EXPECT_EQ(run.wait(), 128 + SIGKILL);
   std::int64_t expected_step = 0;
@@ -313,7 +345,8 @@ TEST(TrainerProcessTest, FailureNamesItsReason) {
 TEST(TrainerProcessTest, SigtermWithoutAnAgentEndsTheRun) {
   TrainerProcess run("alone");
   run.with("LCTL_SPOOL", run.path("events.log").string()).start(kLong);
-  run.wait_for([](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 4; });
+  run.wait_for(
+      [](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 4; });
   run.signal(SIGTERM);
   EXPECT_EQ(run.wait(), 143);
 }

@@ -9,9 +9,9 @@ namespace lctl {
 
 enum class BoundaryAction : std::uint8_t { kCheckpoint = 1, kStop = 2 };
 
-// A boundary is a moment between two batches at which all gradients have been averaged, numbered by the
-// batches that stepped so far; every rank passes the same boundaries.
-// Thread rule: one strand only (the training thread); an implementation's own threads are its business.
+// A boundary is a moment between two batches at which all gradients have been averaged, numbered by
+// the batches that stepped so far; every rank passes the same boundaries. Thread rule: one strand
+// only (the training thread); an implementation's own threads are its business.
 class BoundaryAgreement {
  public:
   virtual ~BoundaryAgreement() = default;

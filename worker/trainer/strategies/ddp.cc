@@ -29,8 +29,13 @@ constexpr std::size_t kBroadcastBytes = 250 * 1024 * 1024;
 // Thread rule: one strand only.
 class DdpStrategy final : public Strategy {
  public:
-  DdpStrategy(Accelerator& accelerator, c10::Device device, RankLayout layout, Rendezvous rendezvous, DdpOptions options)
-      : accelerator_(accelerator), device_(device), layout_(layout), rendezvous_(std::move(rendezvous)), options_(options) {}
+  DdpStrategy(Accelerator& accelerator, c10::Device device, RankLayout layout,
+              Rendezvous rendezvous, DdpOptions options)
+      : accelerator_(accelerator),
+        device_(device),
+        layout_(layout),
+        rendezvous_(std::move(rendezvous)),
+        options_(options) {}
 
   std::string name() const override { return "DDPStrategy"; }
   const RankLayout& layout() const override { return layout_; }
@@ -38,12 +43,16 @@ class DdpStrategy final : public Strategy {
 
   void setup_environment() override {
     if (group_) return;
-    store_ = open_rendezvous_store(rendezvous_, layout_, std::chrono::milliseconds(options_.timeout_ms));
+    store_ =
+        open_rendezvous_store(rendezvous_, layout_, std::chrono::milliseconds(options_.timeout_ms));
     const auto prefixed = c10::make_intrusive<c10d::PrefixStore>("default", store_);
-    group_ = c10::make_intrusive<c10d::ProcessGroup>(prefixed, layout_.global_rank, layout_.world_size);
-    const auto backend = accelerator_.make_backend(prefixed, layout_.global_rank, layout_.world_size,
-                                                   std::chrono::milliseconds(options_.timeout_ms));
-    const auto type = device_.is_cpu() ? c10d::ProcessGroup::BackendType::GLOO : c10d::ProcessGroup::BackendType::NCCL;
+    group_ =
+        c10::make_intrusive<c10d::ProcessGroup>(prefixed, layout_.global_rank, layout_.world_size);
+    const auto backend =
+        accelerator_.make_backend(prefixed, layout_.global_rank, layout_.world_size,
+                                  std::chrono::milliseconds(options_.timeout_ms));
+    const auto type = device_.is_cpu() ? c10d::ProcessGroup::BackendType::GLOO
+                                       : c10d::ProcessGroup::BackendType::NCCL;
     group_->setDefaultBackend(type);
     group_->setBackend(device_.type(), type, backend);
     group_->setGroupName("default");
@@ -63,7 +72,9 @@ class DdpStrategy final : public Strategy {
     for (const NamedTensor& tensor : module.state_list()) state.push_back(tensor.tensor.detach());
     if (!training) return;
     if (parameters.empty()) {
-      throw std::runtime_error("the strategy ddp needs at least one parameter that requires a gradient; the model has none");
+      throw std::runtime_error(
+          "the strategy ddp needs at least one parameter that requires a gradient; the model has "
+          "none");
     }
     c10d::verify_params_across_processes(group_, parameters, std::nullopt);
     c10d::broadcast_coalesced(group_, state, kBroadcastBytes, 0);
@@ -132,26 +143,31 @@ class DdpStrategy final : public Strategy {
   }
 
   bool reduce_boolean_decision(bool decision, bool all) override {
-    const at::Tensor votes = at::full({}, decision ? 1 : 0, at::TensorOptions(at::kInt).device(device_));
+    const at::Tensor votes =
+        at::full({}, decision ? 1 : 0, at::TensorOptions(at::kInt).device(device_));
     const std::int64_t sum = reduce(votes, Reduction::kSum).item().toLong();
     return all ? sum == layout_.world_size : sum > 0;
   }
 
   std::string broadcast(const std::string& text) override {
-    at::Tensor size = at::full({1}, static_cast<std::int64_t>(text.size()), at::TensorOptions(at::kLong).device(device_));
+    at::Tensor size = at::full({1}, static_cast<std::int64_t>(text.size()),
+                               at::TensorOptions(at::kLong).device(device_));
     send_from_zero(size);
     at::Tensor bytes = at::empty({size.item().toLong()}, at::TensorOptions(at::kByte));
-    if (is_global_zero()) std::memcpy(bytes.mutable_data_ptr(), text.data(), text.size());
     if (bytes.numel() == 0) return {};
+    if (is_global_zero()) std::memcpy(bytes.mutable_data_ptr(), text.data(), text.size());
     bytes = bytes.to(device_);
     send_from_zero(bytes);
     const at::Tensor received = bytes.cpu();
-    return std::string(static_cast<const char*>(received.const_data_ptr()), static_cast<std::size_t>(received.numel()));
+    return std::string(static_cast<const char*>(received.const_data_ptr()),
+                       static_cast<std::size_t>(received.numel()));
   }
 
   std::vector<std::string> gather(const std::string& bytes) override {
-    // All-gather of padded blocks: the blocks are a few kilobytes and this happens at checkpoints only.
-    const at::Tensor size = at::full({}, static_cast<std::int64_t>(bytes.size()), at::TensorOptions(at::kLong).device(device_));
+    // All-gather of padded blocks: the blocks are a few kilobytes and this happens at checkpoints
+    // only.
+    const at::Tensor size = at::full({}, static_cast<std::int64_t>(bytes.size()),
+                                     at::TensorOptions(at::kLong).device(device_));
     const std::int64_t longest = reduce(size.clone(), Reduction::kMax).item().toLong();
     at::Tensor block = at::full({longest + 8}, 0, at::TensorOptions(at::kByte));
     const std::uint64_t length = bytes.size();
@@ -159,7 +175,8 @@ class DdpStrategy final : public Strategy {
     std::memcpy(static_cast<char*>(block.mutable_data_ptr()) + 8, bytes.data(), bytes.size());
     std::vector<at::Tensor> inputs{block.to(device_)};
     std::vector<std::vector<at::Tensor>> outputs(1);
-    for (int rank = 0; rank < layout_.world_size; ++rank) outputs[0].push_back(at::empty_like(inputs[0]));
+    for (int rank = 0; rank < layout_.world_size; ++rank)
+      outputs[0].push_back(at::empty_like(inputs[0]));
     group_->allgather(outputs, inputs)->wait();
     std::vector<std::string> gathered;
     if (!is_global_zero()) return gathered;
@@ -182,22 +199,27 @@ class DdpStrategy final : public Strategy {
  private:
   static bool is_parameter(const at::Tensor& tensor, const TrainableModule& module) {
     const auto parameters = module.parameter_list();
-    return std::any_of(parameters.begin(), parameters.end(),
-                       [&](const NamedTensor& parameter) { return parameter.tensor.is_same(tensor); });
+    return std::any_of(parameters.begin(), parameters.end(), [&](const NamedTensor& parameter) {
+      return parameter.tensor.is_same(tensor);
+    });
   }
 
-  void make_reducer(std::vector<at::Tensor> parameters, std::unordered_map<std::size_t, std::string> names) {
+  void make_reducer(std::vector<at::Tensor> parameters,
+                    std::unordered_map<std::size_t, std::string> names) {
     const std::vector<bool> sparse(parameters.size(), false);
-    // As in torch: with unused parameters the first bucket is small from the start, else all parameters
-    // are one list of buckets until they are rebuilt in gradient order.
+    // As in torch: with unused parameters the first bucket is small from the start, else all
+    // parameters are one list of buckets until they are rebuilt in gradient order.
     const std::vector<std::size_t> limits =
-        options_.find_unused_parameters ? std::vector<std::size_t>{kFirstBucketBytes, kBucketBytes}
-                                        : std::vector<std::size_t>{std::numeric_limits<std::size_t>::max()};
-    auto [buckets, sizes] = c10d::compute_bucket_assignment_by_size(parameters, limits, sparse, {}, std::nullopt);
+        options_.find_unused_parameters
+            ? std::vector<std::size_t>{kFirstBucketBytes, kBucketBytes}
+            : std::vector<std::size_t>{std::numeric_limits<std::size_t>::max()};
+    auto [buckets, sizes] =
+        c10d::compute_bucket_assignment_by_size(parameters, limits, sparse, {}, std::nullopt);
     std::reverse(buckets.begin(), buckets.end());
     reducer_ = std::make_unique<c10d::Reducer>(
-        std::move(parameters), std::move(buckets), group_, sparse, static_cast<std::int64_t>(kBucketBytes),
-        options_.find_unused_parameters, /*gradient_as_bucket_view=*/true, std::move(names),
+        std::move(parameters), std::move(buckets), group_, sparse,
+        static_cast<std::int64_t>(kBucketBytes), options_.find_unused_parameters,
+        /*gradient_as_bucket_view=*/true, std::move(names),
         static_cast<std::int64_t>(kFirstBucketBytes), /*skip_all_reduce_unused_params=*/false,
         /*use_python_reducer=*/false, std::vector<std::int64_t>{});
   }
@@ -227,8 +249,9 @@ class DdpStrategy final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_ddp_strategy(Accelerator& accelerator, c10::Device device, RankLayout layout,
-                                            Rendezvous rendezvous, DdpOptions options) {
+std::unique_ptr<Strategy> make_ddp_strategy(Accelerator& accelerator, c10::Device device,
+                                            RankLayout layout, Rendezvous rendezvous,
+                                            DdpOptions options) {
   return std::make_unique<DdpStrategy>(accelerator, device, layout, std::move(rendezvous), options);
 }
 

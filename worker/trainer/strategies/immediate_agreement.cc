@@ -21,6 +21,8 @@ class ImmediateAgreement final : public BoundaryAgreement {
 
 }  // namespace
 
-std::unique_ptr<BoundaryAgreement> make_immediate_agreement() { return std::make_unique<ImmediateAgreement>(); }
+std::unique_ptr<BoundaryAgreement> make_immediate_agreement() {
+  return std::make_unique<ImmediateAgreement>();
+}
 
 }  // namespace lctl

@@ -8,7 +8,8 @@
 
 namespace lctl {
 
-c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvous, const RankLayout& layout,
+c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvous,
+                                                      const RankLayout& layout,
                                                       std::chrono::milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(rendezvous.port);
@@ -22,8 +23,9 @@ c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvo
     return c10::make_intrusive<c10d::TCPStore>(rendezvous.address, options);
   } catch (const std::exception& error) {
     const std::string where = rendezvous.address + ":" + std::to_string(rendezvous.port);
-    throw std::runtime_error("rank " + std::to_string(layout.global_rank) + " cannot reach the rendezvous at " + where +
-                             " (MASTER_ADDR, MASTER_PORT): " + std::string(error.what()).substr(0, 300));
+    throw std::runtime_error(
+        "rank " + std::to_string(layout.global_rank) + " cannot reach the rendezvous at " + where +
+        " (MASTER_ADDR, MASTER_PORT): " + std::string(error.what()).substr(0, 300));
   }
 }
 

@@ -11,7 +11,8 @@ namespace lctl {
 
 // Rank 0 serves the store, on the handed-down socket when there is one; the others connect. Throws
 // std::runtime_error that names the address when the ranks do not meet within `timeout`.
-c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvous, const RankLayout& layout,
+c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvous,
+                                                      const RankLayout& layout,
                                                       std::chrono::milliseconds timeout);
 
 }  // namespace lctl

@@ -23,7 +23,9 @@ class SingleDeviceStrategy final : public Strategy {
   std::string broadcast(const std::string& text) override { return text; }
   std::vector<std::string> gather(const std::string& bytes) override { return {bytes}; }
   void barrier() override {}
-  std::unique_ptr<BoundaryAgreement> make_agreement() override { return make_immediate_agreement(); }
+  std::unique_ptr<BoundaryAgreement> make_agreement() override {
+    return make_immediate_agreement();
+  }
 
  private:
   c10::Device device_;

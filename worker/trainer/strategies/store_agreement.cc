@@ -12,7 +12,9 @@ namespace {
 constexpr char kEnd = 'e';
 constexpr std::chrono::hours kForever{24 * 365};
 
-std::string key(const char* name, std::int64_t round) { return std::string("lctl/") + name + "/" + std::to_string(round); }
+std::string key(const char* name, std::int64_t round) {
+  return std::string("lctl/") + name + "/" + std::to_string(round);
+}
 
 std::vector<std::uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 
@@ -20,7 +22,10 @@ std::vector<std::uint8_t> bytes(const std::string& text) { return {text.begin(),
 class StoreAgreement final : public BoundaryAgreement {
  public:
   StoreAgreement(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size)
-      : store_(store), rank_(rank), world_size_(world_size), watcher_([this, waiting = store->clone()] { watch(*waiting); }) {}
+      : store_(store),
+        rank_(rank),
+        world_size_(world_size),
+        watcher_([this, waiting = store->clone()] { watch(*waiting); }) {}
 
   ~StoreAgreement() override {
     ending_ = true;
@@ -36,10 +41,12 @@ class StoreAgreement final : public BoundaryAgreement {
   void request(BoundaryAction action) override {
     if (requested_round_ == round_) return;
     requested_round_ = round_;
-    if (armed_.load() == round_) return;  // another rank was first; ask again in the next round if need be
+    if (armed_.load() == round_)
+      return;  // another rank was first; ask again in the next round if need be
     const char kind = action == BoundaryAction::kStop ? 's' : 'c';
     // One asker per round; compareSet would not wake the waiting ranks.
-    if (store_->add(key("claim", round_), 1) == 1) store_->set(key("request", round_), bytes(std::string(1, kind)));
+    if (store_->add(key("claim", round_), 1) == 1)
+      store_->set(key("request", round_), bytes(std::string(1, kind)));
   }
 
   std::optional<BoundaryAction> poll(std::int64_t boundary) override {
@@ -76,7 +83,8 @@ class StoreAgreement final : public BoundaryAgreement {
         store.add(key("acknowledged", round), 1);
       }
     } catch (const std::exception&) {
-      // The store is gone: rank 0 has ended, and this rank is about to notice in its next collective.
+      // The store is gone: rank 0 has ended, and this rank is about to notice in its next
+      // collective.
     }
   }
 
@@ -94,7 +102,8 @@ class StoreAgreement final : public BoundaryAgreement {
 
 }  // namespace
 
-std::unique_ptr<BoundaryAgreement> make_store_agreement(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size) {
+std::unique_ptr<BoundaryAgreement> make_store_agreement(
+    const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size) {
   return std::make_unique<StoreAgreement>(store, rank, world_size);
 }
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <unistd.h>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 #include <functional>
 #include <thread>
@@ -46,7 +46,8 @@ void on_two_ranks(const std::function<void(Strategy& strategy, int rank)>& body)
     Rendezvous rendezvous{"127.0.0.1", listener.port, rank == 0 ? listener.fd : -1};
     DdpOptions options;
     options.timeout_ms = 60'000;
-    const auto strategy = make_ddp_strategy(*accelerator, c10::Device(c10::DeviceType::CPU), layout, rendezvous, options);
+    const auto strategy = make_ddp_strategy(*accelerator, c10::Device(c10::DeviceType::CPU), layout,
+                                            rendezvous, options);
     strategy->setup_environment();
     body(*strategy, rank);
     strategy->barrier();

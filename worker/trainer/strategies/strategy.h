@@ -20,7 +20,7 @@ class TrainableModule;
 // Where this process stands among the ranks of a run. Immutable.
 struct RankLayout {
   int global_rank = 0;
-  int local_rank = 0;   // on this machine
+  int local_rank = 0;  // on this machine
   int node_rank = 0;
   int world_size = 1;
   int local_world_size = 1;
@@ -38,11 +38,12 @@ class Strategy {
   bool is_global_zero() const { return layout().global_rank == 0; }
   bool is_distributed() const { return layout().world_size > 1; }
 
-  // Joins the other ranks. Throws std::runtime_error naming the address when they cannot be reached.
+  // Joins the other ranks. Throws std::runtime_error naming the address when they cannot be
+  // reached.
   virtual void setup_environment() = 0;
 
-  // After the module is on its device. `training`: parameters and buffers become rank 0's, and gradients
-  // are averaged from now on.
+  // After the module is on its device. `training`: parameters and buffers become rank 0's, and
+  // gradients are averaged from now on.
   virtual void setup_module(TrainableModule& module, bool training) = 0;
   virtual void teardown() = 0;
 
@@ -56,8 +57,9 @@ class Strategy {
   virtual at::Tensor reduce(const at::Tensor& value, Reduction op) = 0;
   // all: true when every rank says true; else when any does.
   virtual bool reduce_boolean_decision(bool decision, bool all) = 0;
-  virtual std::string broadcast(const std::string& text) = 0;           // rank 0's
-  virtual std::vector<std::string> gather(const std::string& bytes) = 0; // by rank; on rank 0 only, else empty
+  virtual std::string broadcast(const std::string& text) = 0;  // rank 0's
+  virtual std::vector<std::string> gather(
+      const std::string& bytes) = 0;  // by rank; on rank 0 only, else empty
   virtual void barrier() = 0;
 
   // How the ranks agree on the batch after which they all save or stop. After setup_environment().
@@ -69,9 +71,9 @@ std::unique_ptr<Strategy> make_single_device_strategy(c10::Device device);
 
 // Where the ranks of a distributed run meet.
 struct Rendezvous {
-  std::string address;   // of rank 0
+  std::string address;  // of rank 0
   int port = 0;
-  int listen_fd = -1;    // rank 0: an already listening socket for the store; -1 = bind `port`
+  int listen_fd = -1;  // rank 0: an already listening socket for the store; -1 = bind `port`
 };
 
 struct DdpOptions {
@@ -80,7 +82,8 @@ struct DdpOptions {
 };
 
 // `accelerator` must outlive the strategy.
-std::unique_ptr<Strategy> make_ddp_strategy(Accelerator& accelerator, c10::Device device, RankLayout layout,
-                                            Rendezvous rendezvous, DdpOptions options);
+std::unique_ptr<Strategy> make_ddp_strategy(Accelerator& accelerator, c10::Device device,
+                                            RankLayout layout, Rendezvous rendezvous,
+                                            DdpOptions options);
 
 }  // namespace lctl

@@ -23,7 +23,8 @@ enum class HookOwner : std::uint8_t { kCallback, kModule, kDataModule };
 class HookObserver {
  public:
   virtual ~HookObserver() = default;
-  virtual void entered(HookOwner owner, Hook hook, std::string_view stage, const std::int64_t* numbers, int count) = 0;
+  virtual void entered(HookOwner owner, Hook hook, std::string_view stage,
+                       const std::int64_t* numbers, int count) = 0;
 };
 
 // Calls a hook on all callbacks, on the module or on the data module, and remembers which hook is
@@ -54,50 +55,61 @@ class HookCaller {
   LightningDataModule* data_module() const { return data_; }
 
   template <typename... Parameters, typename... Arguments>
-  void callbacks(Hook hook, void (Callback::*method)(Trainer&, TrainableModule&, Parameters...), Arguments&&... arguments) {
+  void callbacks(Hook hook, void (Callback::*method)(Trainer&, TrainableModule&, Parameters...),
+                 Arguments&&... arguments) {
     filtered_callbacks(Only::kAll, hook, method, arguments...);
   }
 
   template <typename... Parameters, typename... Arguments>
-  void filtered_callbacks(Only only, Hook hook, void (Callback::*method)(Trainer&, TrainableModule&, Parameters...),
+  void filtered_callbacks(Only only, Hook hook,
+                          void (Callback::*method)(Trainer&, TrainableModule&, Parameters...),
                           Arguments&&... arguments) {
     const Scope scope(*this, hook);
     for (const auto& callback : *callbacks_) {
       if (only != Only::kAll) {
         const Callback::Kind kind = callback->kind();
-        const bool monitoring = kind == Callback::Kind::kMonitor || kind == Callback::Kind::kCheckpoint;
+        const bool monitoring =
+            kind == Callback::Kind::kMonitor || kind == Callback::Kind::kCheckpoint;
         if (monitoring != (only == Only::kMonitoring)) continue;
       }
-      if (observer_callback_ == callback.get()) [[unlikely]] observe_call(HookOwner::kCallback, hook, arguments...);
+      if (observer_callback_ == callback.get()) [[unlikely]]
+        observe_call(HookOwner::kCallback, hook, arguments...);
       ((*callback).*method)(*trainer_, *module_, arguments...);
     }
   }
 
   template <typename Result, typename... Parameters, typename... Arguments>
-  Result module(Hook hook, Result (TrainableModule::*method)(Parameters...), Arguments&&... arguments) {
+  Result module(Hook hook, Result (TrainableModule::*method)(Parameters...),
+                Arguments&&... arguments) {
     const Scope scope(*this, hook);
-    if (observer_ != nullptr) [[unlikely]] observe_call(HookOwner::kModule, hook, arguments...);
+    if (observer_ != nullptr) [[unlikely]]
+      observe_call(HookOwner::kModule, hook, arguments...);
     return (module_->*method)(std::forward<Arguments>(arguments)...);
   }
 
   // Both, in Lightning's order.
   template <typename... CallbackParameters, typename... ModuleParameters, typename... Arguments>
-  void both(Hook hook, void (Callback::*callback_method)(Trainer&, TrainableModule&, CallbackParameters...),
+  void both(Hook hook,
+            void (Callback::*callback_method)(Trainer&, TrainableModule&, CallbackParameters...),
             void (TrainableModule::*module_method)(ModuleParameters...), Arguments&&... arguments) {
     filtered_callbacks(Only::kAll, hook, callback_method, arguments...);
     module(hook, module_method, arguments...);
   }
 
   template <typename Result, typename... Parameters, typename... Arguments>
-  Result data_module(Hook hook, Result (LightningDataModule::*method)(Parameters...), Arguments&&... arguments) {
-    if (observer_ != nullptr) [[unlikely]] observe_call(HookOwner::kDataModule, hook, arguments...);
+  Result data_module(Hook hook, Result (LightningDataModule::*method)(Parameters...),
+                     Arguments&&... arguments) {
+    if (observer_ != nullptr) [[unlikely]]
+      observe_call(HookOwner::kDataModule, hook, arguments...);
     return (data_->*method)(std::forward<Arguments>(arguments)...);
   }
 
  private:
   class Scope {
    public:
-    Scope(HookCaller& caller, Hook hook) : caller_(caller), before_(caller.current_) { caller.current_ = hook; }
+    Scope(HookCaller& caller, Hook hook) : caller_(caller), before_(caller.current_) {
+      caller.current_ = hook;
+    }
     ~Scope() { caller_.current_ = before_; }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;

@@ -29,14 +29,18 @@ std::optional<int> number_from(const char* name, int lowest, int highest) {
   const std::string_view view(text);
   int value = 0;
   const auto [end, error] = std::from_chars(view.data(), view.data() + view.size(), value);
-  if (error != std::errc() || end != view.data() + view.size() || value < lowest || value > highest) {
-    throw std::invalid_argument(std::string("environment variable ") + name + "=" + text + ": expected an integer from " +
-                                std::to_string(lowest) + " to " + std::to_string(highest));
+  if (error != std::errc() || end != view.data() + view.size() || value < lowest ||
+      value > highest) {
+    throw std::invalid_argument(std::string("environment variable ") + name + "=" + text +
+                                ": expected an integer from " + std::to_string(lowest) + " to " +
+                                std::to_string(highest));
   }
   return value;
 }
 
-std::system_error system_failure(const char* what) { return std::system_error(errno, std::generic_category(), what); }
+std::system_error system_failure(const char* what) {
+  return std::system_error(errno, std::generic_category(), what);
+}
 
 }  // namespace
 
@@ -49,19 +53,25 @@ std::optional<LaunchedRank> launched_rank() {
   layout.world_size = number_from("WORLD_SIZE", 1, kMaxRanks).value_or(1);
   layout.global_rank = rank.value_or(*local_rank);
   layout.local_rank = local_rank.value_or(layout.global_rank);
-  layout.local_world_size = number_from("LOCAL_WORLD_SIZE", 1, kMaxRanks).value_or(layout.world_size);
-  layout.node_rank = number_from("GROUP_RANK", 0, kMaxRanks).value_or(number_from("NODE_RANK", 0, kMaxRanks).value_or(0));
+  layout.local_world_size =
+      number_from("LOCAL_WORLD_SIZE", 1, kMaxRanks).value_or(layout.world_size);
+  layout.node_rank = number_from("GROUP_RANK", 0, kMaxRanks)
+                         .value_or(number_from("NODE_RANK", 0, kMaxRanks).value_or(0));
   if (layout.global_rank >= layout.world_size) {
-    throw std::invalid_argument("environment: RANK=" + std::to_string(layout.global_rank) + " does not exist among WORLD_SIZE=" +
-                                std::to_string(layout.world_size) + " ranks");
+    throw std::invalid_argument(
+        "environment: RANK=" + std::to_string(layout.global_rank) +
+        " does not exist among WORLD_SIZE=" + std::to_string(layout.world_size) + " ranks");
   }
   if (layout.world_size == 1) return launched;
   const char* address = std::getenv("MASTER_ADDR");
   launched.rendezvous.address = address != nullptr && *address != '\0' ? address : "127.0.0.1";
   const std::optional<int> port = number_from("MASTER_PORT", 1, 65535);
-  if (!port) throw std::invalid_argument("environment variable MASTER_PORT is not set, and the run has more than one rank");
+  if (!port)
+    throw std::invalid_argument(
+        "environment variable MASTER_PORT is not set, and the run has more than one rank");
   launched.rendezvous.port = *port;
-  if (layout.global_rank == 0) launched.rendezvous.listen_fd = number_from("LCTL_RENDEZVOUS_FD", 0, 1 << 20).value_or(-1);
+  if (layout.global_rank == 0)
+    launched.rendezvous.listen_fd = number_from("LCTL_RENDEZVOUS_FD", 0, 1 << 20).value_or(-1);
   return launched;
 }
 
@@ -72,13 +82,15 @@ LocalRanks::LocalRanks(int count, const std::vector<std::string>& command_line) 
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  if (bind(listen_fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listen_fd_, 1024) != 0 ||
+  if (bind(listen_fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      listen(listen_fd_, 1024) != 0 ||
       getsockname(listen_fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     throw system_failure("rendezvous: cannot listen on 127.0.0.1");
   }
   port_ = ntohs(address.sin_port);
   if (std::getenv("OMP_NUM_THREADS") == nullptr) {
-    const unsigned threads = std::max(1u, std::thread::hardware_concurrency() / static_cast<unsigned>(count));
+    const unsigned threads =
+        std::max(1u, std::thread::hardware_concurrency() / static_cast<unsigned>(count));
     setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), 1);
   }
   std::vector<char*> arguments;
@@ -100,7 +112,8 @@ LocalRanks::LocalRanks(int count, const std::vector<std::string>& command_line) 
       setenv("MASTER_ADDR", "127.0.0.1", 1);
       setenv("MASTER_PORT", std::to_string(port_).c_str(), 1);
       for (const char* own : {"LCTL_SPOOL", "LCTL_STAGE"}) {  // one writer per file
-        if (const char* path = std::getenv(own)) setenv(own, (std::string(path) + ".rank" + number).c_str(), 1);
+        if (const char* path = std::getenv(own))
+          setenv(own, (std::string(path) + ".rank" + number).c_str(), 1);
       }
       execv("/proc/self/exe", arguments.data());
       _exit(127);

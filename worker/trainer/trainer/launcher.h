@@ -12,9 +12,9 @@
 
 namespace lctl {
 
-// What torchrun's variables (RANK, LOCAL_RANK, WORLD_SIZE, …) say; empty when LOCAL_RANK or RANK is not
-// set: the process was started alone. Throws std::invalid_argument naming the variable for values that
-// are no numbers or do not fit together.
+// What torchrun's variables (RANK, LOCAL_RANK, WORLD_SIZE, …) say; empty when LOCAL_RANK or RANK is
+// not set: the process was started alone. Throws std::invalid_argument naming the variable for
+// values that are no numbers or do not fit together.
 struct LaunchedRank {
   RankLayout layout;
   Rendezvous rendezvous;
@@ -38,7 +38,6 @@ class LocalRanks {
 
   // Waits for all; returns the first non-zero exit status (128 + signal for a signal), else 0.
   int wait();
-
 
  private:
   int count_;

@@ -17,11 +17,12 @@ namespace {
 void settle_limit(Limit& limit, std::string_view name) {
   double value = std::visit([](auto number) { return static_cast<double>(number); }, limit);
   const bool is_int = std::holds_alternative<std::int64_t>(limit);
-  const bool valid = is_int ? value >= 0 : (value >= 0 && (value <= 1 || value == std::floor(value)));
+  const bool valid =
+      is_int ? value >= 0 : (value >= 0 && (value <= 1 || value == std::floor(value)));
   if (!valid) {
-    throw MisconfigurationException(
-        fmt::format("You have passed invalid value {} for {}, it has to be in [0.0, 1.0] or an int.",
-                    is_int ? std::to_string(std::get<std::int64_t>(limit)) : python_repr(value), name));
+    throw MisconfigurationException(fmt::format(
+        "You have passed invalid value {} for {}, it has to be in [0.0, 1.0] or an int.",
+        is_int ? std::to_string(std::get<std::int64_t>(limit)) : python_repr(value), name));
   }
   if (!is_int && value > 1) limit = static_cast<std::int64_t>(value);
 }
@@ -38,7 +39,8 @@ void settle_barebones(TrainerOptions& options) {
 void settle_fast_dev_run(TrainerOptions& options) {
   const std::int64_t n = options.fast_dev_run;
   if (n < 0) {
-    throw MisconfigurationException(fmt::format("fast_dev_run={} is not a valid configuration. It should be >= 0.", n));
+    throw MisconfigurationException(
+        fmt::format("fast_dev_run={} is not a valid configuration. It should be >= 0.", n));
   }
   if (n == 0) return;
   if (is_zero(options.overfit_batches)) {
@@ -61,29 +63,35 @@ TrainerOptions settle_options(TrainerOptions options) {
   settle_barebones(options);
   if (options.max_epochs && *options.max_epochs < -1) {
     throw MisconfigurationException(
-        fmt::format("`max_epochs` must be a non-negative integer or -1. You passed in {}.", *options.max_epochs));
+        fmt::format("`max_epochs` must be a non-negative integer or -1. You passed in {}.",
+                    *options.max_epochs));
   }
   if (options.max_steps < -1) {
-    throw MisconfigurationException(
-        fmt::format("`max_steps` must be a non-negative integer or -1 (infinite steps). You passed in {}.", options.max_steps));
+    throw MisconfigurationException(fmt::format(
+        "`max_steps` must be a non-negative integer or -1 (infinite steps). You passed in {}.",
+        options.max_steps));
   }
-  if (!options.check_val_every_n_epoch && std::holds_alternative<double>(options.val_check_interval) && !options.val_check_time &&
+  if (!options.check_val_every_n_epoch &&
+      std::holds_alternative<double>(options.val_check_interval) && !options.val_check_time &&
       std::get<double>(options.val_check_interval) != 1.0) {
     throw MisconfigurationException(
-        fmt::format("`val_check_interval` should be an integer or a time-based duration when `check_val_every_n_epoch=None`, found {}.",
+        fmt::format("`val_check_interval` should be an integer or a time-based duration when "
+                    "`check_val_every_n_epoch=None`, found {}.",
                     python_repr(std::get<double>(options.val_check_interval))));
   }
   if (options.reload_dataloaders_every_n_epochs < 0) {
-    throw MisconfigurationException(fmt::format("`reload_dataloaders_every_n_epochs` should be an int >= 0, got {}.",
-                                                options.reload_dataloaders_every_n_epochs));
+    throw MisconfigurationException(
+        fmt::format("`reload_dataloaders_every_n_epochs` should be an int >= 0, got {}.",
+                    options.reload_dataloaders_every_n_epochs));
   }
   if (options.gradient_clip_algorithm != "norm" && options.gradient_clip_algorithm != "value") {
-    throw MisconfigurationException(fmt::format("`gradient_clip_algorithm` {} is invalid. Allowed algorithms: ['value', 'norm'].",
-                                                options.gradient_clip_algorithm));
+    throw MisconfigurationException(fmt::format(
+        "`gradient_clip_algorithm` {} is invalid. Allowed algorithms: ['value', 'norm'].",
+        options.gradient_clip_algorithm));
   }
   if (options.accumulate_grad_batches < 1) {
-    throw MisconfigurationException(
-        fmt::format("`accumulate_grad_batches` must be an int >= 1, got {}.", options.accumulate_grad_batches));
+    throw MisconfigurationException(fmt::format(
+        "`accumulate_grad_batches` must be an int >= 1, got {}.", options.accumulate_grad_batches));
   }
   settle_fast_dev_run(options);
   settle_limit(options.limit_train_batches, "limit_train_batches");

@@ -1,5 +1,5 @@
-// The arguments of Lightning's Trainer, typed and with their defaults. Where Lightning tells an unset
-// argument from a given one, so does this: std::optional, empty = not given.
+// The arguments of Lightning's Trainer, typed and with their defaults. Where Lightning tells an
+// unset argument from a given one, so does this: std::optional, empty = not given.
 #pragma once
 
 #include <cstdint>
@@ -38,32 +38,32 @@ struct TrainerOptions {
   Limit limit_predict_batches = 1.0;
   Limit overfit_batches = 0.0;
   Limit val_check_interval = 1.0;
-  std::optional<double> val_check_time;               // seconds, instead of val_check_interval
+  std::optional<double> val_check_time;  // seconds, instead of val_check_interval
   std::optional<std::int64_t> check_val_every_n_epoch = 1;
-  std::int64_t num_sanity_val_steps = 2;              // -1 = all
-  std::int64_t log_every_n_steps = 50;                // 0 = never
+  std::int64_t num_sanity_val_steps = 2;  // -1 = all
+  std::int64_t log_every_n_steps = 50;    // 0 = never
   bool enable_checkpointing = true;
   bool enable_progress_bar = true;
   bool enable_model_summary = true;
   std::int64_t accumulate_grad_batches = 1;
   std::optional<double> gradient_clip_val;
-  std::string gradient_clip_algorithm = "norm";       // "norm" or "value"
+  std::string gradient_clip_algorithm = "norm";  // "norm" or "value"
   Determinism deterministic = Determinism::kUntouched;
   std::optional<bool> benchmark;
   bool inference_mode = true;
   bool use_distributed_sampler = true;
-  std::optional<std::string> profiler;                // simple, advanced, pytorch
+  std::optional<std::string> profiler;  // simple, advanced, pytorch
   bool detect_anomaly = false;
   bool barebones = false;
   bool sync_batchnorm = false;
   std::int64_t reload_dataloaders_every_n_epochs = 0;
-  std::string default_root_dir;                       // "" = the working folder
+  std::string default_root_dir;  // "" = the working folder
   bool enable_autolog_hparams = true;
 };
 
 // Applies what some arguments force on others (fast_dev_run, overfit_batches, barebones) and checks
-// every range, in Lightning's order and words. Throws MisconfigurationException, std::invalid_argument
-// or std::domain_error (Lightning's ValueError and TypeError).
+// every range, in Lightning's order and words. Throws MisconfigurationException,
+// std::invalid_argument or std::domain_error (Lightning's ValueError and TypeError).
 TrainerOptions settle_options(TrainerOptions options);
 
 }  // namespace lctl

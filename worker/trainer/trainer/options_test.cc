@@ -22,7 +22,9 @@ std::string refusal(const TrainerOptions& options) {
 TEST(OptionsTest, LimitsAreCheckedByName) {
   TrainerOptions options;
   options.limit_train_batches = 1.5;
-  EXPECT_EQ(refusal(options), "You have passed invalid value 1.5 for limit_train_batches, it has to be in [0.0, 1.0] or an int.");
+  EXPECT_EQ(refusal(options),
+            "You have passed invalid value 1.5 for limit_train_batches, it has to be in [0.0, 1.0] "
+            "or an int.");
   options.limit_train_batches = 2.0;
   EXPECT_EQ(settle_options(options).limit_train_batches, Limit(std::int64_t{2}));
 }
@@ -48,7 +50,8 @@ TEST(OptionsTest, OverfitBatchesWinsOverFastDevRun) {
 TEST(OptionsTest, ImpossibleNumbersAreRefused) {
   TrainerOptions options;
   options.max_epochs = -2;
-  EXPECT_THAT(refusal(options), HasSubstr("`max_epochs` must be a non-negative integer or -1. You passed in -2."));
+  EXPECT_THAT(refusal(options),
+              HasSubstr("`max_epochs` must be a non-negative integer or -1. You passed in -2."));
   options = {};
   options.accumulate_grad_batches = 0;
   EXPECT_THAT(refusal(options), HasSubstr("accumulate_grad_batches"));

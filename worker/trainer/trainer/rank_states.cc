@@ -49,8 +49,10 @@ checkpoint::Value unpack(std::string_view bytes) {
   return checkpoint::unpickle(pickle, [&storages](const std::string& key, std::size_t size) {
     std::size_t index = storages.size();
     std::from_chars(key.data(), key.data() + key.size(), index);
-    if (index >= storages.size() || storages[index].size() != size) throw std::runtime_error("a rank's state names unknown data");
-    c10::Storage storage(c10::Storage::use_byte_size_t(), size, c10::GetCPUAllocator(), /*resizable=*/false);
+    if (index >= storages.size() || storages[index].size() != size)
+      throw std::runtime_error("a rank's state names unknown data");
+    c10::Storage storage(c10::Storage::use_byte_size_t(), size, c10::GetCPUAllocator(),
+                         /*resizable=*/false);
     std::memcpy(storage.mutable_data(), storages[index].data(), size);
     return storage;
   });

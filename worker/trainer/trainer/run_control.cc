@@ -25,7 +25,7 @@ extern "C" void on_sigterm(int) {
 }  // namespace
 
 void install() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_sigterm;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
@@ -50,7 +50,8 @@ void clear() {
 
 }  // namespace signals
 
-void RunControl::begin_fit(std::unique_ptr<BoundaryAgreement> agreement, const FitProgress& progress, bool rank_zero, Save save) {
+void RunControl::begin_fit(std::unique_ptr<BoundaryAgreement> agreement,
+                           const FitProgress& progress, bool rank_zero, Save save) {
   agreement_ = std::move(agreement);
   progress_ = &progress;
   rank_zero_ = rank_zero;
@@ -66,7 +67,8 @@ void RunControl::at_boundary() {
     agreement_->request(BoundaryAction::kStop);
   } else if (rank_zero_ && options_.checkpoint_every_ms > 0) {
     const auto since = clock_.monotonic_now() - last_checkpoint_;
-    if (since >= std::chrono::milliseconds(options_.checkpoint_every_ms)) agreement_->request(BoundaryAction::kCheckpoint);
+    if (since >= std::chrono::milliseconds(options_.checkpoint_every_ms))
+      agreement_->request(BoundaryAction::kCheckpoint);
   }
   const std::optional<BoundaryAction> action = agreement_->poll(progress_->batches_that_stepped);
   if (!action) return;

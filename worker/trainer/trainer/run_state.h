@@ -9,16 +9,15 @@ namespace lctl {
 enum class RunFn : std::uint8_t { kFit, kValidate, kTest, kPredict };
 enum class Stage : std::uint8_t { kNone, kTrain, kSanityCheck, kValidate, kTest, kPredict };
 
-
 // Where in the course of training a checkpoint is taken: what exact resume has to do next.
 // The numbers are stored in checkpoints: do not change them.
 enum class TrainingPosition : std::int64_t {
-  kElsewhere = 0,       // not a place that training can go on from exactly
-  kBatchDone = 1,       // between two batches
-  kTrainBatchEnd = 2,   // in on_train_batch_end
-  kValidationEnd = 3,   // in on_validation_end
-  kTrainEpochEnd = 4,   // in on_train_epoch_end
-  kEpochDone = 5,       // between two epochs
+  kElsewhere = 0,      // not a place that training can go on from exactly
+  kBatchDone = 1,      // between two batches
+  kTrainBatchEnd = 2,  // in on_train_batch_end
+  kValidationEnd = 3,  // in on_validation_end
+  kTrainEpochEnd = 4,  // in on_train_epoch_end
+  kEpochDone = 5,      // between two epochs
 };
 
 // Shared by loops, connectors and callbacks; the trainer owns it.

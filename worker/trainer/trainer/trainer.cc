@@ -21,7 +21,9 @@ class AnomalyScope {
  public:
   explicit AnomalyScope(bool on) : on_(on) {
     if (!on_) return;
-    console::info("You have turned on `Trainer(detect_anomaly=True)`. This will significantly slow down compute speed and is recommended only for model debugging.");
+    console::info(
+        "You have turned on `Trainer(detect_anomaly=True)`. This will significantly slow down "
+        "compute speed and is recommended only for model debugging.");
     torch::autograd::AnomalyMode::set_enabled(true, true);
   }
   ~AnomalyScope() {
@@ -58,9 +60,11 @@ Trainer::Trainer(Setup setup)
       save_for_orchestrator_(std::move(setup.save_for_orchestrator)) {
   precision_ = make_precision(options_.precision, strategy_->root_device().type());
   if (options_.fast_dev_run > 0) {
-    console::info(fmt::format("Running in `fast_dev_run` mode: will run the requested loop using {} batch(es). Logging and "
-                              "checkpointing is suppressed.",
-                              options_.fast_dev_run));
+    console::info(
+        fmt::format("Running in `fast_dev_run` mode: will run the requested loop using {} "
+                    "batch(es). Logging and "
+                    "checkpointing is suppressed.",
+                    options_.fast_dev_run));
     for (auto& logger : loggers_) {
       if (logger->is_user_logger()) logger = std::make_shared<NullLogger>();
     }
@@ -70,30 +74,38 @@ Trainer::Trainer(Setup setup)
   log_options.fast_dev_run = options_.fast_dev_run > 0;
   log_options.barebones = options_.barebones;
   logs_ = std::make_unique<LoggerConnector>(log_options, state_, progress_.fit, hooks_);
-  logs_->set_has_user_logger(
-      std::any_of(loggers_.begin(), loggers_.end(), [](const auto& logger) { return logger->is_user_logger(); }));
+  logs_->set_has_user_logger(std::any_of(loggers_.begin(), loggers_.end(), [](const auto& logger) {
+    return logger->is_user_logger();
+  }));
   if (strategy_->is_global_zero()) logs_->set_loggers(loggers_);
-  logs_->set_distributed(strategy_->is_distributed(),
-                         [this](const at::Tensor& value, Reduction op) { return strategy_->reduce(value, op); });
-  data_connector_ = std::make_unique<DataConnector>(options_, state_, hooks_, *strategy_, *precision_);
-  context_ = std::make_unique<LoopContext>(LoopContext{options_, state_, progress_, hooks_, *logs_, *strategy_, *precision_,
-                                                       *data_connector_, optimizers_, *control_, *accelerator_, *clock_});
+  logs_->set_distributed(
+      strategy_->is_distributed(),
+      [this](const at::Tensor& value, Reduction op) { return strategy_->reduce(value, op); });
+  data_connector_ =
+      std::make_unique<DataConnector>(options_, state_, hooks_, *strategy_, *precision_);
+  context_ = std::make_unique<LoopContext>(
+      LoopContext{options_, state_, progress_, hooks_, *logs_, *strategy_, *precision_,
+                  *data_connector_, optimizers_, *control_, *accelerator_, *clock_});
   fit_loop_ = std::make_unique<FitLoop>(*context_);
-  validate_loop_ = std::make_unique<EvaluationLoop>(*context_, RunFn::kValidate, progress_.validate, true, options_.inference_mode);
-  test_loop_ = std::make_unique<EvaluationLoop>(*context_, RunFn::kTest, progress_.test, true, options_.inference_mode);
+  validate_loop_ = std::make_unique<EvaluationLoop>(*context_, RunFn::kValidate, progress_.validate,
+                                                    true, options_.inference_mode);
+  test_loop_ = std::make_unique<EvaluationLoop>(*context_, RunFn::kTest, progress_.test, true,
+                                                options_.inference_mode);
   predict_loop_ = std::make_unique<PredictionLoop>(*context_);
 }
 
 Trainer::~Trainer() = default;
 
 std::string Trainer::default_root_dir() const {
-  return options_.default_root_dir.empty() ? std::filesystem::current_path().string() : options_.default_root_dir;
+  return options_.default_root_dir.empty() ? std::filesystem::current_path().string()
+                                           : options_.default_root_dir;
 }
 
 // ---- entry points
 
 template <typename Run>
-void Trainer::guarded(RunFn fn, Stage stage, TrainableModule& module, LightningDataModule* data, const ResumeFrom& from, Run&& run) {
+void Trainer::guarded(RunFn fn, Stage stage, TrainableModule& module, LightningDataModule* data,
+                      const ResumeFrom& from, Run&& run) {
   state_.fn = fn;
   state_.stage = stage;
   state_.should_stop = false;
@@ -116,21 +128,26 @@ void Trainer::fit(TrainableModule& module, LightningDataModule* data, ResumeFrom
   guarded(RunFn::kFit, Stage::kTrain, module, data, from, [this] { run_fit(); });
 }
 
-std::vector<MetricDict> Trainer::validate(TrainableModule& module, LightningDataModule* data, ResumeFrom from) {
+std::vector<MetricDict> Trainer::validate(TrainableModule& module, LightningDataModule* data,
+                                          ResumeFrom from) {
   std::vector<MetricDict> results;
-  guarded(RunFn::kValidate, Stage::kValidate, module, data, from, [&] { results = validate_loop_->run(); });
+  guarded(RunFn::kValidate, Stage::kValidate, module, data, from,
+          [&] { results = validate_loop_->run(); });
   return results;
 }
 
-std::vector<MetricDict> Trainer::test(TrainableModule& module, LightningDataModule* data, ResumeFrom from) {
+std::vector<MetricDict> Trainer::test(TrainableModule& module, LightningDataModule* data,
+                                      ResumeFrom from) {
   std::vector<MetricDict> results;
   guarded(RunFn::kTest, Stage::kTest, module, data, from, [&] { results = test_loop_->run(); });
   return results;
 }
 
-std::vector<std::vector<Batch>> Trainer::predict(TrainableModule& module, LightningDataModule* data, ResumeFrom from) {
+std::vector<std::vector<Batch>> Trainer::predict(TrainableModule& module, LightningDataModule* data,
+                                                 ResumeFrom from) {
   std::vector<std::vector<Batch>> results;
-  guarded(RunFn::kPredict, Stage::kPredict, module, data, from, [&] { results = predict_loop_->run(); });
+  guarded(RunFn::kPredict, Stage::kPredict, module, data, from,
+          [&] { results = predict_loop_->run(); });
   return results;
 }
 
@@ -154,7 +171,8 @@ void Trainer::prepare(const ResumeFrom& from) {
   logs_->reset_results();
   logs_->reset_metrics();
   setup_strategy();
-  if (state_.fn == RunFn::kFit) hooks_.both(Hook::on_fit_start, &Callback::on_fit_start, &TrainableModule::on_fit_start);
+  if (state_.fn == RunFn::kFit)
+    hooks_.both(Hook::on_fit_start, &Callback::on_fit_start, &TrainableModule::on_fit_start);
   if (options_.enable_autolog_hparams) log_hyperparameters();
   restore_training_state(selected);
   strategy_->barrier();
@@ -164,154 +182,11 @@ void Trainer::prepare(const ResumeFrom& from) {
   }
 }
 
-void Trainer::resolve_epoch_limits() {
-  EpochLimits& limits = fit_loop_->limits();
-  if (options_.max_epochs) {
-    limits.max_epochs = *options_.max_epochs;
-  } else if (options_.max_steps == -1 && !options_.max_time) {
-    console::warn("`max_epochs` was not set. Setting it to 1000 epochs. To train without an epoch limit, set `max_epochs=-1`.");
-    limits.max_epochs = 1000;
-  } else {
-    limits.max_epochs = -1;
-  }
-  limits.min_epochs = options_.min_epochs.value_or(options_.min_steps ? 1 : 0);
-}
-
-void Trainer::attach_callbacks() {
-  for (const auto& added : hooks_.module().configure_callbacks()) {
-    std::erase_if(callbacks_, [&](const auto& callback) { return callback->type_name() == added->type_name(); });
-    callbacks_.push_back(added);
-  }
-  // Tuners first, checkpoints last; all else keeps its order.
-  std::stable_sort(callbacks_.begin(), callbacks_.end(), [](const auto& a, const auto& b) {
-    const auto place = [](const auto& callback) {
-      return callback->kind() == Callback::Kind::kTuner ? 0 : callback->kind() == Callback::Kind::kCheckpoint ? 2 : 1;
-    };
-    return place(a) < place(b);
-  });
-  for (const auto& callback : callbacks_) {
-    if (auto* observer = dynamic_cast<HookObserver*>(callback.get())) hooks_.observe(observer, callback.get());
-  }
-}
-
-void Trainer::verify_configuration() const {
-  const TrainableModule& module = hooks_.module();
-  const auto step_missing = [&](Hook step, const char* name) {
-    if (!module.overrides(step)) {
-      throw MisconfigurationException(fmt::format("No `{}_step()` method defined to run `Trainer.{}`.", name, fn_name(state_.fn)));
-    }
-  };
-  switch (state_.fn) {
-    case RunFn::kFit:
-      for (const Hook needed : {Hook::training_step, Hook::configure_optimizers}) {
-        if (!module.overrides(needed)) {
-          throw MisconfigurationException(fmt::format(
-              "No `{}()` method defined. Lightning `Trainer` expects as minimum a `training_step()`, `train_dataloader()` and "
-              "`configure_optimizers()` to be defined.",
-              hook_name(needed)));
-        }
-      }
-      if (!module.automatic_optimization()) {
-        if (options_.gradient_clip_val.value_or(0) > 0) {
-          throw MisconfigurationException(fmt::format(
-              "Automatic gradient clipping is not supported for manual optimization. Remove `Trainer(gradient_clip_val={})` or "
-              "switch to automatic optimization.",
-              *options_.gradient_clip_val));
-        }
-        if (options_.accumulate_grad_batches != 1) {
-          throw MisconfigurationException(fmt::format(
-              "Automatic gradient accumulation is not supported for manual optimization. Remove "
-              "`Trainer(accumulate_grad_batches={})` or switch to automatic optimization.",
-              options_.accumulate_grad_batches));
-        }
-      }
-      return;
-    case RunFn::kValidate:
-      return step_missing(Hook::validation_step, "validation");
-    case RunFn::kTest:
-      return step_missing(Hook::test_step, "test");
-    case RunFn::kPredict:
-      return step_missing(Hook::predict_step, "predict");
-  }
-}
-
-void Trainer::setup_hooks() {
-  if (is_global_zero()) {
-    for (const auto& logger : loggers_) logger->start();
-  }
-  strategy_->barrier();
-  const std::string_view stage = fn_name(state_.fn);
-  hooks_.module().set_device(strategy_->root_device());
-  if (data_module() != nullptr) hooks_.data_module(Hook::setup, &LightningDataModule::setup, stage);
-  hooks_.both(Hook::setup, &Callback::setup, &TrainableModule::setup, stage);
-  strategy_->barrier();
-}
-
-void Trainer::setup_strategy() {
-  TrainableModule& module = hooks_.module();
-  accelerator_->set_device(strategy_->root_device());
-  module.move_to(strategy_->root_device(), std::nullopt);
-  module.set_device(strategy_->root_device());
-  precision_->convert_module(module);
-  const bool training = state_.fn == RunFn::kFit;
-  strategy_->setup_module(module, training);
-  if (training) configure_optimizers();
-}
-
-void Trainer::configure_optimizers() {
-  optimizers_ = hooks_.module(Hook::configure_optimizers, &TrainableModule::configure_optimizers);
-  if (optimizers_.optimizers.empty()) {
-    console::warn("`LightningModule.configure_optimizers` returned `None`, this fit will run with no optimizer");
-  }
-  if (hooks_.module().automatic_optimization() && optimizers_.optimizers.size() > 1) {
-    throw std::runtime_error(
-        "Training with multiple optimizers is only supported with manual optimization. Set `self.automatic_optimization = False`, "
-        "then access your optimizers in `training_step` with `opt1, opt2, ... = self.optimizers()`.");
-  }
-  for (LRSchedulerConfig& config : optimizers_.lr_schedulers) {
-    if (!config.scheduler) {
-      throw MisconfigurationException("The lr scheduler dict must have the key \"scheduler\" with its item being an lr scheduler");
-    }
-    if (config.interval != "step" && config.interval != "epoch") {
-      throw MisconfigurationException("The \"interval\" key in lr scheduler dict must be \"step\" or \"epoch\" but is \"" +
-                                      config.interval + "\"");
-    }
-    if (config.frequency < 1) throw MisconfigurationException("The \"frequency\" key in lr scheduler dict must be at least 1");
-    config.reduce_on_plateau = config.scheduler->is_reduce_on_plateau();
-    if (config.reduce_on_plateau && !config.monitor) {
-      throw MisconfigurationException(
-          "The lr scheduler dict must include a monitor when a `ReduceLROnPlateau` scheduler is used. For example: {\"optimizer\": "
-          "optimizer, \"lr_scheduler\": {\"scheduler\": scheduler, \"monitor\": \"your_loss\"}}");
-    }
-    const bool ours = std::any_of(optimizers_.optimizers.begin(), optimizers_.optimizers.end(),
-                                  [&](const auto& optimizer) { return optimizer.get() == &config.scheduler->optimizer(); });
-    if (!ours) {
-      throw MisconfigurationException("Some schedulers are attached with an optimizer that wasn't returned from `configure_optimizers`.");
-    }
-    if (config.scheduler->type_name() == "OneCycleLR" && config.interval == "epoch") {
-      console::warn("A `OneCycleLR` scheduler is using 'interval': 'epoch'. Are you sure you didn't mean 'interval': 'step'?");
-    }
-  }
-}
-
-void Trainer::log_hyperparameters() {
-  const std::vector<std::shared_ptr<Logger>>& writing = logs_->loggers();
-  if (writing.empty()) return;
-  checkpoint::Dict hparams = module().hparams();
-  if (data_module() != nullptr) {
-    for (const auto& [name, value] : data_module()->hparams().entries()) {
-      if (hparams.find(name.as_string()) == nullptr) hparams.set(name.as_string(), value);
-    }
-  }
-  for (const auto& logger : writing) {
-    if (hparams.size() > 0) logger->log_hyperparams(hparams);
-    logger->save();
-  }
-}
-
 void Trainer::sanity_check() {
   EvaluationLoop& val_loop = fit_loop_->val_loop();
-  if (!data_connector_->validation_enabled() || options_.num_sanity_val_steps == 0 || !fit_loop_->sanity_check_wanted()) return;
+  if (!data_connector_->validation_enabled() || options_.num_sanity_val_steps == 0 ||
+      !fit_loop_->sanity_check_wanted())
+    return;
   const Stage before = state_.stage;
   state_.stage = Stage::kSanityCheck;
   logs_->reset_results();
@@ -326,9 +201,10 @@ void Trainer::sanity_check() {
 }
 
 void Trainer::run_fit() {
-  control_->begin_fit(strategy_->make_agreement(), progress_.fit, is_global_zero(), [this](BoundaryAction action) {
-    if (save_for_orchestrator_) save_for_orchestrator_(*this, action);
-  });
+  control_->begin_fit(strategy_->make_agreement(), progress_.fit, is_global_zero(),
+                      [this](BoundaryAction action) {
+                        if (save_for_orchestrator_) save_for_orchestrator_(*this, action);
+                      });
   {
     const RandomIsolation isolation(accelerator_.get());
     sanity_check();
@@ -340,9 +216,11 @@ void Trainer::run_fit() {
 void Trainer::finish() {
   strategy_->barrier();
   teardown_parts();
-  if (state_.fn == RunFn::kFit) hooks_.both(Hook::on_fit_end, &Callback::on_fit_end, &TrainableModule::on_fit_end);
+  if (state_.fn == RunFn::kFit)
+    hooks_.both(Hook::on_fit_end, &Callback::on_fit_end, &TrainableModule::on_fit_end);
   const std::string_view stage = fn_name(state_.fn);
-  if (data_module() != nullptr) hooks_.data_module(Hook::teardown, &LightningDataModule::teardown, stage);
+  if (data_module() != nullptr)
+    hooks_.data_module(Hook::teardown, &LightningDataModule::teardown, stage);
   hooks_.both(Hook::teardown, &Callback::teardown, &TrainableModule::teardown, stage);
   for (const auto& logger : logs_->loggers()) logger->finalize("success");
 }
@@ -366,21 +244,26 @@ void Trainer::tell_of_exception(const std::exception& error) {
       console::warn(fmt::format("{} failed after the run had failed: {}", who, second.what()));
     }
   };
-  quietly("on_exception of a callback", [&] { hooks_.callbacks(Hook::on_exception, &Callback::on_exception, error); });
-  if (data_module() != nullptr) quietly("on_exception of the data module", [&] { data_module()->on_exception(error); });
-  for (const auto& logger : logs_->loggers()) quietly("finalize of a logger", [&] { logger->finalize("failed"); });
+  quietly("on_exception of a callback",
+          [&] { hooks_.callbacks(Hook::on_exception, &Callback::on_exception, error); });
+  if (data_module() != nullptr)
+    quietly("on_exception of the data module", [&] { data_module()->on_exception(error); });
+  for (const auto& logger : logs_->loggers())
+    quietly("finalize of a logger", [&] { logger->finalize("failed"); });
 }
 
 double Trainer::estimated_stepping_batches() {
   const double infinity = std::numeric_limits<double>::infinity();
   const std::int64_t max_epochs = fit_loop_->limits().max_epochs;
-  const double max_steps = options_.max_steps == -1 ? infinity : static_cast<double>(options_.max_steps);
+  const double max_steps =
+      options_.max_steps == -1 ? infinity : static_cast<double>(options_.max_steps);
   if (max_epochs == -1) return max_steps;
   fit_loop_->setup_data();
   if (num_training_batches() == kInfiniteBatches) return max_steps;
-  const double per_epoch =
-      std::ceil(static_cast<double>(num_training_batches()) / static_cast<double>(options_.accumulate_grad_batches));
-  return std::min(per_epoch * static_cast<double>(std::max<std::int64_t>(max_epochs, 1)), max_steps);
+  const double per_epoch = std::ceil(static_cast<double>(num_training_batches()) /
+                                     static_cast<double>(options_.accumulate_grad_batches));
+  return std::min(per_epoch * static_cast<double>(std::max<std::int64_t>(max_epochs, 1)),
+                  max_steps);
 }
 
 }  // namespace lctl

@@ -35,24 +35,24 @@ class ModelCheckpoint;
 
 // Which checkpoint to start from, and how.
 struct ResumeFrom {
-  std::string path;            // "", a path, "last" or "best"
-  bool exact = true;           // use lctl's own state in the file where it has one
-  bool orchestrated = false;   // the file is this job's own recovery: a pending stop comes back too
+  std::string path;           // "", a path, "last" or "best"
+  bool exact = true;          // use lctl's own state in the file where it has one
+  bool orchestrated = false;  // the file is this job's own recovery: a pending stop comes back too
 };
 
-// One run at a time; the parts stay connected until the trainer goes. Every exception of a run passes
-// through one place, which tells callbacks, data module and loggers before it goes on to the caller.
-// Thread rule: one strand only (the training thread).
+// One run at a time; the parts stay connected until the trainer goes. Every exception of a run
+// passes through one place, which tells callbacks, data module and loggers before it goes on to the
+// caller. Thread rule: one strand only (the training thread).
 class Trainer {
  public:
   struct Setup {
-    TrainerOptions options;                               // settled
-    std::vector<std::shared_ptr<Callback>> callbacks;     // the user's, in order
-    std::vector<std::shared_ptr<Logger>> loggers;         // the same on every rank; rank 0 writes
+    TrainerOptions options;                            // settled
+    std::vector<std::shared_ptr<Callback>> callbacks;  // the user's, in order
+    std::vector<std::shared_ptr<Logger>> loggers;      // the same on every rank; rank 0 writes
     std::unique_ptr<Accelerator> accelerator;
     std::unique_ptr<Strategy> strategy;
     const Clock* clock = &system_clock();
-    RunControl* control = nullptr;                        // outlives the trainer
+    RunControl* control = nullptr;  // outlives the trainer
     // Writes a checkpoint that the orchestrator asked for; may be empty.
     std::function<void(Trainer&, BoundaryAction)> save_for_orchestrator;
   };
@@ -63,9 +63,12 @@ class Trainer {
   Trainer& operator=(const Trainer&) = delete;
 
   void fit(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
-  std::vector<MetricDict> validate(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
-  std::vector<MetricDict> test(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
-  std::vector<std::vector<Batch>> predict(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
+  std::vector<MetricDict> validate(TrainableModule& module, LightningDataModule* data,
+                                   ResumeFrom from = {});
+  std::vector<MetricDict> test(TrainableModule& module, LightningDataModule* data,
+                               ResumeFrom from = {});
+  std::vector<std::vector<Batch>> predict(TrainableModule& module, LightningDataModule* data,
+                                          ResumeFrom from = {});
 
   // ---- numbers
   std::int64_t global_step() const { return progress_.fit.global_step(); }
@@ -118,12 +121,17 @@ class Trainer {
   std::int64_t resumed_at_step() const { return resumed_at_step_; }
 
   // ---- manual optimisation
-  void manual_backward(const at::Tensor& loss) { fit_loop_->epoch_loop().optimization().manual_backward(loss); }
-  void manual_step(Optimizer& optimizer) { fit_loop_->epoch_loop().optimization().manual_step(optimizer); }
+  void manual_backward(const at::Tensor& loss) {
+    fit_loop_->epoch_loop().optimization().manual_backward(loss);
+  }
+  void manual_step(Optimizer& optimizer) {
+    fit_loop_->epoch_loop().optimization().manual_step(optimizer);
+  }
 
  private:
   template <typename Run>
-  void guarded(RunFn fn, Stage stage, TrainableModule& module, LightningDataModule* data, const ResumeFrom& from, Run&& run);
+  void guarded(RunFn fn, Stage stage, TrainableModule& module, LightningDataModule* data,
+               const ResumeFrom& from, Run&& run);
   void prepare(const ResumeFrom& from);
   void attach_callbacks();
   void verify_configuration() const;

@@ -22,7 +22,8 @@ using checkpoint::Dict;
 constexpr std::string_view kLightningVersion = "2.6.6";
 constexpr std::int64_t kExactStateVersion = 1;
 
-const ModelCheckpoint* first_model_checkpoint(const std::vector<std::shared_ptr<Callback>>& callbacks) {
+const ModelCheckpoint* first_model_checkpoint(
+    const std::vector<std::shared_ptr<Callback>>& callbacks) {
   for (const auto& callback : callbacks) {
     if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) return saver;
   }
@@ -48,12 +49,15 @@ Dict Trainer::dump_checkpoint(bool weights_only) {
     }
     checkpoint.set("callbacks", std::move(callback_states));
     checkpoint::List optimizer_states;
-    for (const auto& optimizer : optimizers_.optimizers) optimizer_states.emplace_back(optimizer->state_dict());
+    for (const auto& optimizer : optimizers_.optimizers)
+      optimizer_states.emplace_back(optimizer->state_dict());
     checkpoint.set("optimizer_states", std::move(optimizer_states));
     checkpoint::List schedulers;
-    for (const LRSchedulerConfig& config : optimizers_.lr_schedulers) schedulers.emplace_back(config.scheduler->state_dict());
+    for (const LRSchedulerConfig& config : optimizers_.lr_schedulers)
+      schedulers.emplace_back(config.scheduler->state_dict());
     checkpoint.set("lr_schedulers", std::move(schedulers));
-    if (!precision_->state_key().empty()) checkpoint.set(precision_->state_key(), precision_->state_dict());
+    if (!precision_->state_key().empty())
+      checkpoint.set(precision_->state_key(), precision_->state_dict());
   }
   if (module().hparams().size() > 0) {
     checkpoint.set("hparams_name", module().hparams_name());
@@ -108,17 +112,21 @@ std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
   if (from.path == "best") {
     const ModelCheckpoint* saver = first_model_checkpoint(callbacks_);
     if (saver == nullptr) {
-      throw std::invalid_argument(fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured.", fn));
+      throw std::invalid_argument(fmt::format(
+          "`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured.", fn));
     }
     if (!saver->best_model_path().empty()) return saver->best_model_path();
     if (options_.fast_dev_run > 0) {
-      throw std::invalid_argument(fmt::format(
-          "You cannot execute `.{0}(ckpt_path=\"best\")` with `fast_dev_run=True`. Please pass an exact checkpoint path to "
-          "`.{0}(ckpt_path=...)`",
-          fn));
+      throw std::invalid_argument(
+          fmt::format("You cannot execute `.{0}(ckpt_path=\"best\")` with `fast_dev_run=True`. "
+                      "Please pass an exact checkpoint path to "
+                      "`.{0}(ckpt_path=...)`",
+                      fn));
     }
     throw std::invalid_argument(
-        fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured to save the best model.", fn));
+        fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured to "
+                    "save the best model.",
+                    fn));
   }
   if (from.path == "last") {
     std::string newest;
@@ -126,7 +134,8 @@ std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
       std::vector<std::string> candidates;
       for (const auto& callback : callbacks_) {
         if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) {
-          for (std::string& path : saver->find_last_checkpoints(*this)) candidates.push_back(std::move(path));
+          for (std::string& path : saver->find_last_checkpoints(*this))
+            candidates.push_back(std::move(path));
         }
       }
       std::error_code ignored;
@@ -136,9 +145,11 @@ std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
         if (newest.empty() || time > newest_time) newest = path, newest_time = time;
       }
       if (newest.empty()) {
-        console::warn(fmt::format(".{}(ckpt_path=\"last\") is set, but there is no last checkpoint available. No checkpoint will be "
-                                  "loaded. HINT: Set `ModelCheckpoint(..., save_last=True)`.",
-                                  fn));
+        console::warn(
+            fmt::format(".{}(ckpt_path=\"last\") is set, but there is no last checkpoint "
+                        "available. No checkpoint will be "
+                        "loaded. HINT: Set `ModelCheckpoint(..., save_last=True)`.",
+                        fn));
       }
     }
     return newest;
@@ -166,19 +177,22 @@ void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
   if (states == nullptr) return;
   std::string missing;
   for (const auto& [key, state] : states->as_dict().entries()) {
-    const bool here = std::any_of(callbacks_.begin(), callbacks_.end(),
-                                  [&](const auto& callback) { return callback->state_key() == key.as_string(); });
+    const bool here = std::any_of(callbacks_.begin(), callbacks_.end(), [&](const auto& callback) {
+      return callback->state_key() == key.as_string();
+    });
     if (!here) missing += (missing.empty() ? "\"" : ", \"") + key.as_string() + "\"";
   }
   if (!missing.empty()) {
     console::warn(
-        "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be provided during `Trainer` "
+        "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be "
+        "provided during `Trainer` "
         "instantiation. Please add the following callbacks: [" +
         missing + "].");
   }
   hooks_.callbacks(Hook::on_load_checkpoint, &Callback::on_load_checkpoint, loaded);
   for (const auto& callback : callbacks_) {
-    if (const auto* state = states->as_dict().find(callback->state_key())) callback->load_state_dict(state->as_dict());
+    if (const auto* state = states->as_dict().find(callback->state_key()))
+      callback->load_state_dict(state->as_dict());
   }
 }
 
@@ -186,7 +200,8 @@ void Trainer::restore_training_state(const ResumeFrom& from) {
   if (!loaded_checkpoint_) return;
   const std::unique_ptr<Dict> loaded = std::move(loaded_checkpoint_);
   if (!precision_->state_key().empty()) {
-    if (const auto* state = loaded->find(precision_->state_key())) precision_->load_state_dict(state->as_dict());
+    if (const auto* state = loaded->find(precision_->state_key()))
+      precision_->load_state_dict(state->as_dict());
   }
   if (state_.fn != RunFn::kFit) {
     if (const auto* loops = loaded->find("loops")) {
@@ -206,24 +221,29 @@ void Trainer::restore_training_state(const ResumeFrom& from) {
   }
   const std::int64_t max_epochs = fit_loop_->limits().max_epochs;
   if (max_epochs != -1 && current_epoch() > max_epochs) {
-    throw MisconfigurationException(fmt::format("You restored a checkpoint with current_epoch={}, but you have set Trainer(max_epochs={}).",
-                                                current_epoch(), max_epochs));
+    throw MisconfigurationException(fmt::format(
+        "You restored a checkpoint with current_epoch={}, but you have set Trainer(max_epochs={}).",
+        current_epoch(), max_epochs));
   }
   const auto part = [&](const char* key, const char* what) -> const checkpoint::List& {
     const checkpoint::Value* value = loaded->find(key);
     if (value == nullptr) {
-      throw std::runtime_error(fmt::format("{}: Trying to restore {} state but checkpoint contains only the model. This is probably due "
-                                           "to `ModelCheckpoint.save_weights_only` being set to `True`.",
-                                           ckpt_path_, what));
+      throw std::runtime_error(
+          fmt::format("{}: Trying to restore {} state but checkpoint contains only the model. This "
+                      "is probably due "
+                      "to `ModelCheckpoint.save_weights_only` being set to `True`.",
+                      ckpt_path_, what));
     }
     return value->as_list();
   };
   const checkpoint::List& optimizer_states = part("optimizer_states", "optimizer");
-  for (std::size_t i = 0; i < std::min(optimizer_states.size(), optimizers_.optimizers.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(optimizer_states.size(), optimizers_.optimizers.size());
+       ++i) {
     optimizers_.optimizers[i]->load_state_dict(optimizer_states[i].as_dict());
   }
   const checkpoint::List& scheduler_states = part("lr_schedulers", "learning rate scheduler");
-  for (std::size_t i = 0; i < std::min(scheduler_states.size(), optimizers_.lr_schedulers.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(scheduler_states.size(), optimizers_.lr_schedulers.size());
+       ++i) {
     optimizers_.lr_schedulers[i].scheduler->load_state_dict(scheduler_states[i].as_dict());
   }
   resumed_at_step_ = global_step();
@@ -234,8 +254,10 @@ void Trainer::restore_exact_state(const Dict& loaded, const ResumeFrom& from) {
   const checkpoint::Value* value = from.exact ? loaded.find("lctl") : nullptr;
   const Dict* exact = value != nullptr ? &value->as_dict() : nullptr;
   if (exact != nullptr && exact->at("version").as_int() != kExactStateVersion) {
-    console::warn(fmt::format("the checkpoint's exact state has version {}, this trainer reads {}: resuming in Lightning's way",
-                              exact->at("version").as_int(), kExactStateVersion));
+    console::warn(
+        fmt::format("the checkpoint's exact state has version {}, this trainer reads {}: resuming "
+                    "in Lightning's way",
+                    exact->at("version").as_int(), kExactStateVersion));
     exact = nullptr;
   }
   const checkpoint::List* ranks = exact != nullptr ? &exact->at("ranks").as_list() : nullptr;
@@ -252,9 +274,11 @@ void Trainer::restore_exact_state(const Dict& loaded, const ResumeFrom& from) {
   if (from.orchestrated && state.at("should_stop").as_bool()) state_.should_stop = true;
   const double scale = static_cast<double>(exact->at("world_size").as_int()) / world_size();
   if (scale != 1.0) {
-    console::warn(fmt::format("the checkpoint was written by {} ranks, this run has {}: it goes on at the same place of the data, but "
-                              "not with the same bits",
-                              exact->at("world_size").as_int(), world_size()));
+    console::warn(
+        fmt::format("the checkpoint was written by {} ranks, this run has {}: it goes on at the "
+                    "same place of the data, but "
+                    "not with the same bits",
+                    exact->at("world_size").as_int(), world_size()));
   }
   fit_loop_->restore_exact(state, scale);
 }

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 std::vector<fs::path> candidates() {
   std::vector<fs::path> paths;
-  if (const char* given = std::getenv("LCTL_CUDA_PLUGIN"); given != nullptr && *given != '\0') return {given};
+  if (const char* given = std::getenv("LCTL_CUDA_PLUGIN"); given != nullptr && *given != '\0')
+    return {given};
   std::error_code ignored;
   const fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
   paths.push_back(folder / kCudaPlugin);
@@ -23,16 +24,20 @@ std::vector<fs::path> candidates() {
   return paths;
 }
 
-// libtorch_cuda.so in a tree that keeps the wheels' layout: its own RUNPATH finds NVIDIA's libraries only
-// from there, so it is opened first, by that path.
+// libtorch_cuda.so in a tree that keeps the wheels' layout: its own RUNPATH finds NVIDIA's
+// libraries only from there, so it is opened first, by that path.
 fs::path libtorch_cuda() {
-  if (const char* given = std::getenv("LCTL_LIBTORCH_CUDA"); given != nullptr && *given != '\0') return given;
+  if (const char* given = std::getenv("LCTL_LIBTORCH_CUDA"); given != nullptr && *given != '\0')
+    return given;
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  const fs::path installed = program.parent_path().parent_path() / "lib" / "lctl" / "torch" / "lib" / "libtorch_cuda.so";
+  const fs::path installed =
+      program.parent_path().parent_path() / "lib" / "lctl" / "torch" / "lib" / "libtorch_cuda.so";
   if (fs::exists(installed, ignored)) return installed;
-  for (fs::path folder = program.parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
-    const fs::path built = folder / "external" / "libtorch_cuda" / "site" / "torch" / "lib" / "libtorch_cuda.so";
+  for (fs::path folder = program.parent_path(); folder.has_relative_path();
+       folder = folder.parent_path()) {
+    const fs::path built =
+        folder / "external" / "libtorch_cuda" / "site" / "torch" / "lib" / "libtorch_cuda.so";
     if (fs::exists(built, ignored)) return built;  // a build tree
   }
   return {};
@@ -45,7 +50,8 @@ std::unique_ptr<Accelerator> open_cuda_plugin(std::string& reason) {
   for (const fs::path& path : candidates()) {
     std::error_code ignored;
     if (!fs::exists(path, ignored)) continue;
-    if (const fs::path torch = libtorch_cuda(); !torch.empty() && dlopen(torch.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    if (const fs::path torch = libtorch_cuda();
+        !torch.empty() && dlopen(torch.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
       const char* error = dlerror();
       reason = error != nullptr ? error : "cannot open " + torch.string();
       return nullptr;
@@ -59,7 +65,9 @@ std::unique_ptr<Accelerator> open_cuda_plugin(std::string& reason) {
     break;
   }
   if (library == nullptr) {
-    reason = std::string(kCudaPlugin) + " is not installed (a build with --config=cuda makes it; LCTL_CUDA_PLUGIN names it elsewhere)";
+    reason = std::string(kCudaPlugin) +
+             " is not installed (a build with --config=cuda makes it; LCTL_CUDA_PLUGIN names it "
+             "elsewhere)";
     return nullptr;
   }
   const auto make = reinterpret_cast<MakeCudaAccelerator>(dlsym(library, kMakeCudaAccelerator));
