@@ -50,7 +50,9 @@ class Arguments {
  private:
   const keys::Class* table_ = nullptr;
   Value given_ = Value::empty_map();
-  std::vector<Value> defaults_;  // parallel to the table's arguments
 };
+
+// The default of an argument that has one, as a Value; lives for ever. Any thread.
+const Value& default_value(const keys::Argument& argument);
 
 }  // namespace lctl::jobspec

@@ -110,6 +110,8 @@ struct ParseOptions {
   std::vector<std::string> overrides;
   // Input files must exist and be readable. Off on the server, which does not see them.
   bool check_files = true;
+  // Refuse what Lightning knows and this version of lctl does not have yet.
+  bool check_available = true;
   Command command = Command::kFit;
 };
 

@@ -100,6 +100,10 @@ struct Value::Entry {
   std::string key;  // keys are texts; a number used as a key keeps its spelling ("0")
   Location key_location;
   Value value;
+
+  friend bool operator==(const Entry& a, const Entry& b) {
+    return a.key == b.key && a.value == b.value;
+  }
 };
 
 }  // namespace lctl::jobspec

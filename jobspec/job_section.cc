@@ -1,0 +1,202 @@
+#include "jobspec/job_section.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "jobspec/checks.h"
+#include "jobspec/keys/key_table.h"
+#include "jobspec/quantity.h"
+
+namespace lctl::jobspec {
+namespace {
+
+constexpr std::size_t kMaxEnvironment = 256;
+constexpr std::size_t kMaxTags = 64;
+
+// The map under `key` of `parent` for changing; made when it is absent or null.
+Value& map_under(Value& parent, std::string_view key) {
+  Value* found = parent.find(key);
+  if (found == nullptr || found->is_null()) parent.set(key, Value::empty_map());
+  return *parent.find(key);
+}
+
+// A section of the tree checked against its table; its arguments (defaults when it is absent or
+// wrong).
+Arguments section(const Value& tree, std::string_view path, const ParseOptions& options,
+                  Findings& findings) {
+  const keys::Class& table = keys::section(path);
+  const Value* value = &tree;
+  std::string_view rest = path;
+  while (!rest.empty() && value != nullptr) {
+    const std::size_t dot = rest.find('.');
+    value = value->is_map() ? value->find(rest.substr(0, dot)) : nullptr;
+    rest = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
+  }
+  if (value == nullptr || value->is_null()) return {table, Value::empty_map()};
+  if (!value->is_map()) {
+    findings.add(value->location(), path,
+                 fmt::format("expected a map, got {} `{}`", value->kind_name(), value->preview()));
+    return {table, Value::empty_map()};
+  }
+  if (!check_arguments(table, *value, std::string(path), value->location(), options.check_available,
+                       findings)) {
+    return {table, Value::empty_map()};
+  }
+  return {table, *value};
+}
+
+const Value* given(const Value& tree, std::string_view first, std::string_view second,
+                   std::string_view third = {}) {
+  const Value* value = tree.is_map() ? tree.find(first) : nullptr;
+  for (const std::string_view key : {second, third}) {
+    if (key.empty() || value == nullptr) continue;
+    value = value->is_map() ? value->find(key) : nullptr;
+  }
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+// Ranks per node that trainer.devices asks for; nothing for "auto" and for what is no valid value.
+std::optional<std::int64_t> count_of(const Value& devices) {
+  if (devices.is_int())
+    return devices.as_int() > 0 ? std::optional(devices.as_int()) : std::nullopt;
+  if (devices.is_list()) return static_cast<std::int64_t>(devices.list().size());
+  if (!devices.is_string()) return std::nullopt;
+  const std::string& text = devices.as_string();
+  if (text.find(',') != std::string::npos) {
+    // "0,2" and the one-element list "1,".
+    const auto commas = std::count(text.begin(), text.end(), ',');
+    return text.back() == ',' ? commas : commas + 1;
+  }
+  if (!text.empty() && text.size() < 5 &&
+      text.find_first_not_of("0123456789") == std::string::npos) {
+    return std::stoll(text);
+  }
+  return std::nullopt;
+}
+
+// One number that both sections may give. Copies it to the one that lacks it; the default when none
+// has it.
+std::int64_t agree(Value& tree, const char* trainer_key, const char* resource_key,
+                   std::int64_t fallback, Findings& findings) {
+  const Value* trainer = given(tree, "trainer", trainer_key);
+  const Value* resource = given(tree, "job", "resources", resource_key);
+  const std::optional<std::int64_t> wanted = trainer == nullptr ? std::nullopt : count_of(*trainer);
+  if (resource == nullptr || !resource->is_int()) return wanted.value_or(fallback);
+  if (wanted.has_value() && *wanted != resource->as_int()) {
+    findings.add(resource->location(), fmt::format("job.resources.{}", resource_key),
+                 fmt::format("{} contradicts trainer.{}, which asks for {} ({})",
+                             resource->as_int(), trainer_key, *wanted, trainer->location().str()),
+                 "give it in one place only");
+  }
+  const std::int64_t result = resource->as_int();
+  if (!wanted.has_value()) map_under(tree, "trainer").set(trainer_key, Value(result));
+  return result;
+}
+
+std::string canonical_accelerator(const std::string& name) { return name == "cuda" ? "gpu" : name; }
+
+std::string agree_on_accelerator(Value& tree, Findings& findings) {
+  const Value* trainer = given(tree, "trainer", "accelerator");
+  const Value* resource = given(tree, "job", "resources", "accelerator");
+  const std::string asked = trainer != nullptr && trainer->is_string()
+                                ? canonical_accelerator(trainer->as_string())
+                                : "auto";
+  if (resource == nullptr || !resource->is_string() || resource->as_string() == "auto")
+    return asked;
+  const std::string result = resource->as_string();
+  if (asked != "auto" && asked != result) {
+    findings.add(resource->location(), "job.resources.accelerator",
+                 fmt::format("`{}` contradicts trainer.accelerator, which is `{}` ({})", result,
+                             trainer->as_string(), trainer->location().str()),
+                 "give it in one place only");
+  }
+  if (asked == "auto") map_under(tree, "trainer").set("accelerator", Value(result));
+  return result;
+}
+
+// A map of texts: numbers and booleans are taken as they are written.
+void read_texts(const Value& map, const std::string& key, std::size_t limit, bool variables,
+                google::protobuf::Map<std::string, std::string>& out, Findings& findings) {
+  if (!map.is_map()) return;
+  if (map.map().size() > limit)
+    findings.add(map.location(), key, fmt::format("more than {} entries", limit));
+  for (const Value::Entry& entry : map.map()) {
+    const bool good_name =
+        !variables || (entry.key.find_first_not_of(
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
+                           std::string::npos &&
+                       !entry.key.empty() && (entry.key[0] < '0' || entry.key[0] > '9'));
+    if (!good_name) {
+      findings.add(entry.key_location, join_key(key, entry.key),
+                   "is no name of an environment variable",
+                   "expected letters, digits and _, not starting with a digit");
+    } else if (entry.value.is_list() || entry.value.is_map() || entry.value.is_null()) {
+      findings.add(entry.value.location(), join_key(key, entry.key),
+                   fmt::format("expected a text, got {} `{}`", entry.value.kind_name(),
+                               entry.value.preview()));
+    } else {
+      out[entry.key] =
+          entry.value.is_string() ? entry.value.as_string() : entry.value.preview(4096);
+    }
+  }
+}
+
+std::string default_name(const std::string& file_name) {
+  std::string name = std::filesystem::path(file_name).stem().string();
+  for (char& c : name) {
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '_' || c == '-';
+    if (!good) c = '-';
+  }
+  if (name.empty()) return "job";
+  return name.substr(0, 128);
+}
+
+std::int32_t int32(const Arguments& arguments, std::string_view name) {
+  return static_cast<std::int32_t>(arguments.get_int(name));  // bounded by the key table
+}
+
+}  // namespace
+
+v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findings) {
+  v1::JobSpec spec;
+  const Arguments job = section(tree, "job", options, findings);
+  const Arguments resources = section(tree, "job.resources", options, findings);
+  const Arguments retention = section(tree, "job.retention", options, findings);
+
+  const std::optional<std::string> name =
+      job.has("name") ? std::optional(job.get_string("name")) : std::nullopt;
+  spec.set_name(name.value_or(default_name(options.file_name)));
+  if (!name.has_value() && (given(tree, "job", "name") == nullptr) &&
+      (tree.find("job") == nullptr || tree.find("job")->is_null() || tree.find("job")->is_map())) {
+    map_under(tree, "job").set("name", Value(spec.name()));
+  }
+  spec.set_experiment(job.get_string("experiment"));
+  spec.set_priority(int32(job, "priority"));
+  spec.set_max_restarts(int32(job, "max_restarts"));
+  spec.set_checkpoint_every_ms(parse_duration_ms(job.get("checkpoint_every")).value.value_or(0));
+  spec.set_grace_ms(parse_duration_ms(job.get("grace")).value.value_or(0));
+  spec.set_resume_mode(job.get_string("resume") == "lightning" ? v1::RESUME_MODE_LIGHTNING
+                                                               : v1::RESUME_MODE_EXACT);
+  read_texts(job.get("environment"), "job.environment", kMaxEnvironment, true,
+             *spec.mutable_environment(), findings);
+  read_texts(job.get("tags"), "job.tags", kMaxTags, false, *spec.mutable_tags(), findings);
+
+  v1::Resources& wanted = *spec.mutable_resources();
+  wanted.set_nodes(static_cast<std::int32_t>(agree(tree, "num_nodes", "nodes", 1, findings)));
+  wanted.set_devices_per_node(
+      static_cast<std::int32_t>(agree(tree, "devices", "devices", 1, findings)));
+  wanted.set_accelerator(agree_on_accelerator(tree, findings));
+  wanted.set_cpus_per_rank(int32(resources, "cpus_per_rank"));
+  wanted.set_memory_bytes(parse_size(resources.get("memory")).value.value_or(0));
+  spec.mutable_retention()->set_keep_last(int32(retention, "keep_last"));
+  spec.mutable_retention()->set_keep_best(int32(retention, "keep_best"));
+  return spec;
+}
+
+}  // namespace lctl::jobspec

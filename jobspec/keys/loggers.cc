@@ -1,0 +1,70 @@
+// lightning.pytorch.loggers.
+#include "jobspec/keys/tables.h"
+
+namespace lctl::jobspec::keys {
+namespace {
+
+constexpr Argument kName = {"name", "str?", "lightning_logs", "", "folder under save_dir"};
+constexpr Argument kVersion = {"version", "int|str?", "null", ">= 0",
+                               "folder under name; null: the next version_N"};
+constexpr Argument kPrefix = {"prefix", "str", "\"\"", "", "put before each metric's name"};
+
+constexpr Argument kCsv[] = {
+    {"save_dir", "str", kRequired, "", "folder"},
+    kName,
+    kVersion,
+    kPrefix,
+    {"flush_logs_every_n_steps", "int", "100", ">= 1", "rows between writes"},
+};
+constexpr Argument kTensorBoard[] = {
+    {"save_dir", "str", kRequired, "", "folder"},
+    kName,
+    kVersion,
+    {"log_graph", "bool", "false", "", "write the model's graph"},
+    {"default_hp_metric", "bool", "true", "", "write hp_metric"},
+    kPrefix,
+    {"sub_dir", "str?", "null", "", "folder under the version"},
+};
+constexpr Argument kWandb[] = {
+    {"name", "str?", "null", "", "name of the run"},
+    {"save_dir", "str", ".", "", "folder"},
+    {"version", "str?", "null", "", "id of the run"},
+    {"offline", "bool", "false", "", "write files only"},
+    {"id", "str?", "null", "", "id of the run"},
+    {"project", "str?", "null", "", "project"},
+    {"log_model", "bool|str", "false", "one of: all", "upload checkpoints"},
+    {"experiment", "any?", "null", "", "an existing run"},
+    kPrefix,
+    {"checkpoint_name", "str?", "null", "", "name of the artifact"},
+    {"entity", "str?", "null", "", "team or user"},
+    {"group", "str?", "null", "", "group of runs"},
+    {"tags", "list[str]?", "null", "", "labels"},
+    {"notes", "str?", "null", "", "a longer text"},
+};
+constexpr Argument kMlflow[] = {
+    {"experiment_name", "str", "lightning_logs", "", "experiment"},
+    {"run_name", "str?", "null", "", "name of the run"},
+    {"tracking_uri", "str?", "null", "", "server; null: MLFLOW_TRACKING_URI"},
+    {"tags", "map?", "null", "", "labels"},
+    {"save_dir", "str?", "./mlruns", "", "folder"},
+    {"log_model", "bool|str", "false", "one of: all", "upload checkpoints"},
+    kPrefix,
+    {"artifact_location", "str?", "null", "", "where artifacts go"},
+    {"run_id", "str?", "null", "", "an existing run"},
+    {"synchronous", "bool?", "null", "", "wait for the server"},
+};
+
+constexpr Class kLoggers[] = {
+    {Kind::kLogger, "CSVLogger", kCsv, true, "Writes metrics.csv and hparams.yaml."},
+    {Kind::kLogger, "TensorBoardLogger", kTensorBoard, false, "Writes TensorBoard event files."},
+    {Kind::kLogger, "WandbLogger", kWandb, false, "Writes Weights & Biases runs."},
+    {Kind::kLogger, "MLFlowLogger", kMlflow, false, "Writes to an MLflow server."},
+    {Kind::kLogger, "CometLogger", {}, false, "Writes to Comet."},
+    {Kind::kLogger, "NeptuneLogger", {}, false, "Writes to Neptune."},
+};
+
+}  // namespace
+
+std::span<const Class> logger_classes() { return kLoggers; }
+
+}  // namespace lctl::jobspec::keys
