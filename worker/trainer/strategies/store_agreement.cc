@@ -30,8 +30,11 @@ class StoreAgreement final : public BoundaryAgreement {
   ~StoreAgreement() override {
     ending_ = true;
     try {
-      // Wakes this rank's watcher (and those of ranks that end with it).
-      store_->set(key("request", round_), bytes(std::string(1, kEnd)));
+      // Wakes this rank's watcher (and those of ranks that end with it). When a request of this
+      // round came too late to be acted on, the watcher waits for the next round's already.
+      for (const std::int64_t round : {round_, round_ + 1}) {
+        store_->set(key("request", round), bytes(std::string(1, kEnd)));
+      }
     } catch (const std::exception&) {
       // The store has gone with rank 0, and the watcher with it.
     }

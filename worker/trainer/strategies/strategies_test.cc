@@ -123,5 +123,15 @@ TEST(BoundaryAgreementTest, TwoRanksActAtTheSameBoundary) {
   EXPECT_EQ(acted_again[0], acted_again[1]);
 }
 
+// Training may be over before an answer comes: the ranks still part.
+TEST(BoundaryAgreementTest, ARequestThatComesTooLateHoldsNobody) {
+  on_two_ranks([&](Strategy& strategy, int rank) {
+    const auto agreement = strategy.make_agreement();
+    if (rank == 0) agreement->request(BoundaryAction::kCheckpoint);
+    for (int i = 0; i < 200; ++i) strategy.barrier();  // time enough for every rank to be armed
+    strategy.barrier();
+  });
+}
+
 }  // namespace
 }  // namespace lctl
