@@ -87,21 +87,22 @@ void check_support(const keys::Argument& argument, const Value& value, const std
                    Findings& findings) {
   const bool is_default = argument.fallback != keys::kRequired && value == default_value(argument);
   if (is_default || argument.support.empty()) return;
+  const std::string_view known = key.starts_with("job.") ? "" : "known to Lightning but ";
   if (argument.support == "later") {
     findings.add(
         value.location(), key,
-        fmt::format("`{}` is known to Lightning but not available in this version of lctl",
-                    argument.name),
-        argument.fallback == "null" ? "leave it out" : fmt::format("only {}", argument.fallback));
+        fmt::format("`{}` is {}not available in this version of lctl", argument.name, known),
+        argument.fallback == "null" || argument.fallback == "{}"
+            ? "leave it out"
+            : fmt::format("available: {}", argument.fallback));
     return;
   }
   const std::vector<std::string_view> choices = choices_of(argument.support);
   const std::string text = value.preview();
   if (std::find(choices.begin(), choices.end(), text) != choices.end()) return;
-  findings.add(
-      value.location(), key,
-      fmt::format("`{}` is known to Lightning but not available in this version of lctl", text),
-      "available: " + join_names(choices));
+  findings.add(value.location(), key,
+               fmt::format("`{}` is {}not available in this version of lctl", text, known),
+               "available: " + join_names(choices));
 }
 
 }  // namespace
@@ -142,7 +143,11 @@ std::string describe_type(std::string_view type) {
 
 void check_value(const keys::Argument& argument, const Value& value, const std::string& key,
                  bool check_available, Findings& findings) {
-  if (value.is_null() || is_structure(argument)) return;
+  if (value.is_null()) return;
+  if (is_structure(argument)) {
+    if (check_available) check_support(argument, value, key, findings);
+    return;
+  }
   if (!has_one_of(argument.type, value)) {
     findings.add(value.location(), key,
                  fmt::format("expected {}, got {} `{}`{}", describe_type(argument.type),
@@ -170,18 +175,21 @@ bool check_arguments(const keys::Class& table, const Value& given, const std::st
   const std::size_t before = findings.errors().size() + findings.dropped();
   std::vector<std::string_view> known;
   for (const keys::Argument& argument : table.arguments) known.push_back(argument.name);
+  std::vector<std::string> meant;  // by misspelt keys
   for (const Value::Entry& entry : given.map()) {
     const std::string path = join_key(key, entry.key);
     if (const keys::Argument* argument = table.find(entry.key)) {
       check_value(*argument, entry.value, path, check_available, findings);
     } else {
       add_unknown_key(entry, path, known, findings);
+      meant.push_back(nearest_name(entry.key, known));
     }
   }
   for (const keys::Argument& argument : table.arguments) {
     if (argument.fallback != keys::kRequired) continue;
     const Value* value = given.find(argument.name);
     if (value != nullptr && !value->is_null()) continue;
+    if (std::find(meant.begin(), meant.end(), argument.name) != meant.end()) continue;
     findings.add(where, join_key(key, argument.name), "is missing",
                  is_structure(argument) ? "" : "expected " + describe_type(argument.type));
   }

@@ -25,6 +25,10 @@ std::vector<std::string_view> all_names(Kind kind) {
   return names;
 }
 
+bool is_torch(Kind kind) {
+  return kind == Kind::kOptimizer || kind == Kind::kLrScheduler || kind == Kind::kLayer;
+}
+
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
 // The table row of a named class, or findings.
@@ -39,8 +43,8 @@ const keys::Class* look_up(Kind kind, const std::string& name, const Location& w
   }
   if (check_available && !table->available) {
     findings.add(where, key,
-                 fmt::format("{} is known to Lightning but not available in this version of lctl",
-                             table->name),
+                 fmt::format("{} is known to {} but not available in this version of lctl",
+                             table->name, is_torch(kind) ? "PyTorch" : "Lightning"),
                  "available: " + join_names(keys::available_names(kind)));
     return nullptr;
   }

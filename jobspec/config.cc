@@ -13,6 +13,7 @@
 
 #include "jobspec/checks.h"
 #include "jobspec/class_parser.h"
+#include "jobspec/consistency.h"
 #include "jobspec/job_section.h"
 #include "jobspec/keys/key_table.h"
 #include "jobspec/overrides.h"
@@ -219,8 +220,16 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
   settle_paths(Kind::kModel, config.tree, "model", options, findings);
   settle_ckpt_path(config.tree, options);
   parse_sections(options, config, findings);
+  if (findings.empty()) check_consistency(config, findings);
   if (!findings.empty()) return findings.status();
   config.job.set_config_yaml(config.canonical_yaml());
+  if (config.job.config_yaml().size() > kMaxFileBytes) {
+    findings.add({source, 0, 0}, "",
+                 fmt::format("the configuration has {} bytes once aliases and overrides are in it",
+                             config.job.config_yaml().size()),
+                 fmt::format("expected at most {}", kMaxFileBytes));
+    return findings.status();
+  }
   config.job.set_config_name(options.file_name);
   config.job.set_submit_dir(options.current_dir);
   config.job.set_ckpt_path(config.ckpt_path);

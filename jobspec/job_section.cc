@@ -9,20 +9,20 @@
 #include <utility>
 
 #include "jobspec/checks.h"
+#include "jobspec/job_texts.h"
 #include "jobspec/keys/key_table.h"
 #include "jobspec/quantity.h"
+#include "jobspec/rules.h"
 
 namespace lctl::jobspec {
 namespace {
 
-constexpr std::size_t kMaxEnvironment = 256;
-constexpr std::size_t kMaxTags = 64;
-
-// The map under `key` of `parent` for changing; made when it is absent or null.
-Value& map_under(Value& parent, std::string_view key) {
-  Value* found = parent.find(key);
-  if (found == nullptr || found->is_null()) parent.set(key, Value::empty_map());
-  return *parent.find(key);
+// Sets `key` in the map under `parent`, which is made when absent. A section of another kind is
+// left alone: it has its own finding.
+void set_in(Value& tree, std::string_view parent, std::string_view key, Value value) {
+  const Value* found = tree.find(parent);
+  if (found == nullptr || found->is_null()) tree.set(parent, Value::empty_map());
+  if (Value* map = tree.find(parent); map->is_map()) map->set(key, std::move(value));
 }
 
 // A section of the tree checked against its table; its arguments (defaults when it is absent or
@@ -79,14 +79,23 @@ std::optional<std::int64_t> count_of(const Value& devices) {
   return std::nullopt;
 }
 
-// One number that both sections may give. Copies it to the one that lacks it; the default when none
-// has it.
-std::int64_t agree(Value& tree, const char* trainer_key, const char* resource_key,
-                   std::int64_t fallback, Findings& findings) {
+// One number that both sections may give. Copies it to the trainer when only the resources have it;
+// the default when none has it.
+std::int32_t agree(Value& tree, const char* trainer_key, const char* resource_key,
+                   Findings& findings) {
+  const keys::Argument& row = *keys::section("job.resources").find(resource_key);
   const Value* trainer = given(tree, "trainer", trainer_key);
   const Value* resource = given(tree, "job", "resources", resource_key);
   const std::optional<std::int64_t> wanted = trainer == nullptr ? std::nullopt : count_of(*trainer);
-  if (resource == nullptr || !resource->is_int()) return wanted.value_or(fallback);
+  if (resource == nullptr || !resource->is_int()) {
+    if (!wanted.has_value()) return 1;
+    const std::string expected = broken_rule(row.rule, Value(*wanted));
+    if (expected.empty()) return static_cast<std::int32_t>(*wanted);
+    findings.add(trainer->location(), join_key("trainer", trainer_key),
+                 fmt::format("`{}` is not allowed", *wanted), "expected " + expected);
+    return 1;
+  }
+  if (!broken_rule(row.rule, *resource).empty()) return 1;  // has its own finding
   if (wanted.has_value() && *wanted != resource->as_int()) {
     findings.add(resource->location(), fmt::format("job.resources.{}", resource_key),
                  fmt::format("{} contradicts trainer.{}, which asks for {} ({})",
@@ -94,8 +103,8 @@ std::int64_t agree(Value& tree, const char* trainer_key, const char* resource_ke
                  "give it in one place only");
   }
   const std::int64_t result = resource->as_int();
-  if (!wanted.has_value()) map_under(tree, "trainer").set(trainer_key, Value(result));
-  return result;
+  if (!wanted.has_value()) set_in(tree, "trainer", trainer_key, Value(result));
+  return static_cast<std::int32_t>(result);
 }
 
 std::string canonical_accelerator(const std::string& name) { return name == "cuda" ? "gpu" : name; }
@@ -115,35 +124,8 @@ std::string agree_on_accelerator(Value& tree, Findings& findings) {
                              trainer->as_string(), trainer->location().str()),
                  "give it in one place only");
   }
-  if (asked == "auto") map_under(tree, "trainer").set("accelerator", Value(result));
+  if (asked == "auto") set_in(tree, "trainer", "accelerator", Value(result));
   return result;
-}
-
-// A map of texts: numbers and booleans are taken as they are written.
-void read_texts(const Value& map, const std::string& key, std::size_t limit, bool variables,
-                google::protobuf::Map<std::string, std::string>& out, Findings& findings) {
-  if (!map.is_map()) return;
-  if (map.map().size() > limit)
-    findings.add(map.location(), key, fmt::format("more than {} entries", limit));
-  for (const Value::Entry& entry : map.map()) {
-    const bool good_name =
-        !variables || (entry.key.find_first_not_of(
-                           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
-                           std::string::npos &&
-                       !entry.key.empty() && (entry.key[0] < '0' || entry.key[0] > '9'));
-    if (!good_name) {
-      findings.add(entry.key_location, join_key(key, entry.key),
-                   "is no name of an environment variable",
-                   "expected letters, digits and _, not starting with a digit");
-    } else if (entry.value.is_list() || entry.value.is_map() || entry.value.is_null()) {
-      findings.add(entry.value.location(), join_key(key, entry.key),
-                   fmt::format("expected a text, got {} `{}`", entry.value.kind_name(),
-                               entry.value.preview()));
-    } else {
-      out[entry.key] =
-          entry.value.is_string() ? entry.value.as_string() : entry.value.preview(4096);
-    }
-  }
 }
 
 std::string default_name(const std::string& file_name) {
@@ -172,10 +154,7 @@ v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findin
   const std::optional<std::string> name =
       job.has("name") ? std::optional(job.get_string("name")) : std::nullopt;
   spec.set_name(name.value_or(default_name(options.file_name)));
-  if (!name.has_value() && (given(tree, "job", "name") == nullptr) &&
-      (tree.find("job") == nullptr || tree.find("job")->is_null() || tree.find("job")->is_map())) {
-    map_under(tree, "job").set("name", Value(spec.name()));
-  }
+  if (given(tree, "job", "name") == nullptr) set_in(tree, "job", "name", Value(spec.name()));
   spec.set_experiment(job.get_string("experiment"));
   spec.set_priority(int32(job, "priority"));
   spec.set_max_restarts(int32(job, "max_restarts"));
@@ -183,14 +162,13 @@ v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findin
   spec.set_grace_ms(parse_duration_ms(job.get("grace")).value.value_or(0));
   spec.set_resume_mode(job.get_string("resume") == "lightning" ? v1::RESUME_MODE_LIGHTNING
                                                                : v1::RESUME_MODE_EXACT);
-  read_texts(job.get("environment"), "job.environment", kMaxEnvironment, true,
-             *spec.mutable_environment(), findings);
-  read_texts(job.get("tags"), "job.tags", kMaxTags, false, *spec.mutable_tags(), findings);
+  read_environment(job.get("environment"), "job.environment", *spec.mutable_environment(),
+                   findings);
+  read_tags(job.get("tags"), "job.tags", *spec.mutable_tags(), findings);
 
   v1::Resources& wanted = *spec.mutable_resources();
-  wanted.set_nodes(static_cast<std::int32_t>(agree(tree, "num_nodes", "nodes", 1, findings)));
-  wanted.set_devices_per_node(
-      static_cast<std::int32_t>(agree(tree, "devices", "devices", 1, findings)));
+  wanted.set_nodes(agree(tree, "num_nodes", "nodes", findings));
+  wanted.set_devices_per_node(agree(tree, "devices", "devices", findings));
   wanted.set_accelerator(agree_on_accelerator(tree, findings));
   wanted.set_cpus_per_rank(int32(resources, "cpus_per_rank"));
   wanted.set_memory_bytes(parse_size(resources.get("memory")).value.value_or(0));

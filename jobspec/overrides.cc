@@ -4,49 +4,82 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
+#include "jobspec/keys/key_table.h"
 #include "jobspec/yaml_reader.h"
 
 namespace lctl::jobspec {
 namespace {
 
+using keys::Kind;
+using Path = std::span<const std::string>;
+
 constexpr std::size_t kMaxParts = 64;
-constexpr std::string_view kClassSections[] = {"model", "data", "optimizer", "lr_scheduler"};
-// Keys that stand beside init_args, not in it.
-constexpr std::string_view kClassKeys[] = {"class_path", "init_args", "interval", "frequency",
-                                           "monitor",    "strict",    "name"};
 
 struct Override {
-  std::string key;  // the path as written
-  std::vector<std::string> parts;
+  std::string key;                 // the path as written
+  std::vector<std::string> parts;  // the path, short forms made long on the way
   Value value;
   bool append = false;
 };
 
-bool is_class_section(std::string_view name) {
-  return std::find(std::begin(kClassSections), std::end(kClassSections), name) !=
-         std::end(kClassSections);
+std::optional<std::size_t> index_of(std::string_view part) {
+  std::size_t index = 0;
+  const char* end = part.data() + part.size();
+  const auto [stop, error] = std::from_chars(part.data(), end, index);
+  return error == std::errc() && stop == end ? std::optional(index) : std::nullopt;
 }
 
-bool is_class_key(std::string_view section, std::string_view name) {
-  // `name` and the like belong to lr_scheduler alone.
-  const auto end = section == "lr_scheduler" ? std::end(kClassKeys) : std::begin(kClassKeys) + 2;
-  return std::find(std::begin(kClassKeys), end, name) != end;
+bool is_class_list(Path path) {
+  return path.size() == 2 && path[0] == "trainer" &&
+         (path[1] == "callbacks" || path[1] == "logger");
 }
 
-std::vector<std::string> split(const std::string& path) {
+// The kind of class whose entry stands at `path`; a list of classes is none.
+std::optional<Kind> kind_at(Path path, const Value& node) {
+  if (path.size() == 1) {
+    if (path[0] == "model") return Kind::kModel;
+    if (path[0] == "data") return Kind::kData;
+    if (path[0] == "optimizer") return Kind::kOptimizer;
+    if (path[0] == "lr_scheduler") return Kind::kLrScheduler;
+    return std::nullopt;
+  }
+  const bool in_list = path.size() == 3 && is_class_list(path.first(2));
+  if (!in_list && !(is_class_list(path) && !node.is_list())) return std::nullopt;
+  return path[1] == "callbacks" ? Kind::kCallback : Kind::kLogger;
+}
+
+// Keys that stand beside init_args, not in it.
+bool is_entry_key(Kind kind, std::string_view name) {
+  if (name == "class_path" || name == "init_args") return true;
+  return kind == Kind::kLrScheduler && keys::section("lr_scheduler").find(name) != nullptr;
+}
+
+// Names the class of an entry. Arguments of the old class stay as far as the new one has them.
+void set_class(Kind kind, Value& entry, Value name) {
+  if (!entry.is_map()) entry = Value::empty_map(name.location());
+  const keys::Class* table = name.is_string() ? keys::find_class(kind, name.as_string()) : nullptr;
+  Value* arguments = entry.find("init_args");
+  if (table != nullptr && arguments != nullptr && arguments->is_map()) {
+    std::erase_if(arguments->map(), [table](const Value::Entry& argument) {
+      return table->find(argument.key) == nullptr;
+    });
+  }
+  entry.set("class_path", std::move(name));
+}
+
+std::vector<std::string> split(std::string_view path) {
   std::vector<std::string> parts;
-  std::size_t at = 0;
   while (true) {
-    const std::size_t dot = path.find('.', at);
-    parts.push_back(path.substr(at, dot - at));
-    if (dot == std::string::npos) return parts;
-    at = dot + 1;
+    const std::size_t dot = std::min(path.find('.'), path.size());
+    parts.emplace_back(path.substr(0, dot));
+    if (dot == path.size()) return parts;
+    path.remove_prefix(dot + 1);
   }
 }
 
@@ -60,57 +93,68 @@ std::optional<Override> read_override(const std::string& text, Findings& finding
     findings.add(where, "", "an override has the form --key.path=VALUE");
     return std::nullopt;
   }
-  Override result;
+  Override change;
   std::string_view path = rest.substr(0, equals);
   if (path.ends_with('+')) {
-    result.append = true;
+    change.append = true;
     path.remove_suffix(1);
   }
-  result.key = std::string(path);
-  result.parts = split(result.key);
-  const bool empty_part = std::any_of(result.parts.begin(), result.parts.end(),
+  change.key = std::string(path);
+  change.parts = split(path);
+  const bool empty_part = std::any_of(change.parts.begin(), change.parts.end(),
                                       [](const std::string& part) { return part.empty(); });
-  if (empty_part || result.parts.size() > kMaxParts) {
-    findings.add(where, result.key, "is no key path", "expected names joined by dots");
+  if (empty_part || change.parts.size() > kMaxParts) {
+    findings.add(where, change.key, "is no key path", "expected names joined by dots");
     return std::nullopt;
   }
   std::optional<Value> value = read_yaml(rest.substr(equals + 1), source, false, findings);
   if (!value.has_value()) return std::nullopt;
-  result.value = *std::move(value);
-  // The short forms of class sections become the long ones.
-  if (is_class_section(result.parts[0])) {
-    if (result.parts.size() == 1 && result.value.is_string()) {
-      result.parts.emplace_back("class_path");
-    } else if (result.parts.size() > 1 && !is_class_key(result.parts[0], result.parts[1])) {
-      result.parts.insert(result.parts.begin() + 1, "init_args");
-    }
-  }
-  return result;
+  change.value = *std::move(value);
+  return change;
 }
 
-// The element that `part` names; made in maps when absent. Null (with a finding) when there is no
-// such place.
+// Makes the short form at `at` long, so that parts[at] is a key or an index of `node` itself.
+void expand_short_form(Override& change, std::size_t at, Value& node) {
+  const Path path(change.parts.data(), at);
+  const bool by_index = index_of(change.parts[at]).has_value();
+  if (is_class_list(path)) {
+    if (!node.is_list() && by_index && !node.is_null()) {
+      Value::List one;
+      one.push_back(std::move(node));
+      node = Value(std::move(one), change.value.location());
+    }
+    if (node.is_list() && !by_index && !node.list().empty()) {
+      const std::string last = std::to_string(node.list().size() - 1);
+      change.parts.insert(change.parts.begin() + static_cast<std::ptrdiff_t>(at), last);
+      return;
+    }
+  }
+  const std::optional<Kind> kind = kind_at(path, node);
+  if (!kind.has_value() || by_index) return;
+  if (node.is_string()) {
+    Value name = std::exchange(node, Value::empty_map(node.location()));
+    node.set("class_path", std::move(name));
+  }
+  if (!is_entry_key(*kind, change.parts[at])) {
+    change.parts.insert(change.parts.begin() + static_cast<std::ptrdiff_t>(at), "init_args");
+  }
+}
+
+// The element of `parent` that `part` names; made in maps when absent. Null (with a finding) when
+// there is no such place.
 Value* descend(Value& parent, const std::string& part, const Override& change, Findings& findings) {
   const Location& where = change.value.location();
   if (parent.is_list()) {
-    std::size_t index = 0;
-    const char* end = part.data() + part.size();
-    const auto [stop, error] = std::from_chars(part.data(), end, index);
-    if (error != std::errc() || stop != end || index >= parent.list().size()) {
+    const std::optional<std::size_t> index = index_of(part);
+    if (!index.has_value() || *index >= parent.list().size()) {
       findings.add(where, change.key,
                    fmt::format("`{}` is no element of a list of {}", part, parent.list().size()),
                    "expected an index from 0, or += to append");
       return nullptr;
     }
-    return &parent.list()[index];
+    return &parent.list()[*index];
   }
-  // What was nothing, or a class named by its text alone, becomes a map.
   if (parent.is_null()) parent = Value::empty_map(where);
-  if (parent.is_string() && (part == "init_args" || part == "class_path")) {
-    Value map = Value::empty_map(parent.location());
-    map.set("class_path", std::move(parent));
-    parent = std::move(map);
-  }
   if (!parent.is_map()) {
     findings.add(
         where, change.key,
@@ -121,32 +165,39 @@ Value* descend(Value& parent, const std::string& part, const Override& change, F
   return parent.find(part);
 }
 
+void append(Value& target, Value value) {
+  if (target.is_null()) target = Value(Value::List{}, value.location());
+  if (!target.is_list()) {
+    Value::List one;
+    one.push_back(std::move(target));
+    target = Value(std::move(one), value.location());
+  }
+  if (value.is_list()) {
+    for (Value& item : value.list()) target.list().push_back(std::move(item));
+  } else {
+    target.list().push_back(std::move(value));
+  }
+}
+
 void apply(Override change, Value& tree, Findings& findings) {
   Value* target = &tree;
-  for (const std::string& part : change.parts) {
-    target = descend(*target, part, change, findings);
+  for (std::size_t at = 0; at < change.parts.size(); ++at) {
+    if (at > 0) expand_short_form(change, at, *target);
+    const std::optional<Kind> kind = kind_at(Path(change.parts.data(), at), *target);
+    if (kind.has_value() && at + 1 == change.parts.size() && change.parts[at] == "class_path") {
+      set_class(*kind, *target, std::move(change.value));
+      return;
+    }
+    target = descend(*target, change.parts[at], change, findings);
     if (target == nullptr) return;
   }
-  // Another class makes the arguments of the old one meaningless.
-  if (change.parts.size() == 2 && change.parts[1] == "class_path" &&
-      is_class_section(change.parts[0]) && !(*target == change.value) && !target->is_null()) {
-    tree.find(change.parts[0])->erase("init_args");
-    target = tree.find(change.parts[0])->find("class_path");
-  }
-  if (!change.append) {
-    *target = std::move(change.value);
-    return;
-  }
-  if (target->is_null()) *target = Value(Value::List{}, change.value.location());
-  if (!target->is_list()) {
-    Value::List one;
-    one.push_back(std::move(*target));
-    *target = Value(std::move(one), change.value.location());
-  }
-  if (change.value.is_list()) {
-    for (Value& item : change.value.list()) target->list().push_back(std::move(item));
+  const std::optional<Kind> kind = kind_at(change.parts, *target);
+  if (change.append) {
+    append(*target, std::move(change.value));
+  } else if (kind.has_value() && change.value.is_string()) {
+    set_class(*kind, *target, std::move(change.value));
   } else {
-    target->list().push_back(std::move(change.value));
+    *target = std::move(change.value);
   }
 }
 
@@ -154,8 +205,9 @@ void apply(Override change, Value& tree, Findings& findings) {
 
 void apply_overrides(const std::vector<std::string>& overrides, Value& tree, Findings& findings) {
   for (const std::string& text : overrides) {
-    if (std::optional<Override> change = read_override(text, findings))
+    if (std::optional<Override> change = read_override(text, findings)) {
       apply(*std::move(change), tree, findings);
+    }
   }
 }
 

@@ -10,9 +10,11 @@
 namespace lctl::jobspec {
 
 // Applies them in order. "a.b=VALUE" sets (making maps on the way), "a.b+=VALUE" appends to a list;
-// a leading "--" is allowed; parts that are numbers are list indices; VALUE is YAML. For the class
-// sections (model, data, optimizer, lr_scheduler) LightningCLI's short forms work:
-// `--optimizer=Adam` names the class, `--optimizer.lr=0.1` is an argument of it.
+// a leading "--" is allowed; parts that are numbers are list indices; VALUE is YAML. LightningCLI's
+// short forms work where a class stands (model, data, optimizer, lr_scheduler, each callback and
+// logger): "--optimizer=Adam" names the class and keeps those arguments that it has too,
+// "--optimizer.lr=0.1" is an argument, and "--trainer.callbacks.patience=5" one of the last
+// callback.
 void apply_overrides(const std::vector<std::string>& overrides, Value& tree, Findings& findings);
 
 }  // namespace lctl::jobspec
