@@ -1,5 +1,5 @@
-// Time as a dependency. Every part that needs the time takes a Clock&, so that tests and simulations
-// own it. This folder's clock.cc is the only file that reads the system's clocks.
+// Time as a dependency. Every part that needs the time takes a Clock&, so that tests and
+// simulations own it. This folder's clock.cc is the only file that reads the system's clocks.
 #pragma once
 
 #include <chrono>

@@ -34,9 +34,10 @@ class StringId {
   std::string text_;
 };
 
-using JobId = StringId<struct JobIdTag>;                // 10 lower-case base32 characters, made by the server
-using NodeId = StringId<struct NodeIdTag>;              // made once by a node, kept in its data folder
-using CheckpointId = StringId<struct CheckpointIdTag>;  // made by the server when a checkpoint is committed
+using JobId = StringId<struct JobIdTag>;    // 10 lower-case base32 characters, made by the server
+using NodeId = StringId<struct NodeIdTag>;  // made once by a node, kept in its data folder
+using CheckpointId =
+    StringId<struct CheckpointIdTag>;  // made by the server when a checkpoint is committed
 
 // One try at running a job: 1, 2, … The number is also the fencing number: the store refuses what
 // comes from an attempt that has been replaced.

@@ -1,5 +1,6 @@
-// Named loggers of the daemons. Each module asks once for its own: `auto& log = lctl::logger("ingest");`
-// and uses spdlog's calls. The trainer's user-facing output does not come through here.
+// Named loggers of the daemons. Each module asks once for its own: `auto& log =
+// lctl::logger("ingest");` and uses spdlog's calls. The trainer's user-facing output does not come
+// through here.
 #pragma once
 
 #include <spdlog/spdlog.h>

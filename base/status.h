@@ -30,8 +30,8 @@ absl::Status errno_status(int error_number, std::string_view what);
 #define LCTL_STATUS_CONCAT(a, b) LCTL_STATUS_CONCAT_(a, b)
 
 // Returns from the enclosing function when `expression` (a Status) is not OK.
-#define LCTL_RETURN_IF_ERROR(expression)                                        \
-  do {                                                                          \
+#define LCTL_RETURN_IF_ERROR(expression)                                                \
+  do {                                                                                  \
     if (absl::Status lctl_status = (expression); !lctl_status.ok()) return lctl_status; \
   } while (false)
 

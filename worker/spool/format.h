@@ -26,8 +26,8 @@ struct Decoded {
   };
   Kind kind = Kind::kIncomplete;
   std::string_view payload;
-  std::size_t size = 0;      // of the record with its header; set for kRecord and for a wrong CRC
-  const char* why = "";      // for kCorrupt
+  std::size_t size = 0;  // of the record with its header; set for kRecord and for a wrong CRC
+  const char* why = "";  // for kCorrupt
 };
 
 Decoded decode_record(std::string_view bytes);

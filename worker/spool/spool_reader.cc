@@ -47,9 +47,11 @@ class FileSpoolReader final : public SpoolReader {
       if (decoded.kind == Decoded::Kind::kCorrupt) {
         if (taken > 0) break;  // hand out what is good first
         if (is_torn_tail(rest, decoded)) break;
-        return absl::DataLossError(fmt::format("the spool {} is damaged at byte {}: {}", file_.string(), offset_, decoded.why));
+        return absl::DataLossError(fmt::format("the spool {} is damaged at byte {}: {}",
+                                               file_.string(), offset_, decoded.why));
       }
-      records.push_back({offset_ + taken, offset_ + taken + decoded.size, std::string(decoded.payload)});
+      records.push_back(
+          {offset_ + taken, offset_ + taken + decoded.size, std::string(decoded.payload)});
       taken += decoded.size;
       rest.remove_prefix(decoded.size);
     }
@@ -76,7 +78,8 @@ class FileSpoolReader final : public SpoolReader {
     if (static_cast<std::size_t>(got) < sizeof(header)) return false;
     if (std::string_view(header, sizeof(header)) != kFileHeader) {
       return absl::DataLossError(
-          fmt::format("{} is not a spool of this version: its first 8 bytes are not \"{}\"", file_.string(), kFileHeader));
+          fmt::format("{} is not a spool of this version: its first 8 bytes are not \"{}\"",
+                      file_.string(), kFileHeader));
     }
     header_seen_ = true;
     offset_ = std::max<std::uint64_t>(offset_, kFileHeader.size());
@@ -99,8 +102,8 @@ class FileSpoolReader final : public SpoolReader {
     return absl::OkStatus();
   }
 
-  // A power cut can leave the newest record with a wrong checksum, or a tail of zeros. That is a torn
-  // end, as a short record is. Damage with good data behind it is not.
+  // A power cut can leave the newest record with a wrong checksum, or a tail of zeros. That is a
+  // torn end, as a short record is. Damage with good data behind it is not.
   bool is_torn_tail(std::string_view rest, const Decoded& decoded) {
     if (!fill(2 * (kRecordHeaderBytes + kMaxRecordBytes)).ok()) return false;
     rest = buffer_;

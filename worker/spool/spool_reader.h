@@ -25,10 +25,10 @@ class SpoolReader {
   static std::unique_ptr<SpoolReader> open(std::filesystem::path file, std::uint64_t offset);
   virtual ~SpoolReader() = default;
 
-  // Whole records from the current position, at most about `max_bytes` of them (at least one when one
-  // is there). Empty: nothing complete yet; a torn last record counts as nothing.
-  // DataLoss: a record before the end of the file fails its CRC or has an impossible length; the text
-  // says file and offset; the position stays.
+  // Whole records from the current position, at most about `max_bytes` of them (at least one when
+  // one is there). Empty: nothing complete yet; a torn last record counts as nothing. DataLoss: a
+  // record before the end of the file fails its CRC or has an impossible length; the text says file
+  // and offset; the position stays.
   virtual absl::StatusOr<std::vector<Record>> read(std::size_t max_bytes) = 0;
 
   virtual std::uint64_t offset() const = 0;

@@ -202,13 +202,16 @@ TEST(PickleTest, LargeDictionariesKeepOrderAndFindKeys) {
 TEST(PickleTest, CodeIsNeverCalled) {
   // os.system("true"), as a hostile file would have it.
   EXPECT_THAT(refusal("cos\nsystem\n(X\x04\x00\x00\x00trueetR."), testing::Not(""));
-  EXPECT_THAT(refusal(std::string("cos\nsystem\n(X\x04\x00\x00\x00truetR.", 26)),
+  EXPECT_THAT(refusal(std::string("cos\nsystem\n(X\x04\x00\x00\x00truetR.", 24)),
               HasSubstr("os.system is not plain data"));
   EXPECT_THAT(refusal("i."), HasSubstr("0x69 is not part of plain data"));
 }
 
 TEST(PickleTest, CyclesAndDeepNestingAreRefused) {
-  EXPECT_THAT(refusal(std::string("]q\x00h\x00""a.", 7)), HasSubstr("contains itself"));
+  EXPECT_THAT(refusal(std::string("]q\x00h\x00"
+                                  "a.",
+                                  7)),
+              HasSubstr("contains itself"));
   const std::string deep = std::string(100'000, ']') + std::string(99'999, 'a') + ".";
   EXPECT_THAT(refusal(deep), HasSubstr("nested deeper"));
   const std::string tuples = ")" + std::string(100'000, '\x85') + ".";

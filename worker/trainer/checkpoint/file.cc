@@ -26,7 +26,8 @@ namespace {
 constexpr std::size_t kWriteStep = 8 << 20;
 
 [[noreturn]] void throw_errno(const char* what, const std::filesystem::path& file) {
-  throw std::system_error(errno, std::generic_category(), fmt::format("{} {}", what, file.string()));
+  throw std::system_error(errno, std::generic_category(),
+                          fmt::format("{} {}", what, file.string()));
 }
 
 // An open file descriptor; closed at the end of the scope.
@@ -148,7 +149,8 @@ void write_file(const std::filesystem::path& file, const Value& value) {
         if (got < 0 && errno != EINTR) error = errno;
         done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
       }
-      // The stream's destructor ends the process over a short write: let it finish, and throw below.
+      // The stream's destructor ends the process over a short write: let it finish, and throw
+      // below.
       return size;
     };
     try {

@@ -10,9 +10,9 @@
 namespace lctl::checkpoint {
 
 // Writes to a temporary file beside `file`, syncs it, and renames it into place, so `file` is whole
-// or untouched. Tensors are written from CPU memory; a storage that several tensors share is written
-// once. Throws std::system_error (with the path) when the disk refuses.
-// Any thread; `value` must not change meanwhile.
+// or untouched. Tensors are written from CPU memory; a storage that several tensors share is
+// written once. Throws std::system_error (with the path) when the disk refuses. Any thread; `value`
+// must not change meanwhile.
 void write_file(const std::filesystem::path& file, const Value& value);
 
 // Reads the whole file; tensors are on the CPU. Executes nothing: only the pickle subset of data is

@@ -279,13 +279,15 @@ class Unpickler {
     if (value.as_tuple().items.size() > 64) fail("a tensor of more than 64 dimensions");
     std::vector<std::int64_t> result;
     for (const Value& item : value.as_tuple().items) {
-      if (!item.is_int() || item.as_int() < 0) fail(fmt::format("a tensor's {} is malformed", what));
+      if (!item.is_int() || item.as_int() < 0)
+        fail(fmt::format("a tensor's {} is malformed", what));
       result.push_back(item.as_int());
     }
     return result;
   }
 
-  // The last element that the tensor touches must lie in its storage; all sums are overflow-checked.
+  // The last element that the tensor touches must lie in its storage; all sums are
+  // overflow-checked.
   void check_extent(std::int64_t offset, const std::vector<std::int64_t>& sizes,
                     const std::vector<std::int64_t>& strides, std::int64_t numel) const {
     if (sizes.size() != strides.size()) fail("a tensor's size and stride differ in length");
@@ -331,7 +333,8 @@ class Unpickler {
     const Value arguments_value = pop_value();
     Item callee = pop();
     const Global* global = std::get_if<Global>(&callee);
-    if (global == nullptr || !arguments_value.is_tuple()) fail("a call of something that is no name");
+    if (global == nullptr || !arguments_value.is_tuple())
+      fail("a call of something that is no name");
     const std::vector<Value>& arguments = arguments_value.as_tuple().items;
     call(*global, arguments);
   }
@@ -539,8 +542,9 @@ class Unpickler {
   }
 
   // --- the result ---
-  // Refuses cycles and deep nesting in everything that was made, so that nobody who walks or destroys
-  // a value has to think of them. Inner containers come first, which keeps this walk shallow.
+  // Refuses cycles and deep nesting in everything that was made, so that nobody who walks or
+  // destroys a value has to think of them. Inner containers come first, which keeps this walk
+  // shallow.
   void check_shape() {
     std::unordered_map<const void*, int> depth_of;
     std::unordered_set<const void*> open;

@@ -30,9 +30,9 @@ using StorageLoader = std::function<c10::Storage(const std::string& key, std::si
 
 // Reads one value. Understood beyond plain data: OrderedDict (with `_metadata`), defaultdict and
 // Counter (as dictionaries), set (as a list), torch.Size (as a tuple), torch.device and dtypes (as
-// strings), tensors and parameters. Throws PickleError for anything else, for integers beyond 64 bits,
-// for tensors that reach outside their storage, for nesting deeper than 200 levels and for cycles.
-// Pure apart from the loader; work is linear in the bytes.
+// strings), tensors and parameters. Throws PickleError for anything else, for integers beyond 64
+// bits, for tensors that reach outside their storage, for nesting deeper than 200 levels and for
+// cycles. Pure apart from the loader; work is linear in the bytes.
 Value unpickle(std::string_view bytes, const StorageLoader& load);
 
 }  // namespace lctl::checkpoint

@@ -11,8 +11,9 @@
 namespace lctl::checkpoint {
 
 struct Pickled {
-  std::string bytes;                 // data.pkl
-  std::vector<at::Tensor> storages;  // storages[i] becomes entry data/<i>: a CPU tensor over the whole storage
+  std::string bytes;  // data.pkl
+  std::vector<at::Tensor>
+      storages;  // storages[i] becomes entry data/<i>: a CPU tensor over the whole storage
 };
 
 // Throws std::invalid_argument for a tensor type that Python's torch.save does not know and for

@@ -12,11 +12,16 @@ struct StorageName {
 };
 
 constexpr std::array kStorageNames = {
-    StorageName{at::kFloat, "FloatStorage"},       StorageName{at::kDouble, "DoubleStorage"},
-    StorageName{at::kHalf, "HalfStorage"},         StorageName{at::kBFloat16, "BFloat16Storage"},
-    StorageName{at::kLong, "LongStorage"},         StorageName{at::kInt, "IntStorage"},
-    StorageName{at::kShort, "ShortStorage"},       StorageName{at::kChar, "CharStorage"},
-    StorageName{at::kByte, "ByteStorage"},         StorageName{at::kBool, "BoolStorage"},
+    StorageName{at::kFloat, "FloatStorage"},
+    StorageName{at::kDouble, "DoubleStorage"},
+    StorageName{at::kHalf, "HalfStorage"},
+    StorageName{at::kBFloat16, "BFloat16Storage"},
+    StorageName{at::kLong, "LongStorage"},
+    StorageName{at::kInt, "IntStorage"},
+    StorageName{at::kShort, "ShortStorage"},
+    StorageName{at::kChar, "CharStorage"},
+    StorageName{at::kByte, "ByteStorage"},
+    StorageName{at::kBool, "BoolStorage"},
     StorageName{at::kComplexFloat, "ComplexFloatStorage"},
     StorageName{at::kComplexDouble, "ComplexDoubleStorage"},
 };

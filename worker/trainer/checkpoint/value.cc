@@ -110,7 +110,8 @@ const Value& Dict::at(std::string_view key) const {
       break;
     }
     if (!known.empty()) known += ", ";
-    known += entry.first.is_string() ? entry.first.as_string() : std::to_string(entry.first.as_int());
+    known +=
+        entry.first.is_string() ? entry.first.as_string() : std::to_string(entry.first.as_int());
   }
   throw std::out_of_range(fmt::format("no key '{}'; there are: {}", key, known));
 }

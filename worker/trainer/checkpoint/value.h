@@ -28,8 +28,8 @@ struct Tuple {
   std::vector<Value> items;
 };
 
-// A dict or an OrderedDict. Keys are strings or integers, unique; lookups are linear below 16 entries
-// and hashed above. `metadata` is the OrderedDict attribute `_metadata` of a state_dict.
+// A dict or an OrderedDict. Keys are strings or integers, unique; lookups are linear below 16
+// entries and hashed above. `metadata` is the OrderedDict attribute `_metadata` of a state_dict.
 class Dict {
  public:
   using Entry = std::pair<Value, Value>;
@@ -49,8 +49,8 @@ class Dict {
   const std::vector<Entry>& entries() const { return entries_; }
   std::size_t size() const { return entries_.size(); }
 
-  bool ordered = false;               // written as collections.OrderedDict
-  std::shared_ptr<Dict> metadata;     // only with ordered; may be null
+  bool ordered = false;            // written as collections.OrderedDict
+  std::shared_ptr<Dict> metadata;  // only with ordered; may be null
 
  private:
   struct Index;
@@ -104,7 +104,8 @@ class Value {
   const Dict& as_dict() const;
   Dict& as_dict();
 
-  // Python's name of the type: "None", "bool", "int", "float", "str", "Tensor", "list", "tuple", "dict".
+  // Python's name of the type: "None", "bool", "int", "float", "str", "Tensor", "list", "tuple",
+  // "dict".
   const char* type_name() const;
 
  private:

@@ -29,10 +29,12 @@ std::string csv_field(const std::string& field) {
 }
 
 void write_text(const std::filesystem::path& file, const std::string& text, const char* mode) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(file.c_str(), mode), std::fclose);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(file.c_str(), mode),
+                                                            std::fclose);
   if (out == nullptr || std::fwrite(text.data(), 1, text.size(), out.get()) != text.size() ||
       std::fflush(out.get()) != 0) {
-    throw std::system_error(errno, std::generic_category(), fmt::format("writing {}", file.string()));
+    throw std::system_error(errno, std::generic_category(),
+                            fmt::format("writing {}", file.string()));
   }
 }
 
@@ -79,9 +81,10 @@ void CSVLogger::start() {
   const std::filesystem::path dir = log_dir();
   std::error_code error;
   if (std::filesystem::exists(dir, error) && !std::filesystem::is_empty(dir, error)) {
-    console::warn(fmt::format("Experiment logs directory {} exists and is not empty. Previous log files in this "
-                                 "directory will be deleted when the new ones are saved!",
-                                 dir.string()));
+    console::warn(fmt::format(
+        "Experiment logs directory {} exists and is not empty. Previous log files in this "
+        "directory will be deleted when the new ones are saved!",
+        dir.string()));
     std::filesystem::remove(dir / "metrics.csv", error);
   }
   std::filesystem::create_directories(dir, error);
@@ -91,8 +94,9 @@ void CSVLogger::start() {
 void CSVLogger::log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) {
   Row row;
   for (const LoggedMetric& metric : metrics) {
-    std::string column = options_.prefix.empty() ? std::string(metric.name)
-                                                 : fmt::format("{}-{}", options_.prefix, metric.name);
+    std::string column = options_.prefix.empty()
+                             ? std::string(metric.name)
+                             : fmt::format("{}-{}", options_.prefix, metric.name);
     row[std::move(column)] = std::visit(
         [](auto value) {
           if constexpr (std::is_same_v<decltype(value), double>) return python_repr(value);

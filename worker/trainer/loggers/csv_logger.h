@@ -14,18 +14,18 @@
 
 namespace lctl {
 
-// One row per log call; columns are the sorted union of all names seen, `step` among them. A new name
-// rewrites the file with the wider header; otherwise save() appends what is new. Line ends are CRLF and
-// numbers Python's shortest forms, as csv.DictWriter writes them.
-// Source: lightning/fabric/loggers/csv_logs.py (2.6.6).
-// Thread rule: one strand only (the training thread).
+// One row per log call; columns are the sorted union of all names seen, `step` among them. A new
+// name rewrites the file with the wider header; otherwise save() appends what is new. Line ends are
+// CRLF and numbers Python's shortest forms, as csv.DictWriter writes them. Source:
+// lightning/fabric/loggers/csv_logs.py (2.6.6). Thread rule: one strand only (the training thread).
 class CSVLogger final : public Logger {
  public:
   struct Options {
     std::string save_dir;
-    std::string name = "lightning_logs";                       // "" drops the directory level
-    std::variant<std::monostate, std::int64_t, std::string> version;  // unset: one more than the highest there
-    std::string prefix;                                        // "p" makes "p-train/loss"
+    std::string name = "lightning_logs";  // "" drops the directory level
+    std::variant<std::monostate, std::int64_t, std::string>
+        version;         // unset: one more than the highest there
+    std::string prefix;  // "p" makes "p-train/loss"
   };
 
   explicit CSVLogger(Options options);

@@ -42,7 +42,8 @@ TEST_F(CSVLoggerTest, RowsAreAppendedAndANewNameRewritesTheFile) {
   log(logger, {{"a,b", std::numeric_limits<double>::quiet_NaN()}}, 1);
   log(logger, {{"train/loss", 1e-5}}, 2);
   EXPECT_EQ(slurp("lightning_logs/version_0/metrics.csv"),
-            "\"a,b\",epoch,step,train/loss\r\n,0,0,0.800000011920929\r\n,0,1,1.0\r\nnan,,1,\r\n,,2,1e-05\r\n");
+            "\"a,b\",epoch,step,train/"
+            "loss\r\n,0,0,0.800000011920929\r\n,0,1,1.0\r\nnan,,1,\r\n,,2,1e-05\r\n");
 }
 
 TEST_F(CSVLoggerTest, VersionIsOneMoreThanTheHighest) {
@@ -86,7 +87,8 @@ TEST_F(CSVLoggerTest, HyperparametersAreSortedBlockYaml) {
   hparams.set("text", "yes");
   hparams.set("number", "12");
   EXPECT_EQ(hparams_yaml(hparams),
-            "empty: {}\nlayers:\n- Linear:\n    bias: true\n    in_features: 8\n- ReLU\n- - 1\n  - 2\nlog: null\n"
+            "empty: {}\nlayers:\n- Linear:\n    bias: true\n    in_features: 8\n- ReLU\n- - 1\n  - "
+            "2\nlog: null\n"
             "loss: cross_entropy\nlr: 1.0e-05\nnumber: '12'\ntext: 'yes'\n");
   EXPECT_EQ(hparams_yaml(Dict{}), "{}\n");
 }

@@ -16,16 +16,18 @@ using checkpoint::Value;
 
 // Texts that PyYAML would read back as something else, or not at all, are quoted.
 bool needs_quotes(const std::string& text) {
-  static const std::vector<std::string> kWords = {"null", "Null", "NULL", "~",    "true", "True", "TRUE", "false",
-                                                  "False", "FALSE", "yes", "Yes",  "YES",  "no",   "No",   "NO",
-                                                  "on",   "On",   "ON",   "off",  "Off",  "OFF",  "="};
+  static const std::vector<std::string> kWords = {
+      "null", "Null", "NULL", "~",  "true", "True", "TRUE", "false", "False", "FALSE", "yes", "Yes",
+      "YES",  "no",   "No",   "NO", "on",   "On",   "ON",   "off",   "Off",   "OFF",   "="};
   if (text.empty() || std::find(kWords.begin(), kWords.end(), text) != kWords.end()) return true;
   if (text.find_first_of("{}[],&*!|>%@`'\"#") == 0) return true;
-  if (text.find(": ") != std::string::npos || text.find(" #") != std::string::npos || text.back() == ':' ||
-      text.find('\n') != std::string::npos || text.front() == ' ' || text.back() == ' ') {
+  if (text.find(": ") != std::string::npos || text.find(" #") != std::string::npos ||
+      text.back() == ':' || text.find('\n') != std::string::npos || text.front() == ' ' ||
+      text.back() == ' ') {
     return true;
   }
-  if ((text.front() == '-' || text.front() == '?') && (text.size() == 1 || text[1] == ' ')) return true;
+  if ((text.front() == '-' || text.front() == '?') && (text.size() == 1 || text[1] == ' '))
+    return true;
   char* end = nullptr;
   std::strtod(text.c_str(), &end);
   return *end == '\0';
@@ -47,7 +49,8 @@ std::string number(double value) {
   std::string text = python_repr(value);
   // PyYAML's floats need a point: 1e-05 would read back as a string.
   const std::size_t exponent = text.find('e');
-  if (exponent != std::string::npos && text.find('.') == std::string::npos) text.insert(exponent, ".0");
+  if (exponent != std::string::npos && text.find('.') == std::string::npos)
+    text.insert(exponent, ".0");
   return text;
 }
 

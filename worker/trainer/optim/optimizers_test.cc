@@ -304,9 +304,7 @@ TEST(OptimizerTest, ImpossibleValuesAreRefusedInTorchsWords) {
   EXPECT_EQ(refusal([&] { Sgd(params, {.lr = -1}); }), "Invalid learning rate: -1");
   EXPECT_EQ(refusal([&] { Sgd(params, {.nesterov = true}); }),
             "Nesterov momentum requires a momentum and zero dampening");
-  EXPECT_EQ(refusal([&] {
-              Adam(params, {.betas = {1.0, 0.9}});
-            }),
+  EXPECT_EQ(refusal([&] { Adam(params, {.betas = {1.0, 0.9}}); }),
             "Invalid beta parameter at index 0: 1");
   EXPECT_EQ(refusal([&] { Adam(params, {.foreach = true, .fused = true}); }),
             "`fused` and `foreach` cannot be `True` together.");

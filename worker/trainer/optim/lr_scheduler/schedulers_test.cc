@@ -50,9 +50,7 @@ const std::vector<Case>& cases() {
        [](Optimizer& o) { return step_lr(o, 2, 0.5); },
        {0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.0125, 0.0125}},
       {"MultiStepLR",
-       [](Optimizer& o) {
-         return multi_step_lr(o, {1, 3, 3}, 0.5);
-       },
+       [](Optimizer& o) { return multi_step_lr(o, {1, 3, 3}, 0.5); },
        {0.1, 0.05, 0.05, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125}},
       {"ConstantLR",
        [](Optimizer& o) { return constant_lr(o, 0.5, 3); },
