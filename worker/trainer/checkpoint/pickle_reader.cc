@@ -1,19 +1,16 @@
 #include "worker/trainer/checkpoint/pickle_reader.h"
 
-#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
-#include <bit>
-#include <cstring>
-#include <limits>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 
 #include "worker/trainer/checkpoint/opcodes.h"
-#include "worker/trainer/checkpoint/pickle_writer.h"
+#include "worker/trainer/checkpoint/pickle_cursor.h"
+#include "worker/trainer/checkpoint/pickle_nesting.h"
+#include "worker/trainer/checkpoint/pickle_tensors.h"
 #include "worker/trainer/checkpoint/storage_types.h"
 
 namespace lctl::checkpoint {
@@ -25,18 +22,13 @@ struct Global {
   std::string module;
   std::string name;
 };
-struct StorageRef {
-  c10::Storage storage;
-  at::ScalarType type = at::kFloat;
-  std::int64_t numel = 0;
-};
 using Item = std::variant<Value, Mark, Global, StorageRef>;
 
 bool is_hashable(const Value& key) { return key.is_string() || key.is_int(); }
 
 class Unpickler {
  public:
-  Unpickler(std::string_view bytes, const StorageLoader& load) : bytes_(bytes), load_(load) {}
+  Unpickler(std::string_view bytes, const StorageLoader& load) : cursor_(bytes), load_(load) {}
 
   ~Unpickler() {
     // A malformed file can tie containers into cycles; nothing that was not handed out may stay.
@@ -49,69 +41,19 @@ class Unpickler {
 
   Value run() {
     while (true) {
-      opcode_at_ = at_;
-      const char op = take_byte();
+      const char op = cursor_.begin_instruction();
       if (op == opcode::kStop) break;
       step(op);
     }
     if (stack_.size() != 1) fail("the stack holds more than the result at STOP");
     Value result = pop_value();
-    check_shape();
+    check_nesting(containers_, cursor_);
     finished_ = true;
     return result;
   }
 
  private:
-  [[noreturn]] void fail(const std::string& why) const { throw PickleError(why, opcode_at_); }
-
-  // --- bytes ---
-  std::string_view take(std::size_t size) {
-    if (size > bytes_.size() - at_) fail("the data ends in the middle of an item");
-    const std::string_view taken = bytes_.substr(at_, size);
-    at_ += size;
-    return taken;
-  }
-  char take_byte() { return take(1)[0]; }
-  std::uint64_t take_little_endian(int size) {
-    std::uint64_t value = 0;
-    int shift = 0;
-    for (const char byte : take(static_cast<std::size_t>(size))) {
-      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(byte)) << shift;
-      shift += 8;
-    }
-    return value;
-  }
-  std::string take_line() {
-    const std::size_t end = bytes_.find('\n', at_);
-    if (end == std::string_view::npos || end - at_ > 256) fail("a name is not terminated");
-    std::string line(bytes_.substr(at_, end - at_));
-    at_ = end + 1;
-    return line;
-  }
-  double take_double() {
-    std::uint64_t bits = 0;
-    for (const char byte : take(8)) bits = bits << 8 | static_cast<unsigned char>(byte);
-    return std::bit_cast<double>(bits);
-  }
-  std::int64_t take_long1() {
-    const auto size = static_cast<std::size_t>(take_little_endian(1));
-    const std::string_view digits = take(size);
-    if (size == 0) return 0;
-    const bool negative = (static_cast<unsigned char>(digits.back()) & 0x80) != 0;
-    std::uint64_t value = negative ? ~std::uint64_t{0} : 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      const auto byte = static_cast<unsigned char>(digits[i]);
-      if (i >= 8) {
-        if (byte != (negative ? 0xff : 0)) fail("an integer beyond 64 bits");
-        continue;
-      }
-      value &= ~(std::uint64_t{0xff} << (8 * i));
-      value |= std::uint64_t{byte} << (8 * i);
-    }
-    const auto result = static_cast<std::int64_t>(value);
-    if ((result < 0) != negative) fail("an integer beyond 64 bits");
-    return result;
-  }
+  [[noreturn]] void fail(const std::string& why) const { cursor_.fail(why); }
 
   // --- stack ---
   void push(Item item) { stack_.push_back(std::move(item)); }
@@ -180,7 +122,7 @@ class Unpickler {
   // --- memo ---
   void remember(std::uint64_t slot) {
     if (stack_.empty()) fail("nothing to remember");
-    if (slot > bytes_.size()) fail("a memo slot beyond any that the file could need");
+    if (slot > cursor_.size()) fail("a memo slot beyond any that the file could need");
     memo_[slot] = stack_.back();
   }
   void recall(std::uint64_t slot) {
@@ -196,7 +138,7 @@ class Unpickler {
   // Copies that the bytes alone do not pay for: a small file must not become a huge value.
   void spend(std::size_t size) {
     spent_ += size;
-    if (spent_ > (std::size_t{64} << 20) + 16 * bytes_.size()) {
+    if (spent_ > (std::size_t{64} << 20) + 16 * cursor_.size()) {
       fail("the file repeats itself beyond measure");
     }
   }
@@ -246,86 +188,21 @@ class Unpickler {
   // --- tensors ---
   void persistent_id() {
     const Value id = pop_value();
-    if (!id.is_tuple() || id.as_tuple().items.size() != 5) fail("a malformed storage reference");
-    const std::vector<Value>& parts = id.as_tuple().items;
-    for (const int i : {0, 1, 2, 3}) {
-      if (!parts[static_cast<std::size_t>(i)].is_string()) fail("a malformed storage reference");
-    }
-    if (parts[0].as_string() != "storage" || !parts[4].is_int()) {
-      fail("a malformed storage reference");
-    }
-    const std::string& class_name = parts[1].as_string();
-    const auto type = storage_type(class_name.substr(class_name.find('.') + 1));
-    if (!type.has_value()) fail(fmt::format("an unknown storage type {}", class_name));
-    const std::int64_t numel = parts[4].as_int();
-    const auto item_size = static_cast<std::int64_t>(c10::elementSize(*type));
-    if (numel < 0 || numel > std::numeric_limits<std::int64_t>::max() / item_size) {
-      fail("an impossible storage size");
-    }
-    const std::string& key = parts[2].as_string();
-    auto found = storages_.find(key);
+    const StorageName name = storage_name(id, cursor_);
+    auto found = storages_.find(name.key);
     if (found == storages_.end()) {
-      const auto wanted = static_cast<std::size_t>(numel * item_size);
-      found = storages_.emplace(key, load_(key, wanted)).first;
+      found = storages_.emplace(name.key, load_(name.key, name.bytes())).first;
     }
-    if (found->second.nbytes() != static_cast<std::size_t>(numel * item_size)) {
-      fail(fmt::format("storage {} is used with two sizes", key));
+    if (found->second.nbytes() != name.bytes()) {
+      fail(fmt::format("storage {} is used with two sizes", name.key));
     }
-    push(StorageRef{found->second, *type, numel});
-  }
-
-  std::vector<std::int64_t> integers(const Value& value, const char* what) const {
-    if (!value.is_tuple()) fail(fmt::format("a tensor's {} is not a tuple", what));
-    if (value.as_tuple().items.size() > 64) fail("a tensor of more than 64 dimensions");
-    std::vector<std::int64_t> result;
-    for (const Value& item : value.as_tuple().items) {
-      if (!item.is_int() || item.as_int() < 0)
-        fail(fmt::format("a tensor's {} is malformed", what));
-      result.push_back(item.as_int());
-    }
-    return result;
-  }
-
-  // The last element that the tensor touches must lie in its storage; all sums are
-  // overflow-checked.
-  void check_extent(std::int64_t offset, const std::vector<std::int64_t>& sizes,
-                    const std::vector<std::int64_t>& strides, std::int64_t numel) const {
-    if (sizes.size() != strides.size()) fail("a tensor's size and stride differ in length");
-    std::int64_t last = offset;
-    bool empty = false;
-    std::int64_t elements = 1;
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      if (sizes[i] == 0) empty = true;
-      std::int64_t extent = 0;
-      if (sizes[i] > 0 && (__builtin_mul_overflow(sizes[i] - 1, strides[i], &extent) ||
-                           __builtin_add_overflow(last, extent, &last))) {
-        fail("a tensor reaches outside its storage");
-      }
-      if (!empty && __builtin_mul_overflow(elements, sizes[i], &elements)) {
-        fail("a tensor of impossible size");
-      }
-    }
-    // Overlapping strides could ask for far more elements than were stored.
-    if (!empty && (last >= numel || elements > numel)) fail("a tensor reaches outside its storage");
-    if (empty && offset > numel) fail("a tensor reaches outside its storage");
+    push(StorageRef{found->second, name.type, name.numel});
   }
 
   Value rebuild_tensor(const std::vector<Value>& arguments) {
-    if (arguments.size() < 6 || !pending_storage_.has_value() || !arguments[1].is_int()) {
-      fail("a malformed tensor");
-    }
+    if (!pending_storage_.has_value()) fail("a malformed tensor");
     const StorageRef storage = *std::exchange(pending_storage_, std::nullopt);
-    const std::int64_t offset = arguments[1].as_int();
-    const std::vector<std::int64_t> sizes = integers(arguments[2], "size");
-    const std::vector<std::int64_t> strides = integers(arguments[3], "stride");
-    if (offset < 0) fail("a tensor reaches outside its storage");
-    check_extent(offset, sizes, strides, storage.numel);
-    at::Tensor tensor = at::empty({0}, at::TensorOptions().dtype(storage.type));
-    tensor.set_(storage.storage, offset, sizes, strides);
-    if (arguments[4].is_bool() && arguments[4].as_bool() && tensor.is_floating_point()) {
-      tensor.set_requires_grad(true);
-    }
-    return Value(std::move(tensor));
+    return Value(tensor_over(storage, arguments, cursor_));
   }
 
   // --- calls ---
@@ -405,7 +282,7 @@ class Unpickler {
   void step(char op) {
     switch (op) {
       case opcode::kProto:
-        if (take_little_endian(1) > 5) fail("a pickle protocol newer than 5");
+        if (cursor_.take_little_endian(1) > 5) fail("a pickle protocol newer than 5");
         return;
       case opcode::kMark:
         push(Mark{});
@@ -426,22 +303,23 @@ class Unpickler {
         push(Value(false));
         return;
       case opcode::kBinInt:
-        push(Value(static_cast<std::int64_t>(static_cast<std::int32_t>(take_little_endian(4)))));
+        push(Value(
+            static_cast<std::int64_t>(static_cast<std::int32_t>(cursor_.take_little_endian(4)))));
         return;
       case opcode::kBinInt1:
-        push(Value(static_cast<std::int64_t>(take_little_endian(1))));
+        push(Value(static_cast<std::int64_t>(cursor_.take_little_endian(1))));
         return;
       case opcode::kBinInt2:
-        push(Value(static_cast<std::int64_t>(take_little_endian(2))));
+        push(Value(static_cast<std::int64_t>(cursor_.take_little_endian(2))));
         return;
       case opcode::kLong1:
-        push(Value(take_long1()));
+        push(Value(cursor_.take_long1()));
         return;
       case opcode::kBinFloat:
-        push(Value(take_double()));
+        push(Value(cursor_.take_double()));
         return;
       case opcode::kBinUnicode:
-        push(Value(take(static_cast<std::size_t>(take_little_endian(4)))));
+        push(Value(cursor_.take(static_cast<std::size_t>(cursor_.take_little_endian(4)))));
         return;
       default:
         step_container(op);
@@ -503,8 +381,8 @@ class Unpickler {
   void step_object(char op) {
     switch (op) {
       case opcode::kGlobal: {
-        std::string module = take_line();
-        std::string name = take_line();
+        std::string module = cursor_.take_line();
+        std::string name = cursor_.take_line();
         push(Global{std::move(module), std::move(name)});
         // A dtype may stand alone as a value.
         if (const Global& global = std::get<Global>(stack_.back());
@@ -524,61 +402,21 @@ class Unpickler {
         persistent_id();
         return;
       case opcode::kBinPut:
-        remember(take_little_endian(1));
+        remember(cursor_.take_little_endian(1));
         return;
       case opcode::kLongBinPut:
-        remember(take_little_endian(4));
+        remember(cursor_.take_little_endian(4));
         return;
       case opcode::kBinGet:
-        recall(take_little_endian(1));
+        recall(cursor_.take_little_endian(1));
         return;
       case opcode::kLongBinGet:
-        recall(take_little_endian(4));
+        recall(cursor_.take_little_endian(4));
         return;
       default:
         fail(fmt::format("the instruction 0x{:02x} is not part of plain data",
                          static_cast<unsigned>(static_cast<unsigned char>(op))));
     }
-  }
-
-  // --- the result ---
-  // Refuses cycles and deep nesting in everything that was made, so that nobody who walks or
-  // destroys a value has to think of them. Inner containers come first, which keeps this walk
-  // shallow.
-  void check_shape() {
-    std::unordered_map<const void*, int> depth_of;
-    std::unordered_set<const void*> open;
-    for (const Value& container : containers_) measure(container, 0, depth_of, open);
-  }
-
-  int measure(const Value& value, int level, std::unordered_map<const void*, int>& depth_of,
-              std::unordered_set<const void*>& open) {
-    const void* identity = value.is_list()    ? static_cast<const void*>(&value.as_list())
-                           : value.is_tuple() ? static_cast<const void*>(&value.as_tuple())
-                           : value.is_dict()  ? static_cast<const void*>(&value.as_dict())
-                                              : nullptr;
-    if (identity == nullptr) return 0;
-    if (const auto known = depth_of.find(identity); known != depth_of.end()) return known->second;
-    if (level > kMaxDepth) fail(fmt::format("values nested deeper than {} levels", kMaxDepth));
-    if (!open.insert(identity).second) fail("a container that contains itself");
-    int deepest = 0;
-    const auto visit = [&](const Value& part) {
-      deepest = std::max(deepest, 1 + measure(part, level + 1, depth_of, open));
-    };
-    if (value.is_list()) {
-      for (const Value& item : value.as_list()) visit(item);
-    } else if (value.is_tuple()) {
-      for (const Value& item : value.as_tuple().items) visit(item);
-    } else {
-      for (const auto& [key, item] : value.as_dict().entries()) visit(item);
-      if (value.as_dict().metadata != nullptr) {
-        for (const auto& [key, item] : value.as_dict().metadata->entries()) visit(item);
-      }
-    }
-    if (deepest > kMaxDepth) fail(fmt::format("values nested deeper than {} levels", kMaxDepth));
-    open.erase(identity);
-    depth_of.emplace(identity, deepest);
-    return deepest;
   }
 
   static void clear(Value value) {
@@ -587,10 +425,8 @@ class Unpickler {
     if (value.is_dict()) value.as_dict() = Dict{};
   }
 
-  const std::string_view bytes_;
+  PickleCursor cursor_;
   const StorageLoader& load_;
-  std::size_t at_ = 0;
-  std::size_t opcode_at_ = 0;
   bool finished_ = false;
   std::vector<Item> stack_;
   std::unordered_map<std::uint64_t, Item> memo_;
