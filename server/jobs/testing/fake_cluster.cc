@@ -111,22 +111,33 @@ void FakeCluster::check_launch(const Node& target, const LaunchOrder& order) {
   const std::string what = "launch of " + order.attempt.str() + " on " + target.info.name + ": ";
   AttemptNumber& newest = newest_attempt_[order.attempt.job];
   if (order.attempt.number < newest) violations_.push_back(what + "an older attempt");
+  // Once an attempt has started, a node that was given up may come back with ranks of the one
+  // before; they are told to end and can do no harm.
+  const bool starts_attempt = order.attempt.number > newest;
   newest = std::max(newest, order.attempt.number);
   for (const auto& [id, node] : nodes_) {
     if (!node.connected) continue;  // nobody can know what it runs
     for (const Process& process : node.processes) {
       if (process.state != v1::RANK_STATE_RUNNING) continue;
-      if (process.attempt.job == order.attempt.job && process.attempt != order.attempt) {
+      if (starts_attempt && process.attempt.job == order.attempt.job) {
         violations_.push_back(what + process.attempt.str() + " still runs on " + node.info.name);
-      }
-      if (&node != &target || process.attempt == order.attempt) continue;
-      for (const RankPlace& rank : order.ranks) {
-        if (rank.device.index == process.device.index) {
-          violations_.push_back(what + "its device is in use by " + process.attempt.str());
-        }
       }
     }
   }
+  for (const RankPlace& rank : order.ranks) {
+    if (knows(target, order.attempt, rank.rank)) continue;  // a repeated order starts nothing
+    for (const Process& process : target.processes) {
+      if (process.state == v1::RANK_STATE_RUNNING && process.device.index == rank.device.index) {
+        violations_.push_back(what + "its device is in use by " + process.attempt.str());
+      }
+    }
+  }
+}
+
+bool FakeCluster::knows(const Node& node, const AttemptId& attempt, int rank) {
+  return std::any_of(node.processes.begin(), node.processes.end(), [&](const Process& process) {
+    return process.attempt == attempt && process.rank == rank;
+  });
 }
 
 void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
@@ -145,11 +156,7 @@ void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
   }
   bool news = false;
   for (const RankPlace& rank : order.ranks) {
-    const bool known =
-        std::any_of(node.processes.begin(), node.processes.end(), [&](const Process& process) {
-          return process.attempt == order.attempt && process.rank == rank.rank;
-        });
-    if (known) continue;
+    if (knows(node, order.attempt, rank.rank)) continue;
     news = true;
     node.processes.push_back({.attempt = order.attempt, .rank = rank.rank, .device = rank.device});
     report(id, node.processes.back());

@@ -86,6 +86,7 @@ class FakeCluster final : public Launcher {
   };
 
   void check_launch(const Node& node, const LaunchOrder& order);
+  static bool knows(const Node& node, const AttemptId& attempt, int rank);
   void send(const NodeId& id, std::function<void(NodeEvents&)> tell);
   void report(const NodeId& id, const Process& process);
   static RankReport report_of(const Process& process);
