@@ -1,0 +1,32 @@
+"""What a benchmark is: a question, and some ways to do the same thing, measured side by side."""
+
+
+class Variant:
+    """One way to do it.
+
+    name      as in the table
+    measure   () -> figure; called once a round
+    at_most   the project's target for the median, None = no target
+    versus    name of the variant that this one is compared with, None = it is compared with nothing
+    """
+
+    def __init__(self, name, measure, at_most=None, versus=None):
+        self.name, self.measure, self.at_most, self.versus = name, measure, at_most, versus
+
+
+class Benchmark:
+    """Base of all benchmarks. A subclass sets `name`, `question`, `unit` and fills `variants` in open()."""
+
+    name = ""
+    question = ""
+    unit = "s"
+
+    def __init__(self):
+        self.variants = []
+        self.left_out = []  # a sentence for each variant that could not be measured here
+
+    def open(self):
+        """Prepares what all rounds share (a cluster, data), and fills self.variants."""
+
+    def close(self):
+        """Ends it all; also called when a round failed."""

@@ -1,0 +1,21 @@
+"""One round of the benchmark through the real daemons: it measures a first step, not something else."""
+
+import unittest
+
+from bench.harness import main
+from bench.submit_latency import SubmitLatency
+
+
+class SubmitLatencyTest(unittest.TestCase):
+    def test_every_variant_gives_a_plausible_figure(self):
+        rows = {row["variant"]: row for row in main.run(SubmitLatency(), 1, show_progress=False)}
+        self.assertLessEqual({"lctl, one rank", "lctl, two ranks", "lctl run, to its end"}, set(rows))
+        for row in rows.values():
+            # LibTorch alone takes longer to load than the lower bound; the upper one only excludes nonsense.
+            self.assertGreater(row["median"], 0.02, row)
+            self.assertLess(row["median"], 60, row)
+        self.assertEqual(rows["lctl, two ranks"]["versus"], "lctl, one rank")
+
+
+if __name__ == "__main__":
+    unittest.main()
