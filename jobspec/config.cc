@@ -159,6 +159,16 @@ const Value* present(const Value& tree, const char* key) {
   return value == nullptr || value->is_null() ? nullptr : value;
 }
 
+bool needs_optimizer(Command command) {
+  return command == Command::kFit || command == Command::kTune;
+}
+
+// A misspelt section is one mistake, not two.
+bool is_suggested(std::string_view name, const Findings& findings) {
+  return std::any_of(findings.errors().begin(), findings.errors().end(),
+                     [&](const SpecError& error) { return error.suggestion == name; });
+}
+
 void parse_sections(const ParseOptions& options, Config& config, Findings& findings) {
   Value& tree = config.tree;
   check_arguments(keys::section(""), tree, "", tree.location(), options.check_available, findings);
@@ -177,7 +187,7 @@ void parse_sections(const ParseOptions& options, Config& config, Findings& findi
   if (const Value* optimizer = present(tree, "optimizer")) {
     config.optimizer =
         parse_class(Kind::kOptimizer, *optimizer, "optimizer", options.check_available, findings);
-  } else if (options.command == Command::kFit || options.command == Command::kTune) {
+  } else if (needs_optimizer(options.command) && !is_suggested("optimizer", findings)) {
     findings.add(tree.location(), "optimizer", "is missing",
                  "training needs an optimizer such as AdamW");
   }

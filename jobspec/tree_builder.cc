@@ -103,8 +103,7 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
                     "an int of 64 bits or a double");
     }
     if (is_base_60(text)) {
-      findings_.add(where, path(),
-                    fmt::format("YAML reads `{}` as a number in base 60", value.preview()),
+      findings_.add(where, path(), fmt::format("YAML reads `{}` as a number in base 60", text),
                     "put quotes around it when it is a time");
     }
   }

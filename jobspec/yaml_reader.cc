@@ -114,7 +114,7 @@ void add_syntax_error(const YAML::Exception& error, std::string_view text, const
     if (!indented_by_tab(line_of(text, line))) continue;
     if (start.line > 0) where = {start.source, line, 1};
     findings.add(where, "", "not valid YAML: the line is indented with a tab",
-                 "spaces; YAML allows no tabs");
+                 "expected spaces: YAML allows no tabs");
     return;
   }
   const std::string plain = explain(error.msg);
