@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "storage/blobs/sha256.h"
 #include "storage/testing/manual_clock.h"
+#include "storage/testing/no_sync.h"
 #include "storage/testing/temp_folder.h"
 
 namespace lctl::storage {
@@ -34,6 +35,12 @@ class ChunkFolderTest : public testing::Test {
   ManualClock clock_;
   std::unique_ptr<ChunkFolder> chunks_;
 };
+
+TEST_F(ChunkFolderTest, ChunkAndItsNameAreSyncedOnReturn) {
+  const std::int64_t before = syncs_asked();
+  put("abc");
+  EXPECT_EQ(syncs_asked() - before, 2);
+}
 
 TEST_F(ChunkFolderTest, ChunkIsStoredOnceUnderItsHash) {
   const std::string sha256 = sha256_of("abc");

@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "storage/testing/no_sync.h"
 #include "storage/testing/temp_folder.h"
 
 namespace lctl::storage {
@@ -50,6 +51,15 @@ TEST_F(DatabaseTest, ReadSeesWhatWasAcknowledged) {
   const auto database = open();
   ASSERT_TRUE(database->write(insert(1)).ok());
   EXPECT_THAT(values(*database), ElementsAre(1));
+}
+
+TEST_F(DatabaseTest, EveryAcknowledgedChangeIsSynced) {
+  const auto database = open();
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const std::int64_t before = syncs_asked();
+    ASSERT_TRUE(database->write(insert(i)).ok());
+    EXPECT_GT(syncs_asked(), before);
+  }
 }
 
 TEST_F(DatabaseTest, FailedChangeLeavesNoTraceAndTheOthersStay) {

@@ -13,8 +13,8 @@
 
 namespace lctl::storage {
 
-// Made empty, deleted with all that is in it at the end. In memory where there is room: stores sync
-// every commit, and a busy disk would make tests slow. Thread rule: immutable.
+// Made empty, deleted with all that is in it at the end. In memory where there is room, and nothing
+// is synced (no_sync.h): a busy disk would make tests slow. Thread rule: immutable.
 class TempFolder {
  public:
   TempFolder() {
