@@ -13,6 +13,11 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 
 std::size_t replacement(char a, char b) { return a == b ? 0 : lower(a) == lower(b) ? 1 : kChange; }
 
+bool same_but_for_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
 }  // namespace
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -41,6 +46,7 @@ std::string nearest_name(std::string_view given, const std::vector<std::string_v
   std::string_view best;
   std::size_t best_distance = 0;
   for (const std::string_view name : names) {
+    if (same_but_for_case(given, name)) return std::string(name);
     const std::size_t distance = edit_distance(given, name);
     const std::size_t allowed = name.size() <= 3 ? 1 : std::max<std::size_t>(2, name.size() / 3);
     if (distance > allowed || distance >= std::max(given.size(), name.size())) continue;
