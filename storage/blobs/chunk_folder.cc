@@ -75,11 +75,6 @@ timespec to_timespec(WallTime time) {
 absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, const Clock& clock) {
   LCTL_RETURN_IF_ERROR(make_folder(dir));
   LCTL_RETURN_IF_ERROR(make_folder(dir / kIncoming));
-  // All 256 now, so that put() never has to sync their parent.
-  for (int first = 0; first < 256; ++first) {
-    const char byte = static_cast<char>(first);
-    LCTL_RETURN_IF_ERROR(make_folder(dir / to_hex({&byte, 1})));
-  }
   LCTL_RETURN_IF_ERROR(sync_folder(dir));
   std::error_code error;
   for (const fs::directory_entry& left : fs::directory_iterator(dir / kIncoming, error)) {
@@ -129,6 +124,11 @@ absl::Status ChunkFolder::write_file(const std::string& file, std::string_view b
 
 absl::Status ChunkFolder::publish(const std::string& incoming, std::string_view sha256) const {
   const fs::path file = path_of(sha256);
+  if (rename(incoming.c_str(), file.c_str()) == 0) return sync_folder(file.parent_path());
+  if (errno != ENOENT) return io_error(errno, "renaming into place", file.string());
+  // The first chunk of its folder.
+  LCTL_RETURN_IF_ERROR(make_folder(file.parent_path()));
+  LCTL_RETURN_IF_ERROR(sync_folder(dir_));
   if (rename(incoming.c_str(), file.c_str()) != 0) {
     return io_error(errno, "renaming into place", file.string());
   }
@@ -192,7 +192,9 @@ absl::Status ChunkFolder::for_each(
   for (int first = 0; first < 256; ++first) {
     const char byte = static_cast<char>(first);
     const std::string prefix = to_hex({&byte, 1});
-    for (const fs::directory_entry& entry : fs::directory_iterator(dir_ / prefix, error)) {
+    fs::directory_iterator entries(dir_ / prefix, error);
+    if (error == std::errc::no_such_file_or_directory) continue;  // none has come yet
+    for (const fs::directory_entry& entry : entries) {
       const std::string sha256 = parse_sha256(prefix + entry.path().filename().string());
       if (sha256.empty()) continue;  // not ours
       LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> bytes, size_of_file(entry.path()));

@@ -33,7 +33,7 @@ class TempFolder {
 
  private:
   static std::filesystem::path parent() {
-    constexpr std::uintmax_t kEnoughBytes = 512 << 20;
+    constexpr std::uintmax_t kEnoughBytes = 48 << 20;
     std::error_code error;
     const std::filesystem::space_info memory = std::filesystem::space("/dev/shm", error);
     if (!error && memory.available >= kEnoughBytes && access("/dev/shm", W_OK) == 0) {
