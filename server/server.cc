@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <stop_token>
 #include <utility>
 
 #include "base/log.h"
 #include "base/version.h"
+#include "server/garbage_collection.h"
 #include "server/ingest/intake.h"
 #include "server/jobs/engine.h"
 #include "server/jobs/job_feed.h"
@@ -85,18 +87,23 @@ struct Server::Parts {
                .heartbeat_interval = options.heartbeat_interval,
                .suspect_after = options.lost_after * 3 / 5,
                .lost_after = options.lost_after}),
-        strand(options.clock) {}
+        strand(options.clock),
+        garbage(store->checkpoints(), options.clock),
+        garbage_strand(options.clock) {}
 
   // The rest, once the engine could be opened.
   void assemble(const ServerOptions& options, std::unique_ptr<jobs::JobsEngine> opened);
   absl::Status listen(const ListenAddress& wanted);
-  void start_strand();
+  void start_strands();
 
   std::unique_ptr<storage::Store> store;
   jobs::JobFeed feed;
   nodes::NodeTable table;
   std::unique_ptr<jobs::JobsEngine> engine;
   jobs::Strand strand;
+  GarbageCollection garbage;
+  std::stop_source garbage_stop;
+  jobs::Strand garbage_strand;
   std::optional<ProgressRelay> relay;
   std::optional<ingest::Intake> intake;
   std::optional<nodes::SessionService> sessions;
@@ -154,7 +161,7 @@ absl::Status Server::Parts::listen(const ListenAddress& wanted) {
 }
 
 // The table's judgements come first, so that the engine settles what follows from them at once.
-void Server::Parts::start_strand() {
+void Server::Parts::start_strands() {
   strand.start({[this] {
                   table.advance();
                   engine->settle();
@@ -165,6 +172,8 @@ void Server::Parts::start_strand() {
                   if (!silence || !work) return silence ? silence : work;
                   return std::min(*silence, *work);
                 }});
+  garbage_strand.start({[this] { garbage.advance(garbage_stop.get_token()); },
+                        [this] { return garbage.next_deadline(); }});
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
@@ -182,7 +191,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                         .feed = parts->feed,
                         .return_allowance = options.lost_after + options.reconnect_allowance}));
   parts->assemble(options, std::move(engine));
-  parts->start_strand();
+  parts->start_strands();
   std::unique_ptr<Server> server(new Server(std::move(parts)));
   LCTL_RETURN_IF_ERROR(server->parts_->listen(wanted));
   log().info("lctl-server {} listens on {}, data in {}", kVersion, server->address(),
@@ -201,9 +210,15 @@ void Server::touch() {
   parts_->strand.call([] {});  // runs behind what followed from the first
 }
 
+void Server::collect_garbage() {
+  parts_->garbage_strand.call([] {});
+  parts_->garbage_strand.call([] {});  // runs behind what followed from the first
+}
+
 void Server::stop() {
   Parts& parts = *parts_;
   if (std::exchange(parts.stopped, true)) return;
+  parts.garbage_stop.request_stop();
   parts.strand.call(
       [&] { parts.table.close_all(absl::UnavailableError("the server is shutting down")); });
   parts.jobs_service->shutdown();
@@ -214,6 +229,7 @@ void Server::stop() {
     parts.grpc->Shutdown(gpr_time_from_millis(kShutdownGraceMs, GPR_TIMESPAN));
     parts.grpc->Wait();
   }
+  parts.garbage_strand.stop();
   parts.strand.stop();
   parts.engine.reset();
   parts.store.reset();

@@ -5,7 +5,7 @@
 //   (*server)->address();   // "127.0.0.1:41234"
 //   (*server)->stop();
 //
-// Thread rule: start and stop from one thread; address and touch from any, until stop.
+// Thread rule: start and stop from one thread; the rest from any, until stop.
 #pragma once
 
 #include <filesystem>
@@ -46,6 +46,10 @@ class Server {
 
   // Returns when all that is due now has been done: proof that the engine lives.
   void touch();
+
+  // Returns when garbage collection has done what is due now. It runs by itself: for tests that
+  // move the clock.
+  void collect_garbage();
 
  private:
   struct Parts;

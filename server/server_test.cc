@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "proto/lctl/v1/control.grpc.pb.h"
 #include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/ingest.grpc.pb.h"
@@ -308,6 +309,29 @@ TEST_F(ServerTest, SilentNodesJobMovesToAnotherAndTheOldRanksAreFenced) {
   EXPECT_EQ(stop.grace_ms(), 0);
   first->report(rank_report(launch, 0, v1::RANK_STATE_EXITED, 137));
   EXPECT_EQ(first->next(v1::ServerMessage::kForget).forget().attempt(), 1);
+}
+
+TEST_F(ServerTest, ChunksOfAnUploadThatNeverEndedAreFreed) {
+  constexpr char kSha256[] = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+  const auto checkpoints = v1::Checkpoints::NewStub(channel_);
+  grpc::ClientContext first;
+  v1::PutChunksResponse stored;
+  const auto writer = checkpoints->PutChunks(&in_time(first), &stored);
+  v1::Chunk chunk;
+  chunk.set_sha256(kSha256);
+  chunk.set_data("hello");
+  ASSERT_TRUE(writer->Write(chunk));
+  writer->WritesDone();
+  ASSERT_TRUE(writer->Finish().ok());
+
+  clock_.advance(std::chrono::hours(2));
+  server_->collect_garbage();
+  grpc::ClientContext second;
+  v1::FindMissingRequest asked;
+  asked.add_sha256(kSha256);
+  v1::FindMissingResponse missing;
+  ASSERT_TRUE(checkpoints->FindMissing(&second, asked, &missing).ok());
+  EXPECT_EQ(missing.sha256_size(), 1);
 }
 
 TEST_F(ServerTest, NodesAndServerInfoAreListed) {

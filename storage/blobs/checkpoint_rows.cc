@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/lctl/v1/job.pb.h"
@@ -15,7 +20,7 @@ namespace {
 
 constexpr int kDefaultKeepLast = 2;
 
-absl::StatusOr<int> keep_last_of(Connection& connection, std::int64_t job) {
+absl::StatusOr<v1::Retention> retention_of(Connection& connection, std::int64_t job) {
   Query query = connection.query("SELECT spec FROM job_specs WHERE job = ?1");
   query.bind(job);
   v1::JobSpec spec;
@@ -23,8 +28,9 @@ absl::StatusOr<int> keep_last_of(Connection& connection, std::int64_t job) {
       !spec.ParseFromArray(query.blob(0).data(), static_cast<int>(query.blob(0).size()))) {
     return absl::DataLossError(fmt::format("the stored spec of job row {} is damaged", job));
   }
-  const int wanted = spec.retention().keep_last();
-  return wanted > 0 ? wanted : kDefaultKeepLast;
+  v1::Retention retention = spec.retention();
+  if (retention.keep_last() <= 0) retention.set_keep_last(kDefaultKeepLast);
+  return retention;
 }
 
 std::optional<std::int64_t> resumed_by_unfinished_attempt(Connection& connection,
@@ -36,20 +42,75 @@ std::optional<std::int64_t> resumed_by_unfinished_attempt(Connection& connection
   return query.integer(0);
 }
 
-std::vector<std::int64_t> no_longer_kept(Connection& connection, const JobRow& job, int keep_last) {
-  std::vector<std::int64_t> numbers;
+// ModelCheckpoint's checkpoints that their callback removed, or wrote again under the same name.
+void add_outdated(Connection& connection, const JobRow& job, std::set<std::int64_t>& numbers) {
   Query model = connection.query(
       "SELECT c.number FROM checkpoints c WHERE c.job = ?1 AND c.kind = ?2"
       " AND c.dropped_us IS NULL AND (c.removed = 1 OR EXISTS (SELECT 1 FROM checkpoints n"
       " WHERE n.job = c.job AND n.name = c.name AND n.kind = c.kind AND n.dropped_us IS NULL"
       " AND (n.attempt, n.spool_offset, n.number) > (c.attempt, c.spool_offset, c.number)))");
   model.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
-  while (model.step()) numbers.push_back(model.integer(0));
+  while (model.step()) numbers.insert(model.integer(0));
+}
+
+// Recovery and stop checkpoints beyond the newest `keep_last`.
+void add_old(Connection& connection, const JobRow& job, int keep_last,
+             std::set<std::int64_t>& numbers) {
   Query recovery = connection.query(
       "SELECT number FROM checkpoints WHERE job = ?1 AND kind <> ?2 AND dropped_us IS NULL"
       " ORDER BY attempt DESC, spool_offset DESC, number DESC LIMIT -1 OFFSET ?3");
   recovery.bind(job.number, v1::CHECKPOINT_KIND_MODEL, keep_last);
-  while (recovery.step()) numbers.push_back(recovery.integer(0));
+  while (recovery.step()) numbers.insert(recovery.integer(0));
+}
+
+// Of each monitored metric all but the best `keep_best` by score; of equal ones the newer are
+// better, and a score that is no number is the worst. Those without a score, and last.ckpt, are no
+// candidates.
+absl::Status add_not_best(Connection& connection, const JobRow& job, int keep_best,
+                          std::set<std::int64_t>& numbers) {
+  struct Scored {
+    double badness = 0;
+    std::int64_t number = 0;
+  };
+  std::map<std::pair<std::string, v1::MonitorMode>, std::vector<Scored>> candidates;
+  Query query = connection.query(
+      "SELECT number, written FROM checkpoints WHERE job = ?1 AND kind = ?2"
+      " AND dropped_us IS NULL AND removed = 0"
+      " ORDER BY attempt DESC, spool_offset DESC, number DESC");
+  query.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
+  while (query.step()) {
+    v1::CheckpointWritten written;
+    if (!written.ParseFromArray(query.blob(1).data(), static_cast<int>(query.blob(1).size()))) {
+      return absl::DataLossError(
+          fmt::format("the stored report of checkpoint row {} is damaged", query.integer(0)));
+    }
+    if (written.is_last() || written.monitor().empty() ||
+        written.mode() == v1::MONITOR_MODE_UNSPECIFIED || numbers.contains(query.integer(0))) {
+      continue;
+    }
+    const double score =
+        written.mode() == v1::MONITOR_MODE_MAX ? -written.score() : written.score();
+    candidates[{written.monitor(), written.mode()}].push_back(
+        {std::isnan(score) ? std::numeric_limits<double>::infinity() : score, query.integer(0)});
+  }
+  for (auto& [metric, scored] : candidates) {
+    std::stable_sort(scored.begin(), scored.end(),
+                     [](const Scored& a, const Scored& b) { return a.badness < b.badness; });
+    for (std::size_t i = static_cast<std::size_t>(keep_best); i < scored.size(); ++i) {
+      numbers.insert(scored[i].number);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::set<std::int64_t>> no_longer_kept(Connection& connection, const JobRow& job,
+                                                      const v1::Retention& retention) {
+  std::set<std::int64_t> numbers;
+  add_outdated(connection, job, numbers);
+  add_old(connection, job, retention.keep_last(), numbers);
+  if (retention.keep_best() > 0) {
+    LCTL_RETURN_IF_ERROR(add_not_best(connection, job, retention.keep_best(), numbers));
+  }
   return numbers;
 }
 
@@ -74,8 +135,9 @@ absl::StatusOr<CheckpointRow> read_checkpoint(Connection& connection, std::strin
   if (!query.is_null(6)) {
     return absl::NotFoundError(fmt::format(
         "checkpoint {} ({}) is no longer kept: it was {}", id, row.written.name(),
-        row.written.kind() == v1::CHECKPOINT_KIND_MODEL ? "removed by its callback or written anew"
-                                                        : "replaced by newer ones"));
+        row.written.kind() == v1::CHECKPOINT_KIND_MODEL
+            ? "removed by its callback, written anew, or not among the job's retention.keep_best"
+            : "replaced by newer ones"));
   }
   return row;
 }
@@ -113,11 +175,20 @@ absl::Status mark_removed(Connection& connection, const JobRow& job, AttemptNumb
 }
 
 absl::Status apply_retention(Connection& connection, const JobRow& job, std::int64_t now_us) {
-  LCTL_ASSIGN_OR_RETURN(const int keep_last, keep_last_of(connection, job.number));
+  LCTL_ASSIGN_OR_RETURN(const v1::Retention retention, retention_of(connection, job.number));
+  LCTL_ASSIGN_OR_RETURN(const std::set<std::int64_t> outdated,
+                        no_longer_kept(connection, job, retention));
   const std::optional<std::int64_t> newest = newest_checkpoint(connection, job);
   const std::optional<std::int64_t> resumed = resumed_by_unfinished_attempt(connection, job);
-  for (const std::int64_t number : no_longer_kept(connection, job, keep_last)) {
+  for (const std::int64_t number : outdated) {
     if (number == newest || number == resumed) continue;
+    connection
+        .query(
+            "INSERT INTO dropped_chunks (sha256, dropped_us)"
+            " SELECT DISTINCT sha256, ?2 FROM manifest_chunks WHERE checkpoint = ?1"
+            " ON CONFLICT (sha256) DO UPDATE SET dropped_us = excluded.dropped_us")
+        .bind(number, now_us)
+        .run();
     connection.query("DELETE FROM manifest_chunks WHERE checkpoint = ?1").bind(number).run();
     connection.query("UPDATE checkpoints SET dropped_us = ?2 WHERE number = ?1")
         .bind(number, now_us)

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,8 +62,9 @@ class CheckpointStore {
   //
   // Then applies the job's retention. Dropped are: recovery and stop checkpoints beyond the newest
   // retention.keep_last of the two kinds together; ModelCheckpoint's that CheckpointRemoved named,
-  // or that were written again under the same name. Never dropped: what newest() returns, and what
-  // an unfinished attempt resumed from.
+  // or that were written again under the same name, or (with retention.keep_best) that are not
+  // among the best so many of their metric. Never dropped: what newest() returns, what an
+  // unfinished attempt resumed from, and last.ckpt.
   virtual absl::StatusOr<CheckpointId> commit(const Manifest& manifest) = 0;
 
   // Oldest first; without those that their callback has removed.
@@ -81,9 +83,14 @@ class CheckpointStore {
   virtual absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
                                            std::int64_t size) const = 0;
 
-  // Deletes chunks that no manifest refers to and that are older than an hour (uploads in flight
-  // stay). Returns the bytes freed.
-  virtual absl::StatusOr<std::int64_t> collect_garbage() = 0;
+  // Deletes chunks that no manifest refers to and that nobody has relied on for an hour (uploads in
+  // flight stay). Looks at every chunk: for once an hour or so; ends early when `stop` is
+  // requested. Returns the bytes freed.
+  virtual absl::StatusOr<std::int64_t> collect_garbage(std::stop_token stop = {}) = 0;
+
+  // Deletes the chunks of dropped manifests that no other one refers to and that nobody has relied
+  // on since the drop. Costs nothing when nothing was dropped. Returns the bytes freed.
+  virtual absl::StatusOr<std::int64_t> collect_dropped(std::stop_token stop = {}) = 0;
 };
 
 }  // namespace lctl::storage

@@ -1,5 +1,7 @@
 // Which checkpoints stay, and from which one the next attempt goes on.
 #include <chrono>
+#include <limits>
+#include <utility>
 
 #include "storage/blobs/checkpoint_store.h"
 #include "storage/testing/store_fixture.h"
@@ -18,9 +20,10 @@ class RetentionTest : public StoreTest {
  protected:
   RetentionTest() { begin(0); }
 
-  void begin(int keep_last) {
+  void begin(int keep_last, int keep_best = 0) {
     v1::Job job = make_job(random_id(10), "x");
     job.mutable_spec()->mutable_retention()->set_keep_last(keep_last);
+    job.mutable_spec()->mutable_retention()->set_keep_best(keep_best);
     job_ = *store().jobs().create({.job = job}, "");
     start_attempt(store(), job_, 1);
   }
@@ -31,6 +34,19 @@ class RetentionTest : public StoreTest {
         upload(store(), {{job_, attempt}, step, kind, std::move(name)});
     EXPECT_EQ(text_of(id.status()), "OK");
     return id.ok() ? id->str() : "";
+  }
+
+  // A ModelCheckpoint's checkpoint with its score.
+  void add_scored(std::int64_t step, double score, v1::MonitorMode mode,
+                  const std::string& monitor = "val/loss", bool is_last = false) {
+    const std::string content = "the state at step " + std::to_string(step);
+    Manifest manifest = manifest_of({{job_, 1}, step, kModel, "", content});
+    manifest.written.set_monitor(monitor);
+    manifest.written.set_score(score);
+    manifest.written.set_mode(mode);
+    manifest.written.set_is_last(is_last);
+    put_chunks(store(), content);
+    ASSERT_EQ(text_of(store().checkpoints().commit(manifest).status()), "OK");
   }
 
   // Rank 0's callback reports the removal, as the record after what it has reported so far.
@@ -96,8 +112,8 @@ TEST_F(RetentionTest, DroppedCheckpointSaysSoAndItsChunksAreCollected) {
   const absl::Status status = store().checkpoints().read(CheckpointId(first), 0, 1).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(text_of(status), HasSubstr("is no longer kept"));
-  clock_.advance(std::chrono::hours(2));
-  EXPECT_GT(*store().checkpoints().collect_garbage(), 0);
+  EXPECT_GT(*store().checkpoints().collect_dropped(), 0) << "at once";
+  EXPECT_EQ(*store().checkpoints().collect_dropped(), 0);
   EXPECT_EQ(text_of(store().check_integrity()), "OK");
   EXPECT_EQ(newest(), 3);
 }
@@ -136,6 +152,82 @@ TEST_F(RetentionTest, NewerFileOfTheSameNameReplacesTheOlder) {
   EXPECT_FALSE(kept(first));
   EXPECT_FALSE(kept(add(2, kModel, 1, "last.ckpt"))) << "an upload that was overtaken";
   EXPECT_TRUE(kept(third));
+}
+
+TEST_F(RetentionTest, OlderFileOfTheSameNameStaysUntilTheNewerIsWhole) {
+  const std::string first = add(1, kModel, 1, "last.ckpt");
+  const Manifest newer = manifest_of({{job_, 1}, 2, kModel, "last.ckpt", "the state at step 2"});
+  put_chunks(store(), "the stat");  // two of its five chunks
+  EXPECT_TRUE(absl::IsAborted(store().checkpoints().commit(newer).status()));
+  EXPECT_TRUE(kept(first));
+  EXPECT_THAT(listed(), ElementsAre(1));
+  clock_.advance(std::chrono::hours(2));
+  EXPECT_EQ(text_of(store().checkpoints().collect_garbage().status()), "OK");
+  EXPECT_EQ(text_of(download(store(), CheckpointId(first)).status()), "OK");
+}
+
+TEST_F(RetentionTest, ChunksThatTheNewerFileSharesWithTheOlderStay) {
+  const auto write = [&](std::int64_t step, const std::string& content) {
+    return *upload(store(), {{job_, 1}, step, kModel, "last.ckpt", content});
+  };
+  write(1, "same old1");
+  const CheckpointId second = write(2, "same new2");
+  EXPECT_EQ(*store().checkpoints().collect_dropped(), 5) << "' old' and '1', not 'same'";
+  clock_.advance(std::chrono::hours(2));
+  EXPECT_EQ(*store().checkpoints().collect_garbage(), 0);
+  EXPECT_EQ(*download(store(), second), "same new2");
+  EXPECT_EQ(text_of(store().check_integrity()), "OK");
+}
+
+TEST_F(RetentionTest, DroppedChunksThatAnUploadCountsOnStay) {
+  *upload(store(), {{job_, 1}, 1, kModel, "last.ckpt", "same old1"});
+  *upload(store(), {{job_, 1}, 2, kModel, "last.ckpt", "else"});
+  clock_.advance(Duration(1));
+  const std::vector<std::string> asked = {hex_sha256(" old")};
+  EXPECT_THAT(*store().checkpoints().missing(asked), ElementsAre());
+  EXPECT_EQ(*store().checkpoints().collect_dropped(), 5) << "'same' and '1'";
+  EXPECT_THAT(*store().checkpoints().missing(asked), ElementsAre());
+  clock_.advance(std::chrono::hours(2));
+  EXPECT_EQ(*store().checkpoints().collect_garbage(), 4);
+}
+
+TEST_F(RetentionTest, KeepBestKeepsTheBestByTheirMode) {
+  begin(0, 2);
+  for (const auto& [step, loss] : {std::pair{1, 0.9}, {2, 0.5}, {3, 0.7}, {4, 0.8}, {5, 0.6}}) {
+    add_scored(step, loss, v1::MONITOR_MODE_MIN);
+  }
+  EXPECT_THAT(listed(), ElementsAre(2, 5));
+  begin(0, 2);
+  for (const auto& [step, accuracy] : {std::pair{1, 0.9}, {2, 0.5}, {3, 0.7}, {4, 0.8}}) {
+    add_scored(step, accuracy, v1::MONITOR_MODE_MAX);
+  }
+  EXPECT_THAT(listed(), ElementsAre(1, 4));
+}
+
+TEST_F(RetentionTest, KeepBestDropsNotTheOneToGoOnFrom) {
+  begin(0, 1);
+  add_scored(1, 0.1, v1::MONITOR_MODE_MIN);
+  add_scored(2, 0.2, v1::MONITOR_MODE_MIN);
+  EXPECT_THAT(listed(), ElementsAre(1, 2)) << "the best, and the newest";
+  add_scored(3, 0.3, v1::MONITOR_MODE_MIN);
+  EXPECT_THAT(listed(), ElementsAre(1, 3));
+  add(4, kRecovery);
+  EXPECT_THAT(listed(), ElementsAre(1, 4));
+}
+
+TEST_F(RetentionTest, KeepBestCountsEachMetricAndSparesWhatHasNoScore) {
+  begin(0, 1);
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  add_scored(1, kNan, v1::MONITOR_MODE_MAX, "val/acc");
+  add_scored(2, 0.5, v1::MONITOR_MODE_MAX, "val/acc");
+  add_scored(3, 0.5, v1::MONITOR_MODE_MIN, "val/loss");
+  add_scored(4, 9.0, v1::MONITOR_MODE_MIN, "val/loss", /*is_last=*/true);
+  add_scored(5, 0.0, v1::MONITOR_MODE_UNSPECIFIED, "");
+  add_scored(6, 9.0, v1::MONITOR_MODE_UNSPECIFIED, "val/loss");  // of a trainer that names no mode
+  add_scored(7, 0.5, v1::MONITOR_MODE_MIN, "val/loss");
+  add_scored(8, 0.7, v1::MONITOR_MODE_MIN, "val/loss");
+  add(9, kRecovery);
+  EXPECT_THAT(listed(), ElementsAre(2, 4, 5, 6, 7, 9)) << "of equal scores the newer is kept";
 }
 
 TEST_F(RetentionTest, WhatAnUnfinishedAttemptResumedFromStays) {

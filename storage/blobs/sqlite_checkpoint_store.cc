@@ -129,6 +129,8 @@ absl::Status SqliteCheckpointStore::check_content(const Manifest& manifest) cons
     return absl::InvalidArgumentError(fmt::format(
         "its chunks make a file with the SHA-256 {}, the manifest says {}", hex, manifest.sha256));
   }
+  // Again, since reading a huge file may have taken longer than garbage collection spares them.
+  for (const ChunkRef& chunk : manifest.chunks) LCTL_RETURN_IF_ERROR(check_chunk(chunk));
   return absl::OkStatus();
 }
 
@@ -213,22 +215,67 @@ absl::StatusOr<std::string> SqliteCheckpointStore::read(const CheckpointId& id, 
   return bytes;
 }
 
-absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_garbage() {
+// Deletes a chunk that no manifest names and that was last relied on before `cutoff`.
+absl::StatusOr<bool> SqliteCheckpointStore::remove_if_unused(std::string_view sha256,
+                                                             WallTime cutoff) {
+  // A read sees committed manifests only, so nothing goes that a failing commit would bring
+  // back; a manifest that is being committed has just made its chunks young.
+  LCTL_ASSIGN_OR_RETURN(
+      const bool referred, database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
+        Query query = connection.query("SELECT 1 FROM manifest_chunks WHERE sha256 = ?1 LIMIT 1");
+        query.bind(Blob{sha256});
+        return query.step();
+      }));
+  if (referred) return false;
+  return chunks_.remove_if_older(sha256, cutoff);
+}
+
+absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_garbage(std::stop_token stop) {
   const WallTime cutoff = clock_.wall_now() - kUploadGuard;
   std::int64_t freed = 0;
-  LCTL_RETURN_IF_ERROR(chunks_.for_each([&](const std::string& sha256,
-                                            std::int64_t size) -> absl::Status {
-    // A read sees committed manifests only, so nothing goes that a failing commit would bring
-    // back; a manifest that is being committed has just made its chunks young.
-    LCTL_ASSIGN_OR_RETURN(
-        const bool referred, database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
-          Query query = connection.query("SELECT 1 FROM manifest_chunks WHERE sha256 = ?1 LIMIT 1");
-          query.bind(Blob{sha256});
-          return query.step();
-        }));
-    if (referred) return absl::OkStatus();
-    LCTL_ASSIGN_OR_RETURN(const bool removed, chunks_.remove_if_older(sha256, cutoff));
-    if (removed) freed += size;
+  const absl::Status status =
+      chunks_.for_each([&](const std::string& sha256, std::int64_t size) -> absl::Status {
+        if (stop.stop_requested()) return absl::CancelledError("garbage collection was stopped");
+        LCTL_ASSIGN_OR_RETURN(const bool removed, remove_if_unused(sha256, cutoff));
+        if (removed) freed += size;
+        return absl::OkStatus();
+      });
+  if (!status.ok() && !absl::IsCancelled(status)) return status;
+  return freed;
+}
+
+absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_token stop) {
+  struct Dropped {
+    std::string sha256;
+    std::int64_t dropped_us = 0;
+  };
+  LCTL_ASSIGN_OR_RETURN(
+      const std::vector<Dropped> dropped,
+      database_.read([](Connection& connection) -> absl::StatusOr<std::vector<Dropped>> {
+        Query query = connection.query("SELECT sha256, dropped_us FROM dropped_chunks");
+        std::vector<Dropped> rows;
+        while (query.step()) rows.push_back({std::string(query.blob(0)), query.integer(1)});
+        return rows;
+      }));
+  std::int64_t freed = 0;
+  std::size_t done = 0;
+  for (; done < dropped.size() && !stop.stop_requested(); ++done) {
+    const Dropped& chunk = dropped[done];
+    LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(chunk.sha256));
+    if (!size) continue;
+    // An upload that was told of it before the drop is told at its commit that it lacks.
+    LCTL_ASSIGN_OR_RETURN(const bool removed,
+                          remove_if_unused(chunk.sha256, from_unix_micros(chunk.dropped_us + 1)));
+    if (removed) freed += *size;
+  }
+  if (done == 0) return freed;
+  // What is still there is in use again; or in an hour's time a matter of collect_garbage().
+  LCTL_RETURN_IF_ERROR(database_.write([&](Connection& connection) -> absl::Status {
+    for (std::size_t i = 0; i < done; ++i) {
+      connection.query("DELETE FROM dropped_chunks WHERE sha256 = ?1 AND dropped_us = ?2")
+          .bind(Blob{dropped[i].sha256}, dropped[i].dropped_us)
+          .run();
+    }
     return absl::OkStatus();
   }));
   return freed;

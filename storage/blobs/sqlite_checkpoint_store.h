@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +29,8 @@ class SqliteCheckpointStore final : public CheckpointStore {
   absl::StatusOr<CheckpointRow> newest(const JobId& job) const override;
   absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
                                    std::int64_t size) const override;
-  absl::StatusOr<std::int64_t> collect_garbage() override;
+  absl::StatusOr<std::int64_t> collect_garbage(std::stop_token stop) override;
+  absl::StatusOr<std::int64_t> collect_dropped(std::stop_token stop) override;
 
   // DataLoss when a manifest names a chunk that is missing or has another size (its bytes are not
   // read: read() checks them).
@@ -37,6 +39,7 @@ class SqliteCheckpointStore final : public CheckpointStore {
  private:
   absl::Status check_chunk(const ChunkRef& chunk) const;
   absl::Status check_content(const Manifest& manifest) const;
+  absl::StatusOr<bool> remove_if_unused(std::string_view sha256, WallTime cutoff);
   absl::Status put_aside_if_damaged(const ChunkRef& chunk) const;
 
   Database& database_;

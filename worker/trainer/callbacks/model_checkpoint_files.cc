@@ -211,6 +211,7 @@ void ModelCheckpoint::save(Trainer& trainer, const std::string& path, bool is_la
   if (options_.monitor && current_score_) {
     saved.monitor = *options_.monitor;
     saved.score = current_score_->number();
+    saved.higher_is_better = options_.mode == "max";
   }
   for (const auto& logger : trainer.logger_connector().loggers())
     logger->after_save_checkpoint(saved);

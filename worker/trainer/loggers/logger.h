@@ -23,8 +23,9 @@ struct SavedCheckpoint {
   std::string path;  // as ModelCheckpoint names it
   std::int64_t global_step = 0;
   std::int64_t epoch = 0;
-  std::string monitor;  // "" = none
-  double score = 0;     // valid with monitor
+  std::string monitor;            // "" = none
+  double score = 0;               // valid with monitor
+  bool higher_is_better = false;  // valid with monitor
   bool is_best = false;
   bool is_last = false;
 };

@@ -132,6 +132,9 @@ void SpoolReporter::model_checkpoint(const SavedCheckpoint& saved) {
   written.set_name(shown_path(saved.path));
   written.set_monitor(saved.monitor);
   written.set_score(saved.score);
+  if (!saved.monitor.empty()) {
+    written.set_mode(saved.higher_is_better ? v1::MONITOR_MODE_MAX : v1::MONITOR_MODE_MIN);
+  }
   written.set_is_best(saved.is_best);
   written.set_is_last(saved.is_last);
   append(std::move(message));
@@ -193,7 +196,8 @@ void SpoolCallback::began(Trainer& trainer, const char* stage) {
 
 void SpoolCallback::on_train_epoch_start(Trainer& trainer, TrainableModule&) {
   if (logger_) logger_->set_epoch(trainer.current_epoch());
-  report(trainer, "train");
+  // The counters are still those of the epoch before.
+  report(trainer, "train", 0);
 }
 
 void SpoolCallback::on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&,
@@ -210,7 +214,7 @@ double SpoolCallback::steps_per_second(MonotonicTime now, std::int64_t step) {
   return seconds > 0 ? static_cast<double>(step - recent_.front().second) / seconds : 0.0;
 }
 
-void SpoolCallback::report(Trainer& trainer, const char* stage) {
+void SpoolCallback::report(Trainer& trainer, const char* stage, std::optional<std::int64_t> batch) {
   if (!reporter_->rank_zero()) return;
   const MonotonicTime now = reporter_->clock().monotonic_now();
   last_report_ = now;
@@ -218,7 +222,7 @@ void SpoolCallback::report(Trainer& trainer, const char* stage) {
   v1::Progress progress;
   progress.set_global_step(trainer.global_step());
   progress.set_epoch(trainer.current_epoch());
-  progress.set_batch(std::max<std::int64_t>(fit.batch.current.ready, 0));
+  progress.set_batch(batch.value_or(std::max<std::int64_t>(fit.batch.current.ready, 0)));
   const std::int64_t batches = trainer.num_training_batches();
   progress.set_batches_per_epoch(batches == kInfiniteBatches ? 0 : batches);
   progress.set_max_epochs(trainer.max_epochs());

@@ -6,6 +6,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -122,7 +123,7 @@ class SpoolCallback final : public Callback {
 
  private:
   void began(Trainer& trainer, const char* stage);
-  void report(Trainer& trainer, const char* stage);
+  void report(Trainer& trainer, const char* stage, std::optional<std::int64_t> batch = {});
   double steps_per_second(MonotonicTime now, std::int64_t step);
 
   std::shared_ptr<SpoolReporter> reporter_;
