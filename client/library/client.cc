@@ -9,6 +9,12 @@
 
 namespace lctl::client {
 
+namespace {
+
+constexpr int kDefaultListLimit = 1'000;  // as JobFilter::limit says
+
+}  // namespace
+
 bool is_final(v1::JobState state) {
   return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
          state == v1::JOB_STATE_STOPPED;
@@ -52,10 +58,21 @@ absl::StatusOr<std::vector<v1::Job>> Client::list(const JobFilter& filter) {
   request.set_experiment(filter.experiment);
   request.mutable_states()->Assign(filter.states.begin(), filter.states.end());
   request.set_limit(filter.limit);
-  v1::ListJobsResponse response;
-  LCTL_RETURN_IF_ERROR(
-      connection_->call(*connection_->jobs, &v1::Jobs::Stub::List, request, &response));
-  return std::vector<v1::Job>(response.jobs().begin(), response.jobs().end());
+  std::vector<v1::Job> jobs;
+  // A full page names the next one. The first without jobs ends it too: else a broken server could
+  // keep this going for ever.
+  for (;;) {
+    v1::ListJobsResponse page;
+    LCTL_RETURN_IF_ERROR(
+        connection_->call(*connection_->jobs, &v1::Jobs::Stub::List, request, &page));
+    for (v1::Job& job : *page.mutable_jobs()) jobs.push_back(std::move(job));
+    if (page.next_before().empty() || page.jobs().empty()) return jobs;
+    const int left =
+        (filter.limit > 0 ? filter.limit : kDefaultListLimit) - static_cast<int>(jobs.size());
+    if (left <= 0) return jobs;
+    request.set_limit(left);
+    request.set_before(page.next_before());
+  }
 }
 
 absl::StatusOr<v1::Job> Client::stop(const std::string& job, std::chrono::milliseconds grace,

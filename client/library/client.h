@@ -103,7 +103,7 @@ class Client {
   absl::StatusOr<v1::Job> submit(const v1::JobSpec& spec, const std::string& submitted_by = {},
                                  std::string idempotency_key = {});
   absl::StatusOr<v1::JobDetails> get(const std::string& job);
-  // Newest first.
+  // Newest first. Their specs come without config_yaml: get() has it.
   absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter = {});
   // `grace` zero = the job's own, negative = kill at once.
   absl::StatusOr<v1::Job> stop(const std::string& job, std::chrono::milliseconds grace = {},

@@ -120,6 +120,11 @@ void FakeServer::break_downloads_after(std::int64_t bytes) {
   services_->state.break_downloads_after = bytes;
 }
 
+void FakeServer::set_page_jobs(int jobs) {
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.page_jobs = jobs;
+}
+
 void FakeServer::corrupt_downloads() {
   const std::lock_guard lock(services_->state.mutex);
   services_->state.corrupt_downloads = true;

@@ -67,7 +67,17 @@ class FakeJobs final : public v1::Jobs::Service {
                     v1::ListJobsResponse* response) override {
     const std::lock_guard lock(state_.mutex);
     ++state_.calls["List"];
+    bool behind =
+        !request->before().empty();  // the job that the page begins after is still to come
     for (auto job = state_.jobs.rbegin(); job != state_.jobs.rend(); ++job) {
+      if (behind) {
+        behind = job->id() != request->before();
+        continue;
+      }
+      if (state_.page_jobs > 0 && response->jobs_size() == state_.page_jobs) {
+        response->set_next_before(response->jobs(state_.page_jobs - 1).id());
+        break;
+      }
       if (!request->experiment().empty() && job->spec().experiment() != request->experiment()) {
         continue;
       }

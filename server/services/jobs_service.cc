@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,10 @@ constexpr std::size_t kMaxSubmitterBytes = 256;
 constexpr std::size_t kMaxReasonBytes = 1000;
 constexpr int kDefaultListLimit = 1000;
 constexpr int kMaxListLimit = 10'000;
+// Jobs are read and sent in pages: neither a thousand of them nor their ranks make one huge
+// message.
+constexpr int kJobsRead = 100;
+constexpr std::size_t kPageBytes = 1 << 20;
 constexpr std::int64_t kMaxGraceMs = 3'600'000;
 
 // Text of unknown quality as one line of bounded length.
@@ -66,16 +71,29 @@ grpc::Status JobsService::List(grpc::ServerContext*, const v1::ListJobsRequest* 
         fmt::format("limit is {}; 0 (for {}) to {} are expected", request->limit(),
                     kDefaultListLimit, kMaxListLimit)));
   }
+  const int limit = request->limit() == 0 ? kDefaultListLimit : request->limit();
   storage::JobFilter filter{
-      .experiment = request->experiment(), .states = {}, .limit = request->limit()};
-  if (filter.limit == 0) filter.limit = kDefaultListLimit;
+      .experiment = request->experiment(), .states = {}, .limit = 0, .before = request->before()};
   for (const int state : request->states())
     filter.states.push_back(static_cast<v1::JobState>(state));
-  LCTL_GRPC_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, sources_.store.jobs().list(filter));
-  sources_.strand.call([&] {
-    for (v1::Job& job : jobs) sources_.engine.add_live(job);
-  });
-  for (v1::Job& job : jobs) *response->add_jobs() = std::move(job);
+  std::size_t bytes = 0;
+  while (response->jobs_size() < limit) {
+    filter.limit = std::min(kJobsRead, limit - response->jobs_size());
+    LCTL_GRPC_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, sources_.store.jobs().list(filter));
+    const bool no_more = std::ssize(jobs) < filter.limit;
+    sources_.strand.call([&] {
+      for (v1::Job& job : jobs) sources_.engine.add_live(job);
+    });
+    for (v1::Job& job : jobs) {
+      bytes += job.ByteSizeLong();
+      filter.before = job.id();
+      *response->add_jobs() = std::move(job);
+      if (bytes < kPageBytes) continue;
+      if (response->jobs_size() < limit) response->set_next_before(filter.before);
+      return grpc::Status::OK;
+    }
+    if (no_more) break;
+  }
   return grpc::Status::OK;
 }
 

@@ -1,5 +1,7 @@
 #include "server/services/jobs_service.h"
 
+#include <fmt/format.h>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/jobs/testing/fake_cluster.h"
@@ -8,6 +10,7 @@
 namespace lctl::services {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // The service over real gRPC, with the real engine and store, and a simulated node of two slots.
@@ -142,6 +145,36 @@ TEST_F(JobsServiceTest, ListIsNewestFirstWithTheReasonsOfTheMoment) {
   EXPECT_EQ(jobs.jobs(0).spec().name(), "two");
   EXPECT_THAT(jobs.jobs(0).reason(), HasSubstr("the largest free is 0"));
   EXPECT_EQ(jobs.jobs(1).state(), v1::JOB_STATE_STARTING);
+}
+
+// Specs can have a megabyte, and ranks come in thousands: no answer may carry them all.
+TEST_F(JobsServiceTest, ListComesInPagesWithoutConfigurations) {
+  constexpr int kJobs = 5;
+  for (int i = 0; i < kJobs; ++i) {
+    grpc::ClientContext context;
+    v1::SubmitRequest big = request(fmt::format("job-{}", i), fmt::format("key-{}", i));
+    big.mutable_spec()->set_config_yaml(std::string(1 << 20, '#'));
+    (*big.mutable_spec()->mutable_tags())["note"] = std::string(400 << 10, 'x');
+    v1::SubmitResponse response;
+    ASSERT_TRUE(stub_->Submit(&context, big, &response).ok());
+  }
+  std::vector<std::string> names;
+  v1::ListJobsRequest list;
+  int pages = 0;
+  do {
+    grpc::ClientContext context;
+    v1::ListJobsResponse page;
+    ASSERT_TRUE(stub_->List(&context, list, &page).ok());
+    EXPECT_LT(page.ByteSizeLong(), 2u << 20);
+    for (const v1::Job& job : page.jobs()) {
+      EXPECT_EQ(job.spec().config_yaml(), "");
+      names.push_back(job.spec().name());
+    }
+    list.set_before(page.next_before());
+    ++pages;
+  } while (!list.before().empty());
+  EXPECT_THAT(names, ElementsAre("job-4", "job-3", "job-2", "job-1", "job-0"));
+  EXPECT_EQ(pages, 2);
 }
 
 TEST_F(JobsServiceTest, StopAndResume) {

@@ -25,6 +25,7 @@ struct JobFilter {
   std::string experiment;            // "" = all
   std::vector<v1::JobState> states;  // none = all
   int limit = 1000;                  // at least 1
+  std::string before;                // only jobs submitted before this one (an id); "" = all
 };
 
 // A node as it was last registered.
@@ -61,7 +62,8 @@ class JobStore {
   // prefix, InvalidArgument that lists the candidates.
   virtual absl::StatusOr<JobId> resolve(std::string_view reference) const = 0;
 
-  // Newest first, each as get() returns it.
+  // Newest first, each as get() returns it but without its spec's config_yaml, which can have a
+  // megabyte. NotFound when there is no job `filter.before`.
   virtual absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const = 0;
 
   // Oldest first; ranks carry message and parameters_sha256 from their Finished events.

@@ -172,7 +172,18 @@ TEST_F(JobStoreTest, ListIsNewestFirstFilteredAndLimited) {
   EXPECT_THAT(ids({.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_RUNNING}}),
               ElementsAre("cccccccccc", "aaaaaaaaaa"));
   EXPECT_THAT(ids({.limit = 1}), ElementsAre("cccccccccc"));
+  EXPECT_THAT(ids({.limit = 1, .before = "cccccccccc"}), ElementsAre("bbbbbbbbbb"));
+  EXPECT_THAT(ids({.before = "aaaaaaaaaa"}), ElementsAre());
+  EXPECT_TRUE(absl::IsNotFound(jobs().list({.before = "zzzzzzzzzz"}).status()));
   EXPECT_EQ(jobs().list({.limit = 0}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(JobStoreTest, ListLeavesOutTheConfiguration) {
+  const JobId id = add_job(store());
+  const std::vector<v1::Job> listed = *jobs().list({});
+  EXPECT_EQ(listed.at(0).spec().config_yaml(), "");
+  EXPECT_EQ(listed.at(0).spec().name(), "digits");
+  EXPECT_NE(jobs().get(id)->spec().config_yaml(), "");
 }
 
 TEST_F(JobStoreTest, ExperimentsAreCountedNewestFirst) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "storage/jobs/job_reading.h"
@@ -81,19 +82,25 @@ absl::StatusOr<std::vector<v1::Job>> SqliteJobStore::list(const JobFilter& filte
   std::vector<int> states(filter.states.begin(), filter.states.end());
   const std::string states_json = fmt::format("[{}]", fmt::join(states, ","));
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Job>> {
+    std::int64_t end = std::numeric_limits<std::int64_t>::max();
+    if (!filter.before.empty()) {
+      LCTL_ASSIGN_OR_RETURN(const JobRow before, require_job(connection, filter.before));
+      end = before.number;
+    }
     std::vector<std::int64_t> numbers;
     {
       Query query = connection.query(
           "SELECT number FROM jobs WHERE (?1 = '' OR experiment = ?1)"
           " AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))"
-          " ORDER BY number DESC LIMIT ?3");
-      query.bind(filter.experiment, states_json, filter.limit);
+          " AND number < ?4 ORDER BY number DESC LIMIT ?3");
+      query.bind(filter.experiment, states_json, filter.limit, end);
       while (query.step()) numbers.push_back(query.integer(0));
     }
     std::vector<v1::Job> jobs;
     jobs.reserve(numbers.size());
     for (const std::int64_t number : numbers) {
       LCTL_ASSIGN_OR_RETURN(v1::Job job, read_job(connection, number));
+      job.mutable_spec()->clear_config_yaml();
       jobs.push_back(std::move(job));
     }
     return jobs;
