@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "client/testing/fake_server.h"
 
@@ -119,6 +120,24 @@ TEST(ClientTest, ListFiltersAndNewestComesFirst) {
   EXPECT_THAT(ids(*client.list({.limit = 1})), ElementsAre("cccc"));
 }
 
+TEST(ClientTest, ListGathersThePagesOfTheServer) {
+  FakeServer server;
+  for (const char* id : {"aaaa", "bbbb", "cccc", "dddd", "eeee"}) {
+    server.put_job(make_job(id, v1::JOB_STATE_RUNNING));
+  }
+  server.set_page_jobs(2);
+  Client client = connect(server.address());
+  const auto ids = [&](const JobFilter& filter) {
+    std::vector<std::string> ids;
+    const auto jobs = client.list(filter);
+    for (const auto& job : *jobs) ids.push_back(job.id());
+    return ids;
+  };
+  EXPECT_THAT(ids({}), ElementsAre("eeee", "dddd", "cccc", "bbbb", "aaaa"));
+  EXPECT_EQ(server.calls("List"), 3);
+  EXPECT_THAT(ids({.limit = 3}), ElementsAre("eeee", "dddd", "cccc"));
+}
+
 TEST(ClientTest, OnlyTheNewestBestCheckpointOfAMetricIsBest) {
   FakeServer server;
   server.put_job(make_job("aaaa", v1::JOB_STATE_RUNNING));
@@ -202,6 +221,32 @@ TEST(ClientTest, WatchSurvivesARestartAndStaysWithItsJob) {
   EXPECT_EQ(end->state(), v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(lost, 1);
   EXPECT_EQ(back, 1);
+}
+
+TEST(ClientTest, WatchGoesOnSoonAfterALongOutage) {
+  FakeServer server;
+  server.put_job(make_job("aaaa", v1::JOB_STATE_RUNNING));
+  Client client = *Client::connect(server.address());  // with the waits of real life
+  std::thread outage;
+  MonotonicTime back;
+  MonotonicTime reconnected;
+  const auto end =
+      client.watch("aaaa", {.changed =
+                                [&](const v1::Job&) {
+                                  if (outage.joinable()) return;
+                                  outage = std::thread([&] {
+                                    server.shut_down();
+                                    std::this_thread::sleep_for(
+                                        milliseconds(3500));  // the outage: its waits have grown
+                                    server.put_job(make_job("aaaa", v1::JOB_STATE_SUCCEEDED));
+                                    back = system_clock().monotonic_now();
+                                    server.start_again();
+                                  });
+                                },
+                            .reconnected = [&] { reconnected = system_clock().monotonic_now(); }});
+  outage.join();
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_LT(reconnected - back, milliseconds(1500));
 }
 
 TEST(ClientTest, QuietWatchIsRenewedWithoutANotice) {

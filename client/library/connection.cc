@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <condition_variable>
-#include <mutex>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace lctl::client {
@@ -19,13 +19,17 @@ namespace {
 // that sends more than this is broken.
 constexpr int kMaxMessageBytes = 256 << 20;
 
+// How long a stop token may go unnoticed while waiting.
+constexpr std::chrono::milliseconds kWaitStep{50};
+
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // A server that restarts is back within seconds: look again soon, not after gRPC's minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
+  // Despite its name: how long one try to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
   // A proxy from the environment is for the web, not for the coordinator.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // Several clients of one process (tests, `up`) must not share a connection and its back-off.
@@ -128,12 +132,22 @@ absl::Status check_address(const std::string& address) {
 }
 
 bool Backoff::wait(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any stopped;
-  std::unique_lock lock(mutex);
-  stopped.wait_for(lock, stop, next_, [] { return false; });
+  // A server that ended the stream itself is not asked again any sooner.
+  const bool connected = channel_.GetState(false) == GRPC_CHANNEL_READY;
+  const MonotonicTime end = system_clock().monotonic_now() + next_;
   next_ = std::min(next_ * 2, limit_);
-  return !stop.stop_requested();
+  while (!stop.stop_requested()) {
+    const Duration left = std::min<Duration>(end - system_clock().monotonic_now(), kWaitStep);
+    if (left <= Duration::zero()) return true;
+    if (connected) {
+      std::this_thread::sleep_for(left);
+    } else if (channel_.WaitForConnected(
+                   std::chrono::time_point_cast<std::chrono::system_clock::duration>(
+                       system_clock().wall_now() + left))) {
+      return true;
+    }
+  }
+  return false;
 }
 
 Client::Connection::Connection(std::string address_in, ClientOptions options_in)

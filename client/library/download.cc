@@ -141,7 +141,8 @@ absl::Status Client::download(const std::string& checkpoint_id, const std::strin
                               const DownloadProgress& progress, std::stop_token stop) {
   Connection& connection = *connection_;
   LCTL_ASSIGN_OR_RETURN(PartFile part, PartFile::open(path + ".part"));
-  Backoff backoff(connection.options.backoff_first, connection.options.backoff_limit);
+  Backoff backoff(*connection.channel, connection.options.backoff_first,
+                  connection.options.backoff_limit);
   MonotonicTime last_heard = system_clock().monotonic_now();
   Expected expected;
   bool begun_again = false;

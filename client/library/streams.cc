@@ -59,7 +59,8 @@ class DeliveredBytes {
 absl::StatusOr<v1::Job> Client::watch(const std::string& job, const WatchObserver& observer,
                                       std::stop_token stop) {
   Connection& connection = *connection_;
-  Backoff backoff(connection.options.backoff_first, connection.options.backoff_limit);
+  Backoff backoff(*connection.channel, connection.options.backoff_first,
+                  connection.options.backoff_limit);
   Notice notice(observer);
   const MonotonicTime started = system_clock().monotonic_now();
   v1::WatchJobRequest request;
@@ -106,7 +107,8 @@ absl::Status Client::logs(const LogQuery& query, const LogSink& sink, std::stop_
   // By id from the start, for the same reason as in watch().
   LCTL_ASSIGN_OR_RETURN(const v1::JobDetails details, get(query.job));
   Connection& connection = *connection_;
-  Backoff backoff(connection.options.backoff_first, connection.options.backoff_limit);
+  Backoff backoff(*connection.channel, connection.options.backoff_first,
+                  connection.options.backoff_limit);
   DeliveredBytes delivered;
   MonotonicTime last_heard = system_clock().monotonic_now();
   v1::GetLogsRequest request;
