@@ -1,11 +1,18 @@
 // What goes wrong around the daemon: the coordinator, the network, keepers, disks, files.
+#include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "gmock/gmock.h"
@@ -266,49 +273,92 @@ TEST_F(DaemonFaultsTest, CheckpointLargerThanTheDiskIsNotEvenBegun) {
               AllOf(HasSubstr("has room for"), HasSubstr("free some space")));
 }
 
-// A data folder on a disk of one megabyte: for those who may mount one.
-class SmallDiskTest : public DaemonFaultsTest {
- protected:
-  ~SmallDiskTest() override {
-    if (mounted_) umount2(data_dir_.c_str(), MNT_DETACH);
+constexpr int kWriteFailed = 99;  // exit code of test_trainer
+
+// How the data folder comes to have one megabyte.
+enum class Smallness {
+  kDisk,      // a file system of its own: the real thing, for those who may mount one
+  kFileSize,  // a limit on the size of each file: for everybody
+};
+
+// Whether this process may mount; tried once.
+std::vector<Smallness> smallnesses_possible_here() {
+  std::vector<Smallness> possible = {Smallness::kFileSize};
+  std::string folder = testing::TempDir() + "/may_mount_XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) return possible;
+  if (mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1m") == 0) {
+    umount2(folder.c_str(), MNT_DETACH);
+    possible.push_back(Smallness::kDisk);
   }
-  bool mount_small_disk() {
-    mounted_ = mount("tmpfs", data_dir_.c_str(), "tmpfs", 0, "size=1m") == 0;
-    return mounted_;
+  std::filesystem::remove(folder);
+  return possible;
+}
+
+class SmallDiskTest : public DaemonFaultsTest, public testing::WithParamInterface<Smallness> {
+ protected:
+  SmallDiskTest() {
+    // The daemon inherits it: its writes beyond the limit get an error, as on a full disk.
+    signal(SIGXFSZ, SIG_IGN);
+    if (GetParam() == Smallness::kDisk) {
+      EXPECT_EQ(mount("tmpfs", data_dir_.c_str(), "tmpfs", 0, "size=1m"), 0) << strerror(errno);
+    }
+  }
+  ~SmallDiskTest() override {
+    if (GetParam() == Smallness::kDisk) umount2(data_dir_.c_str(), MNT_DETACH);
+  }
+
+  void start_daemon_with_a_megabyte() {
+    start_daemon();
+    ASSERT_TRUE(coordinator_.wait([](const Received& r) { return r.heartbeats > 0; }));
+    if (GetParam() == Smallness::kFileSize) limit_files(1 << 20);
   }
   void fill_disk() {
+    if (GetParam() == Smallness::kFileSize) return limit_files(0);
     const std::string page(4096, 'x');
     std::ofstream out(data_dir_ / "filler", std::ios::binary | std::ios::app);
     while (out.write(page.data(), static_cast<std::streamsize>(page.size())).flush()) {
     }
   }
-  bool mounted_ = false;
+  void free_disk() {
+    if (GetParam() == Smallness::kFileSize) return limit_files(1 << 20);
+    std::filesystem::remove(data_dir_ / "filler");
+  }
+  // Of the daemon that runs, and of the ranks that it will start.
+  void limit_files(rlim_t bytes) {
+    const rlimit limit{bytes, RLIM_INFINITY};
+    ASSERT_EQ(prlimit(daemon_, RLIMIT_FSIZE, &limit, nullptr), 0) << strerror(errno);
+  }
+  static std::string full() { return strerror(GetParam() == Smallness::kDisk ? ENOSPC : EFBIG); }
 };
 
-TEST_F(SmallDiskTest, FullDiskFailsTheLaunchAndNotTheNode) {
-  if (!mount_small_disk()) return;  // not root: nothing to test with
-  start_daemon();
-  ASSERT_TRUE(coordinator_.wait([](const Received& r) { return r.heartbeats > 0; }));
+INSTANTIATE_TEST_SUITE_P(, SmallDiskTest, testing::ValuesIn(smallnesses_possible_here()),
+                         [](const auto& info) {
+                           return info.param == Smallness::kDisk ? "Disk" : "FileSize";
+                         });
+
+TEST_P(SmallDiskTest, FullDiskFailsTheLaunchAndNotTheNode) {
+  start_daemon_with_a_megabyte();
   fill_disk();
   launch("print never\n");
   const v1::LaunchFailed failed = wait_failed_launch();
-  EXPECT_THAT(failed.reason(), HasSubstr("No space left on device"));
+  EXPECT_THAT(failed.reason(), HasSubstr(full()));
   EXPECT_FALSE(failed.permanent());
   EXPECT_FALSE(std::filesystem::exists(run_folder()));
 
-  std::filesystem::remove(data_dir_ / "filler");
+  free_disk();
   launch(make_launch("print works again\n", 1, 2));
   wait_state(v1::RANK_STATE_DRAINED, 0, 2);
   EXPECT_EQ(received(0, 2).out, "works again\n");
 }
 
-TEST_F(SmallDiskTest, RankThatFillsTheDiskFailsAloneAndItsExitIsKnown) {
-  if (!mount_small_disk()) return;  // not root: nothing to test with
-  start_daemon();
+TEST_P(SmallDiskTest, RankThatFillsTheDiskFailsAloneAndItsExitIsKnown) {
+  start_daemon_with_a_megabyte();
   launch("checkpoint huge.ckpt 5000000\nexit 0\n");
   wait_state(v1::RANK_STATE_DRAINED);
-  EXPECT_EQ(last_report().exit_code(), 99);
-  // The disk is full of its half-written file: the next attempt says so, and the node lives.
+  // Ranks start with all signals as usual, so that the limit's own ends this one.
+  EXPECT_EQ(last_report().exit_code(),
+            GetParam() == Smallness::kDisk ? kWriteFailed : 128 + SIGXFSZ);
+  // A disk is full of its half-written file: the next attempt says so, and the node lives.
   forget();
   ASSERT_TRUE(eventually([&] { return !std::filesystem::exists(run_folder()); }));
   launch(make_launch("print fine\n", 1, 2));
