@@ -14,9 +14,29 @@ std::string Location::str() const {
   return line > 0 ? *source + ":" + std::to_string(line) : *source;
 }
 
+Value::Value() = default;
+Value::Value(const Value&) = default;
+Value::Value(Value&&) noexcept = default;
+Value& Value::operator=(const Value&) = default;
+Value& Value::operator=(Value&&) noexcept = default;
+Value::~Value() = default;
+
+Value::Value(bool value, Location where) : data_(value), location_(std::move(where)) {}
+Value::Value(std::int64_t value, Location where) : data_(value), location_(std::move(where)) {}
+Value::Value(int value, Location where) : Value(std::int64_t{value}, std::move(where)) {}
+Value::Value(double value, Location where) : data_(value), location_(std::move(where)) {}
+Value::Value(std::string value, Location where)
+    : data_(std::move(value)), location_(std::move(where)) {}
+Value::Value(const char* value, Location where) : Value(std::string(value), std::move(where)) {}
 Value::Value(List items, Location where) : data_(std::move(items)), location_(std::move(where)) {}
 Value::Value(Map entries, Location where)
     : data_(std::move(entries)), location_(std::move(where)) {}
+
+Value Value::null(Location where) {
+  Value value;
+  value.location_ = std::move(where);
+  return value;
+}
 
 Value Value::empty_map(Location where) { return Value(Map{}, std::move(where)); }
 

@@ -32,23 +32,22 @@ class Value {
   using List = std::vector<Value>;
   using Map = std::vector<Entry>;
 
-  Value() = default;  // null
-  explicit Value(bool value, Location where = {}) : data_(value), location_(std::move(where)) {}
-  explicit Value(std::int64_t value, Location where = {})
-      : data_(value), location_(std::move(where)) {}
-  explicit Value(int value, Location where = {}) : Value(std::int64_t{value}, std::move(where)) {}
-  explicit Value(double value, Location where = {}) : data_(value), location_(std::move(where)) {}
-  explicit Value(std::string value, Location where = {})
-      : data_(std::move(value)), location_(std::move(where)) {}
-  explicit Value(const char* value, Location where = {})
-      : Value(std::string(value), std::move(where)) {}
+  // Defined where Entry is complete.
+  Value();  // null
+  explicit Value(bool value, Location where = {});
+  explicit Value(std::int64_t value, Location where = {});
+  explicit Value(int value, Location where = {});
+  explicit Value(double value, Location where = {});
+  explicit Value(std::string value, Location where = {});
+  explicit Value(const char* value, Location where = {});
   explicit Value(List items, Location where = {});
   explicit Value(Map entries, Location where = {});
-  static Value null(Location where) {
-    Value v;
-    v.location_ = std::move(where);
-    return v;
-  }
+  Value(const Value&);
+  Value(Value&&) noexcept;
+  Value& operator=(const Value&);
+  Value& operator=(Value&&) noexcept;
+  ~Value();
+  static Value null(Location where);
   static Value empty_map(Location where = {});
 
   bool is_null() const { return std::holds_alternative<std::monostate>(data_); }

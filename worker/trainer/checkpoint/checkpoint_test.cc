@@ -94,7 +94,7 @@ TEST_F(CheckpointFileTest, EverythingComesBackAsItWas) {
   EXPECT_TRUE(state.ordered);
   ASSERT_NE(state.metadata, nullptr);
   EXPECT_EQ(state.metadata->at("").as_dict().at("version").as_int(), 1);
-  EXPECT_EQ(state.entries()[0].first.as_string(), "net.0.weight");
+  EXPECT_EQ(state.entries()[0].key.as_string(), "net.0.weight");
   EXPECT_TRUE(state.at("net.0.weight").as_tensor().equal(at::arange(6, at::kFloat).view({2, 3})));
   EXPECT_EQ(state.at("net.0.bias").as_tensor().scalar_type(), at::kDouble);
   EXPECT_EQ(state.at("count").as_tensor().dim(), 0);
@@ -194,7 +194,7 @@ TEST(PickleTest, LargeDictionariesKeepOrderAndFindKeys) {
   EXPECT_EQ(dict.at("key7").as_int(), 7);
   EXPECT_EQ(copy.at("key7").as_int(), 70);
   const Value back = read_bytes(pickle(Value(copy)).bytes);
-  EXPECT_EQ(back.as_dict().entries()[999].first.as_string(), "key999");
+  EXPECT_EQ(back.as_dict().entries()[999].key.as_string(), "key999");
   EXPECT_EQ(back.as_dict().at("extra").as_int(), 1);
   EXPECT_THROW(back.as_dict().at("nope"), std::out_of_range);
 }

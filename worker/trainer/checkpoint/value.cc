@@ -19,6 +19,15 @@ struct Dict::Index {
   std::unordered_map<std::int64_t, std::size_t> integers;
 };
 
+Dict::Dict() = default;
+Dict::Dict(const Dict&) = default;
+Dict::Dict(Dict&&) noexcept = default;
+Dict& Dict::operator=(const Dict&) = default;
+Dict& Dict::operator=(Dict&&) noexcept = default;
+Dict::~Dict() = default;
+
+std::size_t Dict::size() const { return entries_.size(); }
+
 std::size_t Dict::position(std::string_view key) const {
   if (index_ != nullptr) {
     const auto found = index_->strings.find(std::string(key));
@@ -26,7 +35,7 @@ std::size_t Dict::position(std::string_view key) const {
   }
   std::size_t at = 0;
   while (at < entries_.size() &&
-         !(entries_[at].first.is_string() && entries_[at].first.as_string() == key)) {
+         !(entries_[at].key.is_string() && entries_[at].key.as_string() == key)) {
     ++at;
   }
   return at;
@@ -38,8 +47,7 @@ std::size_t Dict::position(std::int64_t key) const {
     return found == index_->integers.end() ? entries_.size() : found->second;
   }
   std::size_t at = 0;
-  while (at < entries_.size() &&
-         !(entries_[at].first.is_int() && entries_[at].first.as_int() == key)) {
+  while (at < entries_.size() && !(entries_[at].key.is_int() && entries_[at].key.as_int() == key)) {
     ++at;
   }
   return at;
@@ -50,14 +58,14 @@ void Dict::append(Value key, Value value) {
     // A shared index would be changed under the copy's feet: build or copy it.
     auto index = index_ == nullptr ? std::make_shared<Index>() : index_;
     if (index_ == nullptr) {
-      for (std::size_t i = 0; i < entries_.size(); ++i) index_key(*index, entries_[i].first, i);
+      for (std::size_t i = 0; i < entries_.size(); ++i) index_key(*index, entries_[i].key, i);
     } else if (index_.use_count() > 2) {
       index = std::make_shared<Index>(*index_);
     }
     index_key(*index, key, entries_.size());
     index_ = std::move(index);
   }
-  entries_.emplace_back(std::move(key), std::move(value));
+  entries_.push_back({std::move(key), std::move(value)});
 }
 
 void Dict::index_key(Index& index, const Value& key, std::size_t at) {
@@ -70,17 +78,17 @@ void Dict::index_key(Index& index, const Value& key, std::size_t at) {
 
 const Value* Dict::find(std::string_view key) const {
   const std::size_t at = position(key);
-  return at == entries_.size() ? nullptr : &entries_[at].second;
+  return at == entries_.size() ? nullptr : &entries_[at].value;
 }
 
 const Value* Dict::find(std::int64_t key) const {
   const std::size_t at = position(key);
-  return at == entries_.size() ? nullptr : &entries_[at].second;
+  return at == entries_.size() ? nullptr : &entries_[at].value;
 }
 
 Value* Dict::find(std::string_view key) {
   const std::size_t at = position(key);
-  return at == entries_.size() ? nullptr : &entries_[at].second;
+  return at == entries_.size() ? nullptr : &entries_[at].value;
 }
 
 void Dict::set(std::string_view key, Value value) {
@@ -88,7 +96,7 @@ void Dict::set(std::string_view key, Value value) {
   if (at == entries_.size()) {
     append(Value(key), std::move(value));
   } else {
-    entries_[at].second = std::move(value);
+    entries_[at].value = std::move(value);
   }
 }
 
@@ -97,7 +105,7 @@ void Dict::set(std::int64_t key, Value value) {
   if (at == entries_.size()) {
     append(Value(key), std::move(value));
   } else {
-    entries_[at].second = std::move(value);
+    entries_[at].value = std::move(value);
   }
 }
 
@@ -110,8 +118,7 @@ const Value& Dict::at(std::string_view key) const {
       break;
     }
     if (!known.empty()) known += ", ";
-    known +=
-        entry.first.is_string() ? entry.first.as_string() : std::to_string(entry.first.as_int());
+    known += entry.key.is_string() ? entry.key.as_string() : std::to_string(entry.key.as_int());
   }
   throw std::out_of_range(fmt::format("no key '{}'; there are: {}", key, known));
 }

@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -32,7 +31,15 @@ struct Tuple {
 // entries and hashed above. `metadata` is the OrderedDict attribute `_metadata` of a state_dict.
 class Dict {
  public:
-  using Entry = std::pair<Value, Value>;
+  struct Entry;  // key and value
+
+  // Defined where Entry is complete.
+  Dict();
+  Dict(const Dict&);
+  Dict(Dict&&) noexcept;
+  Dict& operator=(const Dict&);
+  Dict& operator=(Dict&&) noexcept;
+  ~Dict();
 
   // The value of that key, or nullptr.
   const Value* find(std::string_view key) const;
@@ -47,7 +54,7 @@ class Dict {
   const Value& at(std::string_view key) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
-  std::size_t size() const { return entries_.size(); }
+  std::size_t size() const;
 
   bool ordered = false;            // written as collections.OrderedDict
   std::shared_ptr<Dict> metadata;  // only with ordered; may be null
@@ -114,6 +121,11 @@ class Value {
   std::variant<None, bool, std::int64_t, double, std::string, at::Tensor, std::shared_ptr<List>,
                std::shared_ptr<Tuple>, std::shared_ptr<Dict>>
       data_;
+};
+
+struct Dict::Entry {
+  Value key;
+  Value value;
 };
 
 }  // namespace lctl::checkpoint

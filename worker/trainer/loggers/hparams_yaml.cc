@@ -103,15 +103,15 @@ void write_value(const Value& value, int indent, bool in_list, std::string& out)
 void write_dict(const Dict& dict, int indent, bool first_inline, std::string& out) {
   std::vector<const Dict::Entry*> entries;
   for (const Dict::Entry& entry : dict.entries()) {
-    if (!entry.second.is_tensor()) entries.push_back(&entry);
+    if (!entry.value.is_tensor()) entries.push_back(&entry);
   }
   std::sort(entries.begin(), entries.end(),
-            [](const auto* a, const auto* b) { return key_text(a->first) < key_text(b->first); });
+            [](const auto* a, const auto* b) { return key_text(a->key) < key_text(b->key); });
   for (const Dict::Entry* entry : entries) {
     if (!first_inline) out += std::string(static_cast<std::size_t>(indent), ' ');
     first_inline = false;
-    out += key_text(entry->first) + ":";
-    write_value(entry->second, indent, false, out);
+    out += key_text(entry->key) + ":";
+    write_value(entry->value, indent, false, out);
   }
 }
 
