@@ -82,6 +82,19 @@ class SourceRulesTest(unittest.TestCase):
         self.expect_none([top for top in tops if not os.path.exists(os.path.join(sources.root(), top, "README.md"))],
                          "these folders lack a README.md:")
 
+    def test_documents_that_are_named_exist(self):
+        missing = []
+        for path in sources.files(TEXT):
+            for number, line in enumerate(text(path).split("\n"), 1):
+                named = re.findall(r"\bdocs/[\w/]+\.md\b", line)
+                # Links of a document are relative to it.
+                if path.endswith(".md"):
+                    named = [os.path.normpath(os.path.join(os.path.dirname(path), target))
+                             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", line)]
+                missing += ["%s:%d: %s" % (path, number, target) for target in named
+                            if not os.path.exists(os.path.join(sources.root(), target))]
+        self.expect_none(missing, "these documents do not exist:")
+
     def test_nothing_is_tied_to_one_machine(self):
         paths = [path for path in sources.files(TEXT) if path != THIS]
         self.expect_none(hits(r"(^|[\s\"'=:(])/(root|work)/|/tmp/lctl/|pythonhosted\.org|pypi\.org|registry\.npmjs\.org"
