@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/csv_reader.h"
 #include "worker/trainer/data/map_data_loader.h"
 
@@ -20,7 +21,7 @@ std::int64_t label_column(const CsvTable& table, const CsvOptions& options) {
   if (const auto* index = std::get_if<std::int64_t>(&options.label)) {
     const std::int64_t column = *index < 0 ? *index + columns : *index;
     if (column < 0 || column >= columns) {
-      throw std::runtime_error(
+      throw MisconfigurationException(
           fmt::format("{}: label column {} does not exist: there are {} columns", options.path,
                       *index, columns));
     }
@@ -29,7 +30,7 @@ std::int64_t label_column(const CsvTable& table, const CsvOptions& options) {
   const std::string& name = std::get<std::string>(options.label);
   const auto found = std::find(table.columns.begin(), table.columns.end(), name);
   if (found == table.columns.end()) {
-    throw std::runtime_error(
+    throw MisconfigurationException(
         fmt::format("{}:1: there is no column '{}' to take the label from; the last is '{}'",
                     options.path, name, table.columns.back()));
   }
@@ -43,15 +44,25 @@ void refuse_infinite_labels(const at::Tensor& labels, const std::string& column,
   const auto* data = values.const_data_ptr<float>();
   for (std::int64_t row = 0; row < values.numel(); ++row) {
     if (std::isfinite(data[row])) continue;
-    throw std::runtime_error(fmt::format(
+    throw MisconfigurationException(fmt::format(
         "{}:{}: column '{}': {} is no class number; labels of label_dtype int64 must be finite",
         path, row + 2, column, data[row]));
   }
 }
 
+// A file that cannot be read may be there on another node, or in a minute; one that holds something
+// else than the configuration says will not get better.
+CsvTable read_table(const CsvOptions& options) {
+  const std::string text = read_possibly_compressed(options.path);
+  try {
+    return parse_csv(text, options.path, options.rows);
+  } catch (const std::runtime_error& error) {
+    throw MisconfigurationException(error.what());
+  }
+}
+
 std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
-  const CsvTable table =
-      parse_csv(read_possibly_compressed(options.path), options.path, options.rows);
+  const CsvTable table = read_table(options);
   const std::int64_t label = label_column(table, options);
   const std::int64_t columns = table.values.size(1);
   const at::Tensor features =
@@ -64,9 +75,9 @@ std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
     std::int64_t elements = 1;
     for (const std::int64_t size : options.reshape) elements *= size;
     if (elements != columns - 1) {
-      throw std::runtime_error(fmt::format("{}: {} features per row cannot be reshaped to {}",
-                                           options.path, columns - 1,
-                                           fmt::join(options.reshape, "x")));
+      throw MisconfigurationException(
+          fmt::format("{}: {} features per row cannot be reshaped to {}", options.path, columns - 1,
+                      fmt::join(options.reshape, "x")));
     }
     x = features.view(shape);
   }

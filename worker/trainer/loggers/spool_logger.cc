@@ -216,21 +216,32 @@ double SpoolCallback::steps_per_second(MonotonicTime now, std::int64_t step) {
 
 void SpoolCallback::report(Trainer& trainer, const char* stage, std::optional<std::int64_t> batch) {
   if (!reporter_->rank_zero()) return;
+  stage_ = stage;
+  metrics_.clear();
+  for (const auto& [name, value] : trainer.progress_bar_metrics().entries())
+    metrics_[name] = value.number();
+  send(trainer, batch.value_or(trainer.progress().fit.batch.current.ready));
+}
+
+void SpoolCallback::ended(Trainer& trainer) {
+  if (reporter_->rank_zero() && stage_ != nullptr)
+    send(trainer, trainer.progress().fit.batch.current.ready);
+}
+
+void SpoolCallback::send(Trainer& trainer, std::int64_t batch) {
   const MonotonicTime now = reporter_->clock().monotonic_now();
   last_report_ = now;
-  const FitProgress& fit = trainer.progress().fit;
   v1::Progress progress;
   progress.set_global_step(trainer.global_step());
   progress.set_epoch(trainer.current_epoch());
-  progress.set_batch(batch.value_or(std::max<std::int64_t>(fit.batch.current.ready, 0)));
+  progress.set_batch(std::max<std::int64_t>(batch, 0));
   const std::int64_t batches = trainer.num_training_batches();
   progress.set_batches_per_epoch(batches == kInfiniteBatches ? 0 : batches);
   progress.set_max_epochs(trainer.max_epochs());
   progress.set_max_steps(trainer.options().max_steps);
-  progress.set_stage(stage);
+  progress.set_stage(stage_);
   progress.set_steps_per_second(steps_per_second(now, trainer.global_step()));
-  for (const auto& [name, value] : trainer.progress_bar_metrics().entries())
-    (*progress.mutable_metrics())[name] = value.number();
+  progress.mutable_metrics()->insert(metrics_.begin(), metrics_.end());
   reporter_->progress(std::move(progress));
 }
 

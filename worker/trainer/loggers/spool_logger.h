@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -98,7 +99,7 @@ class SpoolLogger final : public Logger {
   std::int64_t epoch_ = 0;
 };
 
-// Readiness of every rank, progress of rank 0 (at most ten times a second).
+// Readiness of every rank, progress of rank 0 (at most ten times a second, and at the end).
 // Thread rule: one strand only (the training thread).
 class SpoolCallback final : public Callback {
  public:
@@ -121,14 +122,21 @@ class SpoolCallback final : public Callback {
   void on_test_start(Trainer& trainer, TrainableModule&) override { began(trainer, "test"); }
   void on_predict_start(Trainer& trainer, TrainableModule&) override { began(trainer, "predict"); }
 
+  // Tells where the run stands once it has ended, however it did: a stop or a failure comes between
+  // two reports. Needs neither the module nor the other ranks.
+  void ended(Trainer& trainer);
+
  private:
   void began(Trainer& trainer, const char* stage);
   void report(Trainer& trainer, const char* stage, std::optional<std::int64_t> batch = {});
+  void send(Trainer& trainer, std::int64_t batch);
   double steps_per_second(MonotonicTime now, std::int64_t step);
 
   std::shared_ptr<SpoolReporter> reporter_;
   std::shared_ptr<SpoolLogger> logger_;  // null on other ranks
   MonotonicTime last_report_{};
+  const char* stage_ = nullptr;            // of the last report; null = none yet
+  std::map<std::string, double> metrics_;  // of the last report
   std::deque<std::pair<MonotonicTime, std::int64_t>> recent_;  // of the last seconds
 };
 

@@ -112,9 +112,15 @@ class Session {
   void run() {
     if (config_.seed_everything)
       seed_everything(*config_.seed_everything, /*workers=*/true, accelerator_.get());
-    const std::unique_ptr<LightningDataModule> data = make_data_module(config_.data);
-    const std::shared_ptr<TrainableModule> module = make_model(config_.model, optimizer_factory());
-    make_trainer();
+    std::unique_ptr<LightningDataModule> data;
+    std::shared_ptr<TrainableModule> module;
+    try {
+      data = make_data_module(config_.data);
+      module = make_model(config_.model, optimizer_factory());
+      make_trainer();
+    } catch (const std::invalid_argument& error) {  // nothing but the configuration has spoken yet
+      throw BadConfiguration(error.what());
+    }
     ResumeFrom from;
     from.path =
         environment_.resume_checkpoint.empty() ? config_.ckpt_path : environment_.resume_checkpoint;
@@ -155,6 +161,7 @@ class Session {
     const std::int64_t epoch = trainer_ ? trainer_->current_epoch() : 0;
     if (ending.code == ExitCode::kSucceeded)
       reporter_->ready(trainer_ ? trainer_->resumed_at_step() : 0);
+    if (trainer_ && progress_) progress_->ended(*trainer_);
     reporter_->finished(outcome, ending.message, step, epoch, parameters_sha256_);
   }
 
@@ -258,8 +265,8 @@ class Session {
       setup.loggers.push_back(logger);
     }
     // First: readiness is told before anything else happens.
-    setup.callbacks.insert(setup.callbacks.begin(),
-                           std::make_shared<SpoolCallback>(reporter_, logger));
+    progress_ = std::make_shared<SpoolCallback>(reporter_, logger);
+    setup.callbacks.insert(setup.callbacks.begin(), progress_);
     if (!reporter_->has_stage()) return;
     setup.save_for_orchestrator = [reporter = reporter_](Trainer& trainer, BoundaryAction action) {
       const std::string path = reporter->path_for(action, trainer.global_step());
@@ -283,6 +290,7 @@ class Session {
   c10::Device device_{c10::DeviceType::CPU};
   std::unique_ptr<Strategy> strategy_;
   std::shared_ptr<SpoolReporter> reporter_;
+  std::shared_ptr<SpoolCallback> progress_;
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<Trainer> trainer_;
   std::string parameters_sha256_;

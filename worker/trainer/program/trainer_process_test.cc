@@ -333,6 +333,78 @@ TEST(TrainerProcessTest, BadConfigurationIsReportedAsSuch) {
   EXPECT_THAT(finished(run).message(), ::testing::HasSubstr("max_epochs"));
 }
 
+// What only the user can mend is not tried again: exit code 2.
+TEST(TrainerProcessTest, DataThatAreNotAsTheConfigurationSaysAreABadConfiguration) {
+  TrainerProcess run("columns");
+  std::ofstream(run.path("data.csv")) << "a,b,kind\n1,2,0\n3,4,1\n";
+  const auto with = [&](const std::string& arguments) {
+    return run.orchestrated().run({"--data={class_path: CsvDataModule, init_args: {path: " +
+                                   run.path("data.csv").string() + ", " + arguments + "}}"});
+  };
+  EXPECT_EQ(with("label: target"), 2);
+  EXPECT_EQ(finished(run).outcome(), v1::Finished::OUTCOME_BAD_SPEC);
+  EXPECT_THAT(finished(run).message(), ::testing::HasSubstr("there is no column 'target'"));
+  EXPECT_EQ(with("label: kind, reshape: [3]"), 2);
+  std::ofstream(run.path("data.csv")) << "a,b,kind\n1,2,0\n3,four,1\n";
+  EXPECT_EQ(with("label: kind"), 2);
+  EXPECT_THAT(finished(run).message(), ::testing::HasSubstr(":3: column 'b': 'four'"));
+}
+
+TEST(TrainerProcessTest, ProgressNeverRunsAheadAndEndsWhereTheRunEnds) {
+  TrainerProcess run("progress");
+  ASSERT_EQ(run.orchestrated().run(), 0);
+  std::int64_t reports = 0;
+  v1::Progress last;
+  for (const v1::Event& event : run.events()) {
+    if (!event.has_progress()) continue;
+    last = event.progress();
+    ++reports;
+    if (last.epoch() == 3) continue;  // the end: all epochs are complete
+    // One step for each batch here.
+    EXPECT_EQ(last.epoch() * last.batches_per_epoch() + last.batch(), last.global_step())
+        << last.ShortDebugString();
+  }
+  EXPECT_GT(reports, 3);
+  EXPECT_EQ(last.global_step(), 48);
+}
+
+TEST(TrainerProcessTest, StoppedRunsProgressIsItsStopCheckpoints) {
+  TrainerProcess run("stopped-progress");
+  run.orchestrated().start(kLong);
+  run.wait_for(
+      [](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 7; });
+  run.signal(SIGTERM);
+  ASSERT_EQ(run.wait(), 75);
+  std::int64_t shown = 0;
+  std::int64_t saved = 0;
+  for (const v1::Event& event : run.events()) {
+    if (event.has_progress()) shown = event.progress().global_step();
+    if (event.has_checkpoint()) saved = event.checkpoint().global_step();
+  }
+  EXPECT_GT(saved, 7);
+  EXPECT_EQ(shown, saved);
+}
+
+TEST(TrainerProcessTest, ModelCheckpointsTellWhichScoresAreGood) {
+  for (const std::string mode : {"min", "max"}) {
+    TrainerProcess run("mode-" + mode);
+    ASSERT_EQ(
+        run.orchestrated().run({"--trainer.callbacks=[{class_path: ModelCheckpoint, init_args: "
+                                "{monitor: val/loss, mode: " +
+                                mode + "}}]"}),
+        0);
+    int told = 0;
+    for (const v1::Event& event : run.events()) {
+      if (!event.has_checkpoint()) continue;
+      EXPECT_EQ(event.checkpoint().monitor(), "val/loss");
+      EXPECT_EQ(event.checkpoint().mode(),
+                mode == "max" ? v1::MONITOR_MODE_MAX : v1::MONITOR_MODE_MIN);
+      ++told;
+    }
+    EXPECT_GT(told, 0);
+  }
+}
+
 TEST(TrainerProcessTest, FailureNamesItsReason) {
   TrainerProcess run("fails");
   EXPECT_EQ(run.orchestrated().run({"--ckpt_path=nosuch.ckpt"}), 2);
