@@ -221,6 +221,8 @@ TEST_F(CommandsTest, LogsNameTheRankAndKeepTheirOrder) {
   EXPECT_EQ(run({"logs", "digits-mlp", "--rank", "0"}).out, "zero one\nzero two\n");
   EXPECT_EQ(run({"logs", "digits-mlp", "--rank", "0", "--tail", "1"}).out, "zero two\n");
   EXPECT_EQ(run({"logs", "digits-mlp", "--rank", "0", "--tail", "1", "-f"}).out, "zero two\n");
+  EXPECT_EQ(run({"logs", "digits-mlp", "--rank", "9"}).err,
+            "No output of such a rank or attempt.\n");
 }
 
 TEST_F(CommandsTest, StopSaysWhatHappensNext) {
@@ -300,6 +302,12 @@ TEST_F(CommandsTest, DownloadTakesTheBestAndDoesNotReplaceFiles) {
   ASSERT_EQ(
       run({"checkpoints", "download", "digits-mlp", "-c", "ckpta", "-o", file, "--force"}).code, 0);
   EXPECT_EQ(content(file), "the best");
+  const std::string absent = folder + "/absent";
+  ASSERT_EQ(run({"checkpoints", "download", "digits-mlp", "-o", absent + "/"}).code, 0);
+  EXPECT_EQ(content(absent + "/ckptaaaaaaaa.ckpt"), "the best");
+  const Outcome nowhere = run({"checkpoints", "download", "digits-mlp", "-o", absent + "2/x.ckpt"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("there is no folder " + absent + "2; make it"));
   EXPECT_EQ(run({"checkpoints", "download", "digits-mlp", "-c", "ckpt", "-o", file + "2"}).code, 2);
   EXPECT_EQ(run({"checkpoints", "download", "digits-mlp", "-c", "zzz", "-o", file + "2"}).code, 1);
 }

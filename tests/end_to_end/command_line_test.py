@@ -54,6 +54,18 @@ class CommandLineTest(ClusterTest):
         self.wait_state(job_id, "SUCCEEDED")
         self.assertEqual(self.steps(job_id, "train/loss"), list(range(10)))
 
+    def test_job_file_of_two_nodes_runs_on_this_machine_without_daemons(self):
+        path = self.path("two.yaml")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(slow_job(1, nodes=2))
+        result = subprocess.run([program("client/lctl"), "run", path, "--data.init_args.num_train=1280"],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=DEADLINE,
+                                env=self.environment, cwd=self.folder)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn("the 2 ranks of 2 machines run on this one", result.stdout)
+        self.assertIn("10/10", result.stdout)  # 1,280 samples in batches of 64 on each of two ranks
+        self.assertEqual(self.lctl_json("list"), [])
+
     def test_unreachable_server_has_its_own_exit_code_and_says_what_to_do(self):
         self.server.kill()
         self.lctl("list", code=3)

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/status.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/job_text.h"
 #include "client/cli/json.h"
@@ -105,16 +106,28 @@ absl::StatusOr<v1::Checkpoint> choose(const Checkpoints& all, const std::string&
       "job {} has no checkpoint `{}`; `lctl checkpoints list {}` shows them", job, wanted, job));
 }
 
-// Where to write: a name of our own in a folder, else the path itself. The checkpoint's name comes
-// from a job: only its last part is used.
-std::string target_path(const std::string& output, const v1::Checkpoint& checkpoint) {
+// Where to write: a name of our own in a folder, else the path itself. A folder that ends with '/'
+// is made; any other must be there: it may be a slip of the pen. The checkpoint's name comes from a
+// job: only its last part is used.
+absl::StatusOr<std::string> target_path(const std::string& output,
+                                        const v1::Checkpoint& checkpoint) {
   std::string name = file_name_of(checkpoint.written());
   if (name.empty() || name == "." || name == ".." || printable(name) != name) {
     name = checkpoint.id() + ".ckpt";
   }
   if (output.empty()) return name;
-  std::error_code ignored;
-  if (std::filesystem::is_directory(output, ignored)) return output + "/" + name;
+  std::error_code error;
+  if (output.ends_with('/')) {
+    std::filesystem::create_directories(output, error);
+    if (error) return errno_status(error.value(), fmt::format("cannot make the folder {}", output));
+    return output + name;
+  }
+  if (std::filesystem::is_directory(output, error)) return output + "/" + name;
+  const std::filesystem::path folder = std::filesystem::path(output).parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+    return absl::NotFoundError(fmt::format(
+        "there is no folder {0}; make it, or let --output {0}/ do so", folder.string()));
+  }
   return output;
 }
 
@@ -125,7 +138,9 @@ int download(const Session& session, const DownloadOptions& options) {
   if (!all.ok()) return session.fail(all.status());
   const auto chosen = choose(*all, options.checkpoint, options.job);
   if (!chosen.ok()) return session.fail(chosen.status());
-  const std::string path = target_path(options.output, *chosen);
+  const auto target = target_path(options.output, *chosen);
+  if (!target.ok()) return session.fail(target.status());
+  const std::string& path = *target;
   struct stat existing{};
   if (!options.force && ::lstat(path.c_str(), &existing) == 0) {
     return session.fail(absl::AlreadyExistsError(

@@ -30,7 +30,11 @@ int logs(const Session& session, const Options& options) {
   const auto details = client->get(options.job);
   if (!details.ok()) return session.fail(details.status());
   LogPrinter printer(session.out(), session.look(), origin_of(*details, options));
-  const client::LogSink sink = [&](const v1::LogChunk& chunk) { return printer.take(chunk); };
+  bool any = false;
+  const client::LogSink sink = [&](const v1::LogChunk& chunk) {
+    any = true;
+    return printer.take(chunk);
+  };
   client::LogQuery query{
       .job = details->job().id(), .attempt = options.attempt, .rank = options.rank};
   // Interrupted only while following: else Ctrl-C ends the program as it does everywhere.
@@ -58,6 +62,10 @@ int logs(const Session& session, const Options& options) {
     if (!status.ok()) return session.fail(status);
   }
   printer.finish();
+  if (!any) {
+    const bool part = options.rank >= 0 || options.attempt > 0;
+    session.err() << (part ? "No output of such a rank or attempt.\n" : "No output yet.\n");
+  }
   return kExitOk;
 }
 

@@ -1,7 +1,10 @@
 // lctl run: train here and now, without any daemon.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,22 @@ struct Options {
   std::string file;
 };
 
+// A job of several machines becomes one of as many ranks on this one: it trains the same.
+std::vector<std::string> on_this_machine(const v1::Resources& resources) {
+  if (resources.nodes() <= 1) return {};
+  const std::int64_t ranks =
+      std::int64_t{resources.nodes()} * std::int64_t{resources.devices_per_node()};
+  std::vector<std::string> overrides;
+  // In both places where the file may say it: they must agree.
+  for (const char* nodes : {"--trainer.num_nodes", "--job.resources.nodes"}) {
+    overrides.push_back(fmt::format("{}=1", nodes));
+  }
+  for (const char* devices : {"--trainer.devices", "--job.resources.devices"}) {
+    overrides.push_back(fmt::format("{}={}", devices, ranks));
+  }
+  return overrides;
+}
+
 int run(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
@@ -27,6 +46,17 @@ int run(const Session& session, const Options& options) {
   if (!trainer.ok()) return session.fail(trainer.status());
   std::vector<std::string> words = {*trainer, "fit", "--config", options.file};
   words.insert(words.end(), session.overrides.begin(), session.overrides.end());
+  if (const auto local = on_this_machine(config->job.resources()); !local.empty()) {
+    session.err() << fmt::format(
+        "lctl: the {} ranks of {} machines run on this one\n",
+        config->job.resources().nodes() * config->job.resources().devices_per_node(),
+        config->job.resources().nodes());
+    words.insert(words.end(), local.begin(), local.end());
+  }
+  // Threads that wait for others soon sleep, as under an agent: on a machine that has other work
+  // too, GNU OpenMP's milliseconds of spinning keep those from running. LibTorch reads it at its
+  // start.
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "1000", 0);
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -45,7 +75,7 @@ void add_run(CLI::App& program, Session& session) {
       {.name = "run",
        .summary = "Train in the foreground, without any daemon",
        .about = "Checks the job file as submit does and becomes lctl-trainer: it trains in this "
-                "terminal and in the current folder, with trainer.devices ranks on this machine. "
+                "terminal and in the current folder, with all ranks of the job on this machine. "
                 "No server takes part, and nothing goes into a store. Dotted overrides work as in "
                 "submit. The exit code is the trainer's: 0 succeeded, 1 failed, 2 bad "
                 "configuration, 75 stopped by a signal after writing a checkpoint.",
