@@ -35,6 +35,10 @@ Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment&
     if (spec.environment().count(name) == 0) result[name] = threads;
   }
 
+  // For some tens of microseconds, not GNU OpenMP's milliseconds, do threads spin that wait for
+  // others: on a machine that has other work too, spinning keeps those from running.
+  if (!result.contains("OMP_WAIT_POLICY")) result.try_emplace("GOMP_SPINCOUNT", "1000");
+
   result["RANK"] = std::to_string(rank.rank());
   result["LOCAL_RANK"] = std::to_string(rank.local_rank());
   result["WORLD_SIZE"] = std::to_string(launch.world_size());

@@ -90,6 +90,17 @@ TEST_F(RankEnvironmentTest, ThreadsAreTheJobsElseAShareOfTheNodes) {
   EXPECT_THAT(make(), Contains(Pair("MKL_NUM_THREADS", "3")));
 }
 
+TEST_F(RankEnvironmentTest, WaitingThreadsSoonSleepUnlessTheJobSaysHowTheyWait) {
+  EXPECT_THAT(make(), Contains(Pair("GOMP_SPINCOUNT", "1000")));
+  job_variable("GOMP_SPINCOUNT") = "infinity";
+  EXPECT_THAT(make(), Contains(Pair("GOMP_SPINCOUNT", "infinity")));
+}
+
+TEST_F(RankEnvironmentTest, WaitPolicyOfTheJobStandsAlone) {
+  job_variable("OMP_WAIT_POLICY") = "active";
+  EXPECT_THAT(make(), Not(Contains(Key("GOMP_SPINCOUNT"))));
+}
+
 TEST_F(RankEnvironmentTest, MoreRanksThanCoresStillGetAThread) {
   place_.local_world_size = 100;
   EXPECT_THAT(make(), Contains(Pair("OMP_NUM_THREADS", "1")));
