@@ -28,8 +28,8 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
   // A server that restarts is back within seconds: look again soon, not after gRPC's minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  // Despite its name: how long one try to connect may take.
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
+  // Despite its name: how long one try to connect may take. A busy server is not a missing one.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10'000);
   // A proxy from the environment is for the web, not for the coordinator.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // Several clients of one process (tests, `up`) must not share a connection and its back-off.
