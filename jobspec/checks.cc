@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "jobspec/arguments.h"
@@ -83,6 +84,17 @@ std::string quantity_problem(std::string_view type, const Value& value) {
   return "";
 }
 
+// Values of the right type that no code can work with.
+std::string useless_value(std::string_view type, const Value& value) {
+  const auto is_nan = [](const Value& v) { return v.is_float() && std::isnan(v.as_double()); };
+  if (is_nan(value) ||
+      (value.is_list() && std::any_of(value.list().begin(), value.list().end(), is_nan)))
+    return "is not a number (NaN)";
+  const std::vector<std::string_view> all = alternatives_of(type);
+  const bool is_path = std::find(all.begin(), all.end(), "path") != all.end();
+  return is_path && value.is_string() && value.as_string().empty() ? "is empty" : "";
+}
+
 void check_support(const keys::Argument& argument, const Value& value, const std::string& key,
                    Findings& findings) {
   const bool is_default = argument.fallback != keys::kRequired && value == default_value(argument);
@@ -154,9 +166,13 @@ void check_value(const keys::Argument& argument, const Value& value, const std::
                              value.kind_name(), value.preview(), hint(argument.type, value)));
     return;
   }
+  if (const std::string problem = useless_value(argument.type, value); !problem.empty()) {
+    findings.add(value.location(), key, problem, "expected " + describe_type(argument.type));
+    return;
+  }
   if (const std::string problem = quantity_problem(argument.type, value); !problem.empty()) {
     findings.add(value.location(), key, fmt::format("`{}` {}", value.preview(), problem),
-                 "expected a " + describe_type(argument.type));
+                 "expected " + with_article(describe_type(argument.type)));
     return;
   }
   if (const std::string expected = broken_rule(argument.rule, value); !expected.empty()) {
@@ -182,7 +198,7 @@ bool check_arguments(const keys::Class& table, const Value& given, const std::st
       check_value(*argument, entry.value, path, check_available, findings);
     } else {
       add_unknown_key(entry, path, known, findings);
-      meant.push_back(nearest_name(entry.key, known));
+      if (!findings.is_full()) meant.push_back(nearest_name(entry.key, known));
     }
   }
   for (const keys::Argument& argument : table.arguments) {
@@ -198,9 +214,19 @@ bool check_arguments(const keys::Class& table, const Value& given, const std::st
 
 void add_unknown_key(const Value::Entry& entry, const std::string& key,
                      const std::vector<std::string_view>& known, Findings& findings) {
+  if (findings.is_full()) {  // only counted: a file of nothing else would take seconds
+    findings.add(entry.key_location, key, "unknown key");
+    return;
+  }
   findings.add(entry.key_location, key, "unknown key",
                known.empty() ? "it takes no arguments" : "known keys: " + join_names(known),
                nearest_name(entry.key, known));
+}
+
+std::string with_article(std::string_view noun) {
+  const bool vowel =
+      !noun.empty() && std::string_view("aeiou").find(noun[0]) != std::string_view::npos;
+  return fmt::format("{} {}", vowel || noun.starts_with("lr") ? "an" : "a", noun);
 }
 
 std::string join_names(const std::vector<std::string_view>& names) {

@@ -33,6 +33,9 @@ bool check_arguments(const keys::Class& table, const Value& given, const std::st
 void add_unknown_key(const Value::Entry& entry, const std::string& key,
                      const std::vector<std::string_view>& known, Findings& findings);
 
+// "an optimizer", "a callback"
+std::string with_article(std::string_view noun);
+
 // "a, b, c"
 std::string join_names(const std::vector<std::string_view>& names);
 

@@ -35,8 +35,13 @@ std::string_view last_part(std::string_view path) { return path.substr(path.rfin
 const keys::Class* look_up(Kind kind, const std::string& name, const Location& where,
                            const std::string& key, bool check_available, Findings& findings) {
   const keys::Class* table = keys::find_class(kind, name);
+  if (table == nullptr && findings.is_full()) {  // only counted
+    findings.add(where, key, "unknown class");
+    return nullptr;
+  }
   if (table == nullptr) {
-    findings.add(where, key, fmt::format("unknown {} `{}`", keys::kind_name(kind), name),
+    findings.add(where, key,
+                 fmt::format("unknown {} `{}`", keys::kind_name(kind), Value(name).preview()),
                  "available: " + join_names(keys::available_names(kind)),
                  nearest_name(last_part(name), all_names(kind)));
     return nullptr;
@@ -148,8 +153,8 @@ std::optional<ClassParts> split_class(Kind kind, const Value& value, const std::
   const Value* path = value.find("class_path");
   if (!value.is_map() || path == nullptr || !path->is_string()) {
     findings.add(path == nullptr ? value.location() : path->location(), key,
-                 fmt::format("expected a {}, got {} `{}`", keys::kind_name(kind), value.kind_name(),
-                             value.preview()),
+                 fmt::format("expected {}, got {} `{}`", with_article(keys::kind_name(kind)),
+                             value.kind_name(), value.preview()),
                  "expected class_path (a name) and init_args (a map)");
     return std::nullopt;
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "jobspec/characters.h"
 #include "jobspec/checks.h"
 #include "jobspec/class_parser.h"
 #include "jobspec/consistency.h"
@@ -215,6 +216,10 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
                              Findings& findings) {
   Config config;
   const auto source = std::make_shared<const std::string>(options.file_name);
+  if (!is_utf8(options.file_name)) {
+    findings.add({source, 0, 0}, "", "the name of the file is not UTF-8", "rename it");
+    return findings.status();
+  }
   std::optional<Value> tree = read_yaml(yaml, source, true, findings);
   if (!tree.has_value()) return findings.status();
   if (tree->is_null()) *tree = Value::empty_map(Location{source, 1, 1});
@@ -241,7 +246,8 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
     return findings.status();
   }
   config.job.set_config_name(options.file_name);
-  config.job.set_submit_dir(options.current_dir);
+  // Informational, and protobuf takes UTF-8 only.
+  if (is_utf8(options.current_dir)) config.job.set_submit_dir(options.current_dir);
   config.job.set_ckpt_path(config.ckpt_path);
   return config;
 }

@@ -84,7 +84,8 @@ struct Config {
   std::string ckpt_path;
   TuneSpec tune;
   // What the server gets: the `job` section with its defaults, config_yaml = canonical_yaml(),
-  // config_name = ParseOptions::file_name, submit_dir = ParseOptions::current_dir.
+  // config_name = ParseOptions::file_name, submit_dir = ParseOptions::current_dir (where that is
+  // UTF-8).
   v1::JobSpec job;
   // The whole tree after overrides, input paths absolute, job.name and the devices filled in.
   Value tree;

@@ -47,8 +47,9 @@ std::string nearest_name(std::string_view given, const std::vector<std::string_v
   std::size_t best_distance = 0;
   for (const std::string_view name : names) {
     if (same_but_for_case(given, name)) return std::string(name);
-    const std::size_t distance = edit_distance(given, name);
     const std::size_t allowed = name.size() <= 3 ? 1 : std::max<std::size_t>(2, name.size() / 3);
+    if (given.size() > name.size() + allowed || name.size() > given.size() + allowed) continue;
+    const std::size_t distance = edit_distance(given, name);
     if (distance > allowed || distance >= std::max(given.size(), name.size())) continue;
     if (best.empty() || distance < best_distance) {
       best = name;

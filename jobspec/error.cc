@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "jobspec/characters.h"
+
 namespace lctl::jobspec {
 
 std::string SpecError::text() const {
@@ -15,6 +17,8 @@ std::string SpecError::text() const {
   out += problem;
   if (!suggestion.empty()) out += fmt::format("; did you mean `{}`?", suggestion);
   if (!expected.empty()) out += (suggestion.empty() ? "; " : " ") + expected;
+  // One line each, whatever the file has in its keys.
+  std::replace_if(out.begin(), out.end(), is_control, ' ');
   return out;
 }
 

@@ -38,6 +38,7 @@ class Findings {
            std::string expected = {}, std::string suggestion = {});
 
   bool empty() const { return errors_.empty(); }
+  bool is_full() const { return errors_.size() >= kLimit; }
   const std::vector<SpecError>& errors() const { return errors_; }
   std::size_t dropped() const { return dropped_; }
 

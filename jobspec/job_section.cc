@@ -64,15 +64,16 @@ const Value* given(const Value& tree, std::string_view first, std::string_view s
 std::optional<std::int64_t> count_of(const Value& devices) {
   if (devices.is_int())
     return devices.as_int() > 0 ? std::optional(devices.as_int()) : std::nullopt;
-  if (devices.is_list()) return static_cast<std::int64_t>(devices.list().size());
+  if (devices.is_list() && !devices.list().empty())
+    return static_cast<std::int64_t>(devices.list().size());
   if (!devices.is_string()) return std::nullopt;
   const std::string& text = devices.as_string();
   if (text.find(',') != std::string::npos) {
     // "0,2" and the one-element list "1,".
     const auto commas = std::count(text.begin(), text.end(), ',');
-    return text.back() == ',' ? commas : commas + 1;
+    return text.find_last_not_of(' ') == text.rfind(',') ? commas : commas + 1;
   }
-  if (!text.empty() && text.size() < 5 &&
+  if (!text.empty() && text.size() < 19 &&
       text.find_first_not_of("0123456789") == std::string::npos) {
     return std::stoll(text);
   }

@@ -37,7 +37,14 @@ bool is_variable_name(std::string_view name) {
 // The text of one value, or a finding.
 std::optional<std::string> text_of(const Value& value, const std::string& key,
                                    std::size_t max_bytes, Findings& findings) {
-  if (value.is_int()) return std::to_string(value.as_int());
+  if (value.is_int() && !value.is_respelled()) return std::to_string(value.as_int());
+  if (value.is_int()) {
+    findings.add(
+        value.location(), key,
+        fmt::format("YAML reads it as the number {}, which is written otherwise", value.as_int()),
+        "put quotes around it");
+    return std::nullopt;
+  }
   if (!value.is_string()) {
     const bool quotable = value.is_bool() || value.is_float();
     findings.add(

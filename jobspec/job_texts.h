@@ -12,9 +12,9 @@ namespace lctl::jobspec {
 
 using Texts = google::protobuf::Map<std::string, std::string>;
 
-// Both read the map `given` into `out`. A value is a text or an int; a bool or a float is refused,
-// since `yes` or `1.10` would reach the ranks with another spelling. Names and values are bounded
-// as in proto/lctl/v1/job.proto. `key` is the path of the map.
+// Both read the map `given` into `out`. A value is a text or an int; a bool, a float
+// and an int such as 0x1F are refused, since they would reach the ranks with another spelling.
+// Names and values are bounded as in proto/lctl/v1/job.proto. `key` is the path of the map.
 
 // Names that lctl sets itself for every rank (RANK, MASTER_ADDR, LCTL_*, …) are refused.
 void read_environment(const Value& given, const std::string& key, Texts& out, Findings& findings);

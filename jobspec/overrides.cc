@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "jobspec/characters.h"
 #include "jobspec/keys/key_table.h"
 #include "jobspec/yaml_reader.h"
 
@@ -20,6 +21,7 @@ using keys::Kind;
 using Path = std::span<const std::string>;
 
 constexpr std::size_t kMaxParts = 64;
+constexpr std::size_t kShownBytes = 200;  // of an override, as the place of a finding
 
 struct Override {
   std::string key;                 // the path as written
@@ -49,7 +51,8 @@ std::optional<Kind> kind_at(Path path, const Value& node) {
     if (path[0] == "lr_scheduler") return Kind::kLrScheduler;
     return std::nullopt;
   }
-  const bool in_list = path.size() == 3 && is_class_list(path.first(2));
+  const bool in_list =
+      path.size() == 3 && is_class_list(path.first(2)) && index_of(path[2]).has_value();
   if (!in_list && !(is_class_list(path) && !node.is_list())) return std::nullopt;
   return path[1] == "callbacks" ? Kind::kCallback : Kind::kLogger;
 }
@@ -83,8 +86,14 @@ std::vector<std::string> split(std::string_view path) {
   }
 }
 
+// What a job file could have as a key too.
+bool is_key(const std::string& part) {
+  return !part.empty() && part.size() <= ReadLimits().key_bytes && is_utf8(part) &&
+         std::none_of(part.begin(), part.end(), is_control);
+}
+
 std::optional<Override> read_override(const std::string& text, Findings& findings) {
-  const auto source = std::make_shared<const std::string>(text);
+  const auto source = std::make_shared<const std::string>(Value(text).preview(kShownBytes));
   const Location where{source, 0, 0};
   std::string_view rest = text;
   if (rest.starts_with("--")) rest.remove_prefix(2);
@@ -101,15 +110,20 @@ std::optional<Override> read_override(const std::string& text, Findings& finding
   }
   change.key = std::string(path);
   change.parts = split(path);
-  const bool empty_part = std::any_of(change.parts.begin(), change.parts.end(),
-                                      [](const std::string& part) { return part.empty(); });
-  if (empty_part || change.parts.size() > kMaxParts) {
-    findings.add(where, change.key, "is no key path", "expected names joined by dots");
+  if (change.parts.size() > kMaxParts ||
+      !std::all_of(change.parts.begin(), change.parts.end(), is_key)) {
+    findings.add(where, "", "is no key path",
+                 fmt::format("expected at most {} names joined by dots", kMaxParts));
     return std::nullopt;
   }
-  std::optional<Value> value = read_yaml(rest.substr(equals + 1), source, false, findings);
+  Findings in_value;
+  std::optional<Value> value = read_yaml(rest.substr(equals + 1), source, false, in_value);
+  for (SpecError error : in_value.errors()) {
+    error.key = error.key.empty() ? change.key : join_key(change.key, error.key);
+    findings.add(std::move(error));
+  }
   if (!value.has_value()) return std::nullopt;
-  change.value = *std::move(value);
+  change.value = value->is_null() ? Value::null(where) : *std::move(value);
   return change;
 }
 

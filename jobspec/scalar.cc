@@ -161,6 +161,11 @@ bool is_base_60(std::string_view text) {
   return base_60(text, false).has_value();
 }
 
+bool is_base_8(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  return text.size() > 1 && text[0] == '0' && only(text, "01234567_");
+}
+
 std::string write_float(double value) {
   if (std::isnan(value)) return ".nan";
   if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";

@@ -21,6 +21,9 @@ Scalar resolve_plain_scalar(std::string_view text);
 // True for a number in base 60 ("1:30" is 90): allowed by YAML 1.1, and hardly ever meant.
 bool is_base_60(std::string_view text);
 
+// True for an integer with zeros in front ("010" is 8): hardly ever meant either.
+bool is_base_8(std::string_view text);
+
 // The shortest text that reads back as the same float, always with a point: "0.1", "1.0e-05",
 // ".inf".
 std::string write_float(double value);

@@ -65,6 +65,13 @@ TEST(ScalarTest, BaseSixtyIsRecognised) {
   EXPECT_FALSE(is_base_60("host:80a"));
 }
 
+TEST(ScalarTest, BaseEightIsRecognised) {
+  for (const char* text : {"010", "-07", "00", "0_1"}) EXPECT_TRUE(is_base_8(text)) << text;
+  for (const char* text : {"0", "-0", "10", "08", "0x10", "0.5", ""}) {
+    EXPECT_FALSE(is_base_8(text)) << text;
+  }
+}
+
 TEST(ScalarTest, WrittenFloatsReadBackAsTheSameFloat) {
   for (const double value : {0.1, 1.0, 1e-5, 1e300, -0.0, 1.0 / 3, 5e-324, 123456789.123}) {
     const Scalar back = resolve_plain_scalar(write_float(value));

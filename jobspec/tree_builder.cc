@@ -48,7 +48,8 @@ void TreeBuilder::spend(const Cost& cost, const Location& where) {
 
 void TreeBuilder::check_tag(const std::string& tag, const Location& where) {
   if (tag.empty() || tag == "?" || tag == "!") return;
-  findings_.add(where, path(), fmt::format("the YAML tag `{}` is not allowed here", tag),
+  findings_.add(where, path(),
+                fmt::format("the YAML tag `{}` is not allowed here", Value(tag).preview(120)),
                 "write the value without a tag; put quotes around a text that looks like a number");
 }
 
@@ -70,7 +71,8 @@ void TreeBuilder::OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) {
   const Location where = at(mark);
   const auto found = anchors_.find(anchor);
   if (found == anchors_.end()) {
-    throw LimitExceeded("an alias stands inside the value that it names", where);
+    throw LimitExceeded("an alias stands inside the value that it names", where,
+                        "write out what it should be");
   }
   spend(found->second.cost, where);
   if (refuse_as_key(where)) return;
@@ -93,18 +95,28 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
   }
   Value value(text, where);
   if (plain) {
+    const std::string value_text = value.preview();
     const Scalar scalar = resolve_plain_scalar(text);
     if (std::holds_alternative<std::monostate>(scalar)) value = Value::null(where);
     if (const auto* v = std::get_if<bool>(&scalar)) value = Value(*v, where);
     if (const auto* v = std::get_if<std::int64_t>(&scalar)) value = Value(*v, where);
     if (const auto* v = std::get_if<double>(&scalar)) value = Value(*v, where);
     if (std::holds_alternative<NumberTooLarge>(scalar)) {
-      findings_.add(where, path(), fmt::format("the number `{}` is out of range", value.preview()),
-                    "an int of 64 bits or a double");
+      findings_.add(where, path(), fmt::format("the number `{}` is out of range", value_text),
+                    "expected an int of 64 bits or a double");
     }
     if (is_base_60(text)) {
-      findings_.add(where, path(), fmt::format("YAML reads `{}` as a number in base 60", text),
+      findings_.add(where, path(),
+                    fmt::format("YAML reads `{}` as a number in base 60", value_text),
                     "put quotes around it when it is a time");
+    }
+    if (value.is_int()) {
+      if (is_base_8(text)) {
+        findings_.add(where, path(),
+                      fmt::format("YAML reads `{}` as a number in base 8", value_text),
+                      "remove the zeros in front, or put quotes around it when it is a text");
+      }
+      value.set_respelled(text != std::to_string(value.as_int()));
     }
   }
   place(std::move(value), cost, anchor);
@@ -194,7 +206,8 @@ void TreeBuilder::place_key(const std::string& text, bool plain, const Location&
 
 bool TreeBuilder::refuse_as_key(const Location& where) {
   if (open_.empty() || !open_.back().value.is_map() || !open_.back().key_is_next) return false;
-  findings_.add(where, path(), "a key that is not a plain text", "a name, as in `name: value`");
+  findings_.add(where, path(), "a key that is not a plain text",
+                "expected a name, as in `name: value`");
   open_.back().key_is_next = false;
   open_.back().entry = {"?", where, {}};
   return true;
@@ -213,7 +226,7 @@ void TreeBuilder::merge(Open& map) {
   for (const Value& source : sources) {
     if (!source.is_map()) {
       findings_.add(source.location(), path(), "`<<` merges maps only",
-                    "an alias of a map, as in `<<: *name`");
+                    "expected an alias of a map, as in `<<: *name`");
       continue;
     }
     for (const Value::Entry& entry : source.map()) {

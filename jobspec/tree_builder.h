@@ -22,12 +22,15 @@ namespace lctl::jobspec {
 // Thrown out of a parse that cannot go on: a bound is exceeded.
 class LimitExceeded : public std::runtime_error {
  public:
-  LimitExceeded(const std::string& what, Location where)
-      : std::runtime_error(what), where_(std::move(where)) {}
+  LimitExceeded(const std::string& what, Location where,
+                std::string advice = "expected a smaller job file")
+      : std::runtime_error(what), where_(std::move(where)), advice_(std::move(advice)) {}
   const Location& where() const { return where_; }
+  const std::string& advice() const { return advice_; }
 
  private:
   Location where_;
+  std::string advice_;
 };
 
 // Findings go to `findings`; LimitExceeded ends the parse. Thread rule: one strand only.

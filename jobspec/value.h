@@ -81,6 +81,11 @@ class Value {
 
   const Location& location() const { return location_; }
 
+  // True for an integer that was written otherwise than it is printed (0x1F, 1_000, +5): as a text
+  // it would be another. Does not count in comparisons.
+  bool is_respelled() const { return respelled_; }
+  void set_respelled(bool respelled) { respelled_ = respelled; }
+
   // The name of the kind for messages: "null", "bool", "int", "float", "str", "list", "map".
   std::string_view kind_name() const;
   // The value as one line of YAML, cut with "…" beyond `limit` bytes, for messages.
@@ -93,6 +98,7 @@ class Value {
  private:
   std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Map> data_;
   Location location_;
+  bool respelled_ = false;
 };
 
 struct Value::Entry {

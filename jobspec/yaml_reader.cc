@@ -7,25 +7,11 @@
 #include <sstream>
 #include <utility>
 
+#include "jobspec/characters.h"
 #include "jobspec/tree_builder.h"
 
 namespace lctl::jobspec {
 namespace {
-
-// Length of the well-formed UTF-8 sequence at the front of `text`; 0 = malformed.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f)) return 0;
-  if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
-  return length;
-}
 
 // The text has only characters that YAML allows; else a finding, and false.
 bool check_characters(std::string_view text, const Location& start, Findings& findings) {
@@ -34,14 +20,14 @@ bool check_characters(std::string_view text, const Location& start, Findings& fi
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
     const std::size_t length = utf8_length(text.substr(i));
-    const bool control = (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+    const bool control = is_control(text[i]) && c != '\t' && c != '\n' && c != '\r';
     if (length == 0 || control) {
       Location where = start;
       if (start.line > 0) where = {start.source, line, column};
       findings.add(where, "",
                    length == 0 ? fmt::format("the byte 0x{:02x} is not UTF-8", c)
                                : fmt::format("the control character 0x{:02x} is not allowed", c),
-                   "a YAML text in UTF-8");
+                   "expected a YAML text in UTF-8");
       return false;
     }
     i += length;
@@ -128,7 +114,7 @@ std::optional<Value> read_yaml(std::string_view text, std::shared_ptr<const std:
   const Location start{source, has_lines ? 1 : 0, has_lines ? 1 : 0};
   if (text.size() > limits.bytes) {
     findings.add({source, 0, 0}, "", fmt::format("the text has {} bytes", text.size()),
-                 fmt::format("at most {}", limits.bytes));
+                 fmt::format("expected at most {}", limits.bytes));
     return std::nullopt;
   }
   if (!check_characters(text, start, findings)) return std::nullopt;
@@ -140,7 +126,7 @@ std::optional<Value> read_yaml(std::string_view text, std::shared_ptr<const std:
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const LimitExceeded& error) {
-    findings.add(error.where(), "", error.what(), "a smaller job file");
+    findings.add(error.where(), "", error.what(), error.advice());
   } catch (const YAML::Exception& error) {
     add_syntax_error(error, text, start, findings);
   }

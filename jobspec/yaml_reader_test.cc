@@ -78,6 +78,8 @@ TEST(YamlReaderTest, WhatAJobFileHasNoUseForIsRefused) {
   expect_refused("a:\n\tb: 1\n", 2, "tab");
   expect_refused("a: [1, 2\nb: 3\n", 2, "not valid YAML");
   expect_refused("a: 10:30\n", 1, "base 60");
+  expect_refused("a: {b: 010}\n", 1, "a.b: YAML reads `010` as a number in base 8");
+  expect_refused("a: &x [*x]\n", 1, "stands inside the value that it names");
   expect_refused("a: 9223372036854775808\n", 1, "out of range");
   expect_refused("a: *nowhere\n", 1, "");
   expect_refused("? [1, 2]\n: x\n", 1, "");
@@ -95,6 +97,11 @@ TEST(YamlReaderTest, SizeDepthAndNodesAreBounded) {
   for (int i = 0; i < 100; ++i) deep += "[";
   deep += std::string(100, ']');
   expect_refused(deep, 1, "");
+  for (const char* opening : {"[", "{a: ", "- ", "? "}) {
+    std::string nested;
+    while (nested.size() < 500'000) nested += opening;
+    expect_refused(nested, 1, "more than 64 levels");
+  }
   expect_refused("[1, 2, 3, 4, 5, 6]", 1, "", {.nodes = 5});
   expect_refused(std::string(300, 'k') + ": 1\n", 1, "");
 }

@@ -19,6 +19,25 @@ bool is_word(std::string_view text) {
   return !text.empty() && text.size() < 512 && std::all_of(text.begin(), text.end(), is_word_char);
 }
 
+// Characters beyond ASCII that PyYAML takes for line ends, or refuses unless they are escaped:
+// U+0080 to U+009F, U+2028, U+2029, U+FEFF, U+FFFE, U+FFFF. Empty for all others, else the escape;
+// `size` is their length in UTF-8.
+std::string escape_of(std::string_view text, std::size_t& size) {
+  const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (text.size() >= 2 && byte(0) == 0xc2 && byte(1) < 0xa0) {
+    size = 2;
+    return fmt::format("\\x{:02x}", byte(1));
+  }
+  size = 3;
+  const std::string_view front = text.substr(0, 3);
+  if (front == "\u2028") return "\\u2028";
+  if (front == "\u2029") return "\\u2029";
+  if (front == "\ufeff") return "\\ufeff";
+  if (front == "\xef\xbf\xbe") return "\\ufffe";
+  if (front == "\xef\xbf\xbf") return "\\uffff";
+  return "";
+}
+
 // Digits and signs in front could be a date or a number to other readers; dots the end of a
 // document.
 bool starts_like_a_name(std::string_view text) {
@@ -28,9 +47,15 @@ bool starts_like_a_name(std::string_view text) {
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+    std::size_t size = 0;
+    if (const std::string escape = byte < 0x80 ? "" : escape_of(text.substr(i), size);
+        !escape.empty()) {
+      out += escape;
+      i += size - 1;
+    } else if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
     } else if (c == '\n') {

@@ -21,11 +21,12 @@ Value read_back(const std::string& text) {
 // Texts that a careless writer gets wrong.
 const std::vector<std::string>& traps() {
   static const std::vector<std::string> all = {
-      "",     " ",          "a",      "yes",   "1",     "1.0",      "1e3", "null", "~",
-      "- a",  "a: b",       "a #b",   "#",     "10:30", "'",        "\"",  "\\",   "a\nb",
-      "\t",   "[x]",        "{x}",    "*a",    "&a",    "!t",       "%d",  "@x",   "`x`",
-      "?",    "-",          "|",      ">",     "a,b",   "ü €",      "é\n", "=",    "<<",
-      "0x1f", "2026-11-23", "trail ", " lead", "a: ",   "\x01\x7f", ".nan"};
+      "",    " ",        "a",    "yes",    "1",        "1.0",        "1e3",       "null",
+      "~",   "- a",      "a: b", "a #b",   "#",        "10:30",      "'",         "\"",
+      "\\",  "a\nb",     "\t",   "[x]",    "{x}",      "*a",         "&a",        "!t",
+      "%d",  "@x",       "`x`",  "?",      "-",        "|",          ">",         "a,b",
+      "ü €", "é\n",      "=",    "<<",     "0x1f",     "2026-11-23", "trail ",    " lead",
+      "a: ", "\x01\x7f", ".nan", "\u0085", "a\u2028b", "\ufeffx",    "\u009b[1m", "010"};
   return all;
 }
 
@@ -74,6 +75,13 @@ TEST(YamlWriterTest, EveryTrapIsQuotedWhereItMustBe) {
   for (const std::string& text : traps()) {
     EXPECT_EQ(read_back(write_yaml(Value(text))), Value(text)) << text;
   }
+}
+
+// PyYAML would take these for line ends, or refuse them.
+TEST(YamlWriterTest, WhatOtherReadersTakeForLineEndsIsEscaped) {
+  EXPECT_EQ(write_yaml_line(Value("a\u0085\u2028\u2029\ufeff\uffff b")),
+            R"("a\x85\u2028\u2029\ufeff\uffff b")");
+  EXPECT_EQ(write_yaml_line(Value("\u00fc \u20ac")), "\"\u00fc \u20ac\"");
 }
 
 TEST(YamlWriterTest, BlocksForPeopleBracketsForScalars) {
