@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <regex>
+#include <sstream>
 #include <string>
 
 #include "base/status.h"
@@ -40,6 +41,23 @@ TEST(ReferenceTest, EveryAvailableClassAndEveryTrainerArgumentIsInIt) {
   for (const keys::Argument& argument : keys::section("trainer").arguments) {
     EXPECT_THAT(text, testing::HasSubstr("| `" + std::string(argument.name) + "` |"));
   }
+}
+
+// What the document shows as the answer to a wrong job is the answer.
+TEST(ReferenceTest, TheRefusalInTheDocumentIsARealOne) {
+  ParseOptions options;
+  options.overrides = {"--trainer.max_epoch=3", "--optimizer.lr=fast"};
+  const auto config = parse_file("examples/invalid/unknown_data_key.yaml", options);
+  std::istringstream lines{std::string(message_of(config.status()))};
+  std::string shown;
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    // lctl leaves out the known names where the right one is at hand.
+    const std::size_t names = line.find("`? known ");
+    shown += (names == std::string::npos ? line : line.substr(0, names + 2)) + "\n";
+  }
+  EXPECT_EQ(count, 3);
+  EXPECT_THAT(document(), testing::HasSubstr(shown));
 }
 
 // The job files that the document shows whole (they begin with a comment) are accepted.
