@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <map>
 
 #include "worker/trainer/callbacks/early_stopping.h"
+#include "worker/trainer/callbacks/gradient_accumulation_scheduler.h"
 #include "worker/trainer/callbacks/hook_trace.h"
+#include "worker/trainer/callbacks/learning_rate_monitor.h"
 #include "worker/trainer/callbacks/model_checkpoint.h"
 #include "worker/trainer/callbacks/model_summary.h"
 #include "worker/trainer/callbacks/progress_bar.h"
@@ -60,6 +64,31 @@ std::shared_ptr<Callback> make_early_stopping(const Arguments& arguments) {
   return std::make_shared<EarlyStopping>(std::move(options));
 }
 
+std::shared_ptr<Callback> make_learning_rate_monitor(const Arguments& arguments) {
+  LearningRateMonitorOptions options;
+  options.logging_interval = arguments.get_optional_string("logging_interval");
+  options.log_momentum = arguments.get_bool("log_momentum");
+  options.log_weight_decay = arguments.get_bool("log_weight_decay");
+  return std::make_shared<LearningRateMonitor>(std::move(options));
+}
+
+std::shared_ptr<Callback> make_gradient_accumulation_scheduler(const Arguments& arguments) {
+  std::map<std::int64_t, std::int64_t> scheduling;
+  for (const jobspec::Value::Entry& entry : arguments.get("scheduling").map()) {
+    std::int64_t epoch = 0;
+    const char* end = entry.key.data() + entry.key.size();
+    const auto [stop, error] = std::from_chars(entry.key.data(), end, epoch);
+    if (error != std::errc() || stop != end || !entry.value.is_int()) {
+      throw MisconfigurationException(fmt::format(
+          "GradientAccumulationScheduler: scheduling maps epochs to factors, both ints; "
+          "got {}: {}",
+          entry.key, entry.value.preview()));
+    }
+    scheduling[epoch] = entry.value.as_int();
+  }
+  return std::make_shared<GradientAccumulationScheduler>(std::move(scheduling));
+}
+
 using Make = std::shared_ptr<Callback> (*)(const Arguments& arguments, bool rank_zero);
 
 struct Entry {
@@ -67,9 +96,12 @@ struct Entry {
   Make make;
 };
 
-constexpr std::array<Entry, 6> kCallbacks = {{
+constexpr std::array<Entry, 8> kCallbacks = {{
     {"ModelCheckpoint", [](const Arguments& a, bool) { return make_model_checkpoint(a); }},
     {"EarlyStopping", [](const Arguments& a, bool) { return make_early_stopping(a); }},
+    {"LearningRateMonitor", [](const Arguments& a, bool) { return make_learning_rate_monitor(a); }},
+    {"GradientAccumulationScheduler",
+     [](const Arguments& a, bool) { return make_gradient_accumulation_scheduler(a); }},
     {"TQDMProgressBar",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<ProgressBar>("TQDMProgressBar", a.get_int("refresh_rate"));
