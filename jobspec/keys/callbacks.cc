@@ -124,7 +124,7 @@ constexpr Class kCallbacks[] = {
     {Kind::kCallback, "LearningRateMonitor", kLearningRateMonitor, true, "Logs learning rates."},
     {Kind::kCallback, "GradientAccumulationScheduler", kGradientAccumulationScheduler, true,
      "Changes accumulate_grad_batches by epoch."},
-    {Kind::kCallback, "Timer", kTimer, false, "Stops after a wall time."},
+    {Kind::kCallback, "Timer", kTimer, true, "Stops after a wall time."},
     {Kind::kCallback, "StochasticWeightAveraging", kStochasticWeightAveraging, false,
      "Averages weights late in training."},
     {Kind::kCallback, "WeightAveraging", kWeightAveraging, false, "Averages weights."},

@@ -33,7 +33,7 @@ constexpr Argument kArguments[] = {
     {"min_epochs", "int?", "null", ">= 0", "do not stop early before"},
     {"max_steps", "int", "-1", ">= -1", "stop after so many optimizer steps; -1 never"},
     {"min_steps", "int?", "null", ">= 0", "do not stop early before"},
-    {"max_time", "time?", "null", "", "stop after this wall time", "later"},
+    {"max_time", "time?", "null", "", "stop after this wall time"},
     {"limit_train_batches", "int|float", "1.0", kBatches, "train on so many batches of each epoch"},
     {"limit_val_batches", "int|float", "1.0", kBatches,
      "validate on so many; 0 turns validation off"},

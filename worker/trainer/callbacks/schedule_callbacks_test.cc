@@ -1,4 +1,4 @@
-// LearningRateMonitor's names and values, GradientAccumulationScheduler's epochs.
+// LearningRateMonitor's names and values, GradientAccumulationScheduler's epochs, Timer's state.
 #include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +11,7 @@
 
 #include "worker/trainer/callbacks/gradient_accumulation_scheduler.h"
 #include "worker/trainer/callbacks/learning_rate_monitor.h"
+#include "worker/trainer/callbacks/timer.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/optim/adam.h"
 #include "worker/trainer/optim/sgd.h"
@@ -130,6 +131,31 @@ TEST(GradientAccumulationSchedulerTest, ImpossibleSchedulesAreRefusedInLightning
   } catch (const MisconfigurationException& error) {
     EXPECT_STREQ(error.what(), "Accumulation factor should be an int greater than 0. Got [0].");
   }
+}
+
+TEST(TimerTest, TimeOfTrainingSurvivesARestart) {
+  Timer timer({.duration = 10.0});
+  EXPECT_EQ(timer.time_elapsed(Timer::Period::kTrain), 0);
+  checkpoint::Dict elapsed;
+  elapsed.set("train", checkpoint::Value(7.5));
+  elapsed.set("validate", checkpoint::Value(2.5));
+  checkpoint::Dict state;
+  state.set("time_elapsed", checkpoint::Value(elapsed));
+  timer.load_state_dict(state);
+  EXPECT_EQ(timer.time_elapsed(Timer::Period::kTrain), 7.5);
+  EXPECT_EQ(timer.time_elapsed(Timer::Period::kValidate), 0);
+
+  const checkpoint::Dict written = timer.state_dict();
+  const checkpoint::Dict& periods = written.at("time_elapsed").as_dict();
+  std::vector<std::string> names;
+  for (const auto& [name, seconds] : periods.entries()) names.push_back(name.as_string());
+  EXPECT_THAT(names, ElementsAre("train", "sanity_check", "validate", "test", "predict"));
+  EXPECT_EQ(periods.at("train").as_double(), 7.5);
+  EXPECT_TRUE(periods.at("test").is_int());
+}
+
+TEST(TimerTest, UnknownIntervalIsRefused) {
+  EXPECT_THROW(Timer({.interval = "batch"}), MisconfigurationException);
 }
 
 }  // namespace

@@ -15,6 +15,8 @@
 #include "worker/trainer/callbacks/model_summary.h"
 #include "worker/trainer/callbacks/progress_bar.h"
 #include "worker/trainer/callbacks/run_summary.h"
+#include "worker/trainer/callbacks/timer.h"
+#include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/factory/trainer_options.h"
 
@@ -89,6 +91,16 @@ std::shared_ptr<Callback> make_gradient_accumulation_scheduler(const Arguments& 
   return std::make_shared<GradientAccumulationScheduler>(std::move(scheduling));
 }
 
+std::shared_ptr<Callback> make_timer(const Arguments& arguments) {
+  TimerOptions options;
+  if (const auto& duration = arguments.get("duration"); !duration.is_null()) {
+    options.duration = seconds_of(duration, "duration");
+  }
+  options.interval = arguments.get_string("interval");
+  options.verbose = arguments.get_bool("verbose");
+  return std::make_shared<Timer>(std::move(options));
+}
+
 using Make = std::shared_ptr<Callback> (*)(const Arguments& arguments, bool rank_zero);
 
 struct Entry {
@@ -96,12 +108,13 @@ struct Entry {
   Make make;
 };
 
-constexpr std::array<Entry, 8> kCallbacks = {{
+constexpr std::array<Entry, 9> kCallbacks = {{
     {"ModelCheckpoint", [](const Arguments& a, bool) { return make_model_checkpoint(a); }},
     {"EarlyStopping", [](const Arguments& a, bool) { return make_early_stopping(a); }},
     {"LearningRateMonitor", [](const Arguments& a, bool) { return make_learning_rate_monitor(a); }},
     {"GradientAccumulationScheduler",
      [](const Arguments& a, bool) { return make_gradient_accumulation_scheduler(a); }},
+    {"Timer", [](const Arguments& a, bool) { return make_timer(a); }},
     {"TQDMProgressBar",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<ProgressBar>("TQDMProgressBar", a.get_int("refresh_rate"));
@@ -173,6 +186,16 @@ std::vector<std::shared_ptr<Callback>> make_callbacks(const std::vector<jobspec:
   std::vector<std::shared_ptr<Callback>> callbacks;
   for (const jobspec::ClassSpec& spec : specs) callbacks.push_back(make_callback(spec, rank_zero));
   check_conflicts(callbacks, options);
+  if (options.max_time.has_value()) {
+    const bool has_timer =
+        std::any_of(callbacks.begin(), callbacks.end(),
+                    [](const auto& callback) { return callback->type_name() == "Timer"; });
+    if (has_timer) {
+      console::info("Ignoring `Trainer(max_time=...)`, callbacks list already contains a Timer.");
+    } else {
+      callbacks.push_back(std::make_shared<Timer>(TimerOptions{.duration = options.max_time}));
+    }
+  }
   if (options.enable_progress_bar && !has_kind(callbacks, Callback::Kind::kProgressBar)) {
     callbacks.push_back(std::make_shared<ProgressBar>("TQDMProgressBar", 1));
   }

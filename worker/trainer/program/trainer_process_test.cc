@@ -414,6 +414,19 @@ TEST(TrainerProcessTest, FailureNamesItsReason) {
   EXPECT_THAT(finished(shapes).message(), ::testing::HasSubstr("shapes cannot be multiplied"));
 }
 
+// All ranks agree on the batch at which the time is up: a rank that went on alone would wait for
+// ever.
+TEST(TrainerProcessTest, MaxTimeEndsARunThatNothingElseWouldEnd) {
+  for (const char* devices : {"1", "2"}) {
+    SCOPED_TRACE(devices);
+    TrainerProcess process(std::string("max_time_") + devices);
+    EXPECT_EQ(process.run({"--trainer.max_epochs=-1", "--trainer.max_time={seconds: 0.3}",
+                           std::string("--trainer.devices=") + devices}),
+              0);
+    EXPECT_GT(process.summary().at("global_step").get<int>(), 0);
+  }
+}
+
 TEST(TrainerProcessTest, SigtermWithoutAnAgentEndsTheRun) {
   TrainerProcess run("alone");
   run.with("LCTL_SPOOL", run.path("events.log").string()).start(kLong);
