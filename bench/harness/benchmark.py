@@ -1,11 +1,20 @@
 """What a benchmark is: a question, and some ways to do the same thing, measured side by side."""
 
 
+class Measured(float):
+    """A figure and the phases that it consists of, in order of time: {name: part of the figure}."""
+
+    def __new__(cls, figure, phases):
+        self = super().__new__(cls, figure)
+        self.phases = phases
+        return self
+
+
 class Variant:
     """One way to do it.
 
     name      as in the table
-    measure   () -> figure; called once a round
+    measure   () -> figure, may be a Measured; called once a round
     at_most   the project's target for the median, None = no target
     versus    name of the variant that this one is compared with, None = it is compared with nothing
     """

@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 import time
 
+from bench.harness.process import output_of
+
 DEADLINE = 60  # seconds for anything that a benchmark waits for
 
 
@@ -26,11 +28,18 @@ class Cluster:
         self.process = subprocess.Popen(
             [program("client/lctl"), "up", "--workers", str(workers), "--data-dir", self.folder, "--address",
              "127.0.0.1:0"], stdout=self.log, stderr=subprocess.STDOUT, env=environment)
+        self.environment = environment
+        try:
+            self._wait_until_ready(workers)
+        except BaseException:  # nobody else could end it: the caller never gets this object
+            self.close()
+            raise
+
+    def _wait_until_ready(self, workers):
         address_file = os.path.join(self.folder, "address")
         self.wait_for("the cluster is up", lambda: os.path.exists(address_file) and os.path.getsize(address_file) > 0)
         with open(address_file, encoding="utf-8") as stream:
-            environment["LCTL_SERVER"] = stream.read().strip()
-        self.environment = environment
+            self.environment["LCTL_SERVER"] = stream.read().strip()
         self.wait_for("all workers are ready", lambda: sum(
             node["state"].upper() == "READY" for node in self.lctl_json("nodes")) == workers)
 
@@ -48,11 +57,7 @@ class Cluster:
             raise RuntimeError("waited in vain until %s; the cluster's output:\n%s" % (what, stream.read()[-5000:]))
 
     def lctl(self, *arguments):
-        result = subprocess.run([program("client/lctl"), *arguments], env=self.environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, check=False)
-        if result.returncode != 0:
-            raise RuntimeError("lctl %s ended with %d: %s" % (" ".join(arguments), result.returncode, result.stderr))
-        return result.stdout
+        return output_of([program("client/lctl"), *arguments], env=self.environment)
 
     def lctl_json(self, *arguments):
         return json.loads(self.lctl(*arguments, "--json"))

@@ -2,6 +2,8 @@
 
 import statistics
 
+from bench.harness.benchmark import Measured
+
 
 def summary(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "rounds": len(values)}
@@ -12,6 +14,13 @@ def paired_ratio(values, others):
     if len(values) != len(others):
         raise ValueError("%d rounds against %d: they are not pairs" % (len(values), len(others)))
     return summary([value / other for value, other in zip(values, others)])
+
+
+def phases(values):
+    """{phase: summary} if every figure has phases, else {}. Medians of parts need not add up to that of the whole."""
+    if not all(isinstance(value, Measured) for value in values):
+        return {}
+    return {name: summary([value.phases[name] for value in values]) for name in values[0].phases}
 
 
 def results(variants, figures):
@@ -25,5 +34,7 @@ def results(variants, figures):
         if variant.versus is not None:
             row["versus"] = variant.versus
             row["ratio"] = paired_ratio(figures[variant.name], figures[variant.versus])
+        if phases(figures[variant.name]):
+            row["phases"] = phases(figures[variant.name])
         rows.append(row)
     return rows

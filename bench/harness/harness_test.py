@@ -1,9 +1,12 @@
 """The harness: rounds are pairs, figures are medians, tables fit a terminal."""
 
+import os
+import sys
 import unittest
+from unittest import mock
 
-from bench.harness import figures, main, rounds, table
-from bench.harness.benchmark import Benchmark, Variant
+from bench.harness import figures, main, peers, process, rounds, table
+from bench.harness.benchmark import Benchmark, Measured, Variant
 
 
 def counting(name, log, values, **kwargs):
@@ -55,6 +58,14 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual([row["met"] for row in rows], [True, False])
         self.assertEqual(rows[1]["ratio"]["median"], 1)
 
+    def test_phases_are_summed_up_only_if_every_figure_has_them(self):
+        measured = [Measured(3, {"first": 1, "then": 2}), Measured(5, {"first": 2, "then": 3})]
+        rows = figures.results([Variant("a", None), Variant("b", None)], {"a": measured, "b": [measured[0], 4]})
+        medians = {name: part["median"] for name, part in rows[0]["phases"].items()}
+        self.assertEqual(medians, {"first": 1.5, "then": 2.5})
+        self.assertEqual(rows[0]["median"], 4)
+        self.assertNotIn("phases", rows[1])
+
 
 class TableTest(unittest.TestCase):
     def test_numbers_keep_three_digits(self):
@@ -73,8 +84,46 @@ class TableTest(unittest.TestCase):
         self.assertIn("3.44x lctl, two ranks", "\n".join(lines))
         self.assertEqual(lines[-1], "left out: peers")
 
+    def test_missed_targets_and_long_names_fit_80_columns_and_lose_nothing(self):
+        names = ["lctl, one rank", "lctl run, to its end", "python: import torch"]
+        variants = [Variant(name, None, at_most=0.05, versus=names[0]) for name in names]
+        rows = figures.results(variants, {name: [0.0812, 0.0934] for name in names})
+        lines = table.lines(Benchmark(), rows)
+        self.assertLessEqual(max(map(len, lines)), 80)
+        self.assertEqual(sum("1.00x lctl, one rank" in line for line in lines), 3)
+        self.assertEqual(sum("<= 0.0500 MISSED" in line for line in lines), 3)
+
+    def test_phases_follow_the_table_with_a_column_for_each_variant_that_has_them(self):
+        variants = [Variant("a", None), Variant("b", None), Variant("c", None)]
+        rows = figures.results(variants, {"a": [Measured(3, {"load": 1, "go": 2})], "b": [7],
+                                          "c": [Measured(4, {"load": 4})]})
+        self.assertEqual([line.split() for line in table.lines(Benchmark(), rows)[-3:]],
+                         [["of", "it", "(medians)", "a", "c"], ["load", "1.00", "4.00"], ["go", "2.00"]])
+
+
+class ProcessTest(unittest.TestCase):
+    def test_a_program_that_fails_says_why(self):
+        command = [sys.executable, "-c", "import sys; sys.exit('the disk is full')"]
+        with self.assertRaisesRegex(RuntimeError, "ended with 1: the disk is full"):
+            process.output_of(command)
+
+    def test_a_program_that_is_not_there_is_named(self):
+        with self.assertRaisesRegex(RuntimeError, "/no/such/program cannot be started: .*No such file"):
+            process.output_of(["/no/such/program"])
+
+    def test_a_peers_python_without_the_peer_is_refused(self):
+        with mock.patch.dict(os.environ, {"LCTL_PEER_PYTHON": sys.executable}):
+            peers.check(["json"])
+            with self.assertRaisesRegex(RuntimeError, "has no no_such_peer: "):
+                peers.check(["json", "no_such_peer"])
+
 
 class CommandLineTest(unittest.TestCase):
+    def test_a_json_file_that_cannot_be_written_is_refused_before_anything_is_measured(self):
+        with self.assertRaises(SystemExit) as ended:
+            main.main(["--json", "/no/such/folder/figures.json"])
+        self.assertEqual(ended.exception.code, 2)
+
     def test_unknown_benchmark_is_refused(self):
         with self.assertRaises(SystemExit) as ended:
             main.main(["no_such_thing"])

@@ -41,12 +41,22 @@ def main(arguments=None):
             print("%-20s %s" % (each.name, each.question))
         return 0
 
+    if options.json:
+        try:
+            open(options.json, "a", encoding="utf-8").close()  # not after minutes of measuring
+        except OSError as error:
+            parser.error("--json: %s" % error)
+
     here = machine.describe()
     print(machine.sentence(here))
     written = {"machine": here, "rounds": options.rounds, "benchmarks": {}}
     for name in options.names or known:
         benchmark = known[name]()
-        rows = run(benchmark, options.rounds, sys.stderr.isatty())
+        try:
+            rows = run(benchmark, options.rounds, sys.stderr.isatty())
+        except RuntimeError as error:
+            print("bench/run: %s: %s" % (name, error), file=sys.stderr)
+            return 1
         print()
         print("\n".join(table.lines(benchmark, rows)))
         written["benchmarks"][name] = {"unit": benchmark.unit, "variants": rows, "left_out": benchmark.left_out}

@@ -1,5 +1,7 @@
 """The figures as a table of at most 80 columns."""
 
+WIDTH = 80
+
 
 def number(value):
     """Three digits that count: 0.0123, 1.23, 12.3, 1230."""
@@ -10,6 +12,24 @@ def number(value):
     if magnitude < 0.1:
         decimals = 4
     return "%.*f" % (decimals, value)
+
+
+def columns(cells):
+    """Rows of texts as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def phase_lines(rows):
+    """Where the time of each variant went that says so; a column for each."""
+    rows = [row for row in rows if "phases" in row]
+    if not rows:
+        return []
+    names = list(dict.fromkeys(name for row in rows for name in row["phases"]))
+    cells = [["of it (medians)"] + [row["variant"] for row in rows]]
+    for name in names:
+        cells.append([name] + [number(row["phases"][name]["median"]) if name in row["phases"] else "" for row in rows])
+    return ["", *columns(cells)]
 
 
 def lines(benchmark, rows):
@@ -24,8 +44,10 @@ def lines(benchmark, rows):
         ratio = "%sx %s" % (number(row["ratio"]["median"]), row["versus"]) if "ratio" in row else ""
         cells.append([row["variant"], "%s [%s .. %s]" % tuple(number(row[key]) for key in ("median", "min", "max")),
                       target, ratio])
-    widths = [max(len(cell[column]) for cell in cells) for column in range(len(header))]
-    for cell in cells:
-        out.append("  ".join(text.ljust(width) for text, width in zip(cell, widths)).rstrip())
+    table = columns(cells)
+    if max(map(len, table)) > WIDTH:  # ratios then follow in a table of their own
+        table = columns([cell[:3] for cell in cells]) + [""]
+        table += columns([[cell[0], cell[3]] for cell in cells if cell[3]])
+    out += table + phase_lines(rows)
     out += ["left out: " + sentence for sentence in benchmark.left_out]
     return out
