@@ -2,10 +2,11 @@
 
 import os
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
-from bench.harness import figures, main, peers, process, rounds, table
+from bench.harness import cluster, figures, main, peers, process, rounds, table
 from bench.harness.benchmark import Benchmark, Measured, Variant
 
 
@@ -116,6 +117,22 @@ class ProcessTest(unittest.TestCase):
             peers.check(["json"])
             with self.assertRaisesRegex(RuntimeError, "has no no_such_peer: "):
                 peers.check(["json", "no_such_peer"])
+
+
+class ClusterTest(unittest.TestCase):
+    def test_a_cluster_that_does_not_start_says_why_and_leaves_nothing_behind(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "client"))
+            fake = os.path.join(folder, "client", "lctl")
+            with open(fake, "w", encoding="utf-8") as stream:
+                stream.write("#!/bin/sh\necho no port is free\nexit 1\n")
+            os.chmod(fake, 0o755)
+            made = os.path.join(folder, "made")
+            with mock.patch.dict(os.environ, {"LCTL_BIN": folder}), \
+                    mock.patch("tempfile.mkdtemp", side_effect=lambda prefix: os.mkdir(made) or made):
+                with self.assertRaisesRegex(RuntimeError, "no port is free"):
+                    cluster.Cluster(workers=1)
+            self.assertFalse(os.path.exists(made))
 
 
 class CommandLineTest(unittest.TestCase):
