@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "gtest/gtest.h"
 
 namespace lctl {
@@ -25,6 +26,25 @@ TEST(AttemptIdTest, OrdersByJobThenNumber) {
   EXPECT_LT(first, (AttemptId{JobId{"a"}, 10}));
   EXPECT_LT((AttemptId{JobId{"a"}, 10}), (AttemptId{JobId{"b"}, 1}));
   EXPECT_EQ(first.str(), "a.2");
+}
+
+TEST(Utf8Test, FirstAndLastOfEachLengthAreWellFormedAndTheirNeighboursAreNot) {
+  for (const char* text :
+       {"a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_EQ(utf8_length(text), std::string_view(text).size()) << text;
+    EXPECT_TRUE(is_utf8(std::string(text) + "x" + text)) << text;
+  }
+  // Continuations alone, overlong forms, surrogates, beyond U+10FFFF, cut short.
+  for (const char* text :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc2", "\xe2\x82", "\xf0\x9f\x98",
+        "\xe2\x82"
+        "x"}) {
+    EXPECT_EQ(utf8_length(text), 0u) << text;
+    EXPECT_FALSE(is_utf8(std::string("x") + text)) << text;
+  }
+  EXPECT_TRUE(is_utf8(""));
 }
 
 TEST(StatusTest, ContextIsAddedInFrontAndOkStaysOk) {

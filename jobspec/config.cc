@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "jobspec/characters.h"
+#include "base/utf8.h"
 #include "jobspec/checks.h"
 #include "jobspec/class_parser.h"
 #include "jobspec/consistency.h"

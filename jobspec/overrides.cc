@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/utf8.h"
 #include "jobspec/characters.h"
 #include "jobspec/keys/key_table.h"
 #include "jobspec/yaml_reader.h"

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/utf8.h"
 #include "jobspec/characters.h"
 #include "jobspec/tree_builder.h"
 

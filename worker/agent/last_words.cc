@@ -7,40 +7,19 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/utf8.h"
+
 namespace lctl::agent {
 namespace {
 
 constexpr std::int64_t kTailBytes = 4096;
-
-bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
-// Length of the UTF-8 character at the start of `text`; 0 when there is no valid one (overlong
-// forms, surrogates and numbers beyond U+10FFFF are not valid).
-std::size_t character_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
-                             : lead >= 0xE0 && lead <= 0xEF ? 3
-                             : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                                            : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return 0;
-  }
-  const auto second = static_cast<unsigned char>(text[1]);
-  if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-      (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
-    return 0;
-  }
-  return length;
-}
 
 }  // namespace
 
 std::string printable_line(std::string_view text, std::size_t limit) {
   std::string line;
   while (!text.empty()) {
-    const std::size_t length = character_length(text);
+    const std::size_t length = utf8_length(text);
     if (line.size() + std::max<std::size_t>(length, 1) > limit) break;
     if (length == 0) {
       line += '?';

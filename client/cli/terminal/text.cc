@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/utf8.h"
+
 namespace lctl::cli {
 namespace {
 
@@ -14,28 +16,13 @@ struct Glyph {
 };
 
 Glyph glyph_at(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(at);
-  if (first < 0x80) return {first, 1, true};
-  std::size_t length = 0;
-  std::uint32_t code = 0;
-  std::uint32_t smallest = 0;
-  if ((first & 0xe0) == 0xc0) {
-    length = 2, code = first & 0x1fu, smallest = 0x80;
-  } else if ((first & 0xf0) == 0xe0) {
-    length = 3, code = first & 0x0fu, smallest = 0x800;
-  } else if ((first & 0xf8) == 0xf0) {
-    length = 4, code = first & 0x07u, smallest = 0x10000;
-  } else {
-    return {0, 1, false};
-  }
-  if (at + length > text.size()) return {0, 1, false};
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) return {0, 1, false};
-    code = (code << 6) | (byte(at + i) & 0x3fu);
-  }
-  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  if (code < smallest || code > 0x10ffff || surrogate) return {0, 1, false};
+  const std::size_t length = utf8_length(text.substr(at));
+  if (length == 0) return {0, 1, false};
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  if (length == 1) return {byte(0), 1, true};
+  // The first byte's number bits, then six of each other.
+  std::uint32_t code = byte(0) & (0x7fu >> length);
+  for (std::size_t i = 1; i < length; ++i) code = (code << 6) | (byte(i) & 0x3fu);
   return {code, length, true};
 }
 

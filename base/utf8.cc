@@ -1,6 +1,6 @@
-#include "jobspec/characters.h"
+#include "base/utf8.h"
 
-namespace lctl::jobspec {
+namespace lctl {
 
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -25,4 +25,4 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-}  // namespace lctl::jobspec
+}  // namespace lctl
