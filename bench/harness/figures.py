@@ -34,7 +34,7 @@ def results(variants, figures):
         if variant.versus is not None:
             row["versus"] = variant.versus
             row["ratio"] = paired_ratio(figures[variant.name], figures[variant.versus])
-        if phases(figures[variant.name]):
-            row["phases"] = phases(figures[variant.name])
+        if parts := phases(figures[variant.name]):
+            row["phases"] = parts
         rows.append(row)
     return rows

@@ -62,17 +62,18 @@ void Timer::load_state_dict(const checkpoint::Dict& state) {
   offset_ = train == nullptr ? 0 : train->as_double();
 }
 
+Timer::Span& Timer::span_of(const Trainer& trainer, Period period) {
+  const bool sanity = period == Period::kValidate && trainer.sanity_checking();
+  return spans_[static_cast<std::size_t>(sanity ? Period::kSanityCheck : period)];
+}
+
 void Timer::begin(Trainer& trainer, Period period) {
   clock_ = &trainer.clock();
-  const Period actual =
-      period == Period::kValidate && trainer.sanity_checking() ? Period::kSanityCheck : period;
-  spans_[static_cast<std::size_t>(actual)] = {clock_->monotonic_now(), std::nullopt};
+  span_of(trainer, period) = {clock_->monotonic_now(), std::nullopt};
 }
 
 void Timer::end(Trainer& trainer, Period period) {
-  const Period actual =
-      period == Period::kValidate && trainer.sanity_checking() ? Period::kSanityCheck : period;
-  spans_[static_cast<std::size_t>(actual)].end = trainer.clock().monotonic_now();
+  span_of(trainer, period).end = trainer.clock().monotonic_now();
 }
 
 // The state is loaded by now: a run whose time is up must not begin again.

@@ -57,6 +57,8 @@ class Timer final : public Callback {
     std::optional<MonotonicTime> end;
   };
 
+  // A validation before training is a sanity check.
+  Span& span_of(const Trainer& trainer, Period period);
   void begin(Trainer& trainer, Period period);
   void end(Trainer& trainer, Period period);
   void check(Trainer& trainer);
