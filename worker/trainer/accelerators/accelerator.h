@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/accelerators/host_stats.h"
+
 namespace c10d {
 class Backend;
 class Store;
@@ -47,6 +49,12 @@ class Accelerator {
   // A host tensor that the device can read directly (pinned); the tensor itself where that is
   // pointless.
   virtual at::Tensor pin(const at::Tensor& tensor) = 0;
+
+  // What a monitor shows of a device: percentages of the host on the CPU, torch.cuda.memory_stats'
+  // numbers (bytes, counts) on CUDA. Does not wait for the device.
+  virtual DeviceStats device_stats(c10::Device device) = 0;
+  // "NVIDIA H100 80GB HBM3"; "cpu".
+  virtual std::string device_name(c10::Device device) const = 0;
 
   // Collectives between the ranks: Gloo, NCCL.
   virtual std::string backend_name() const = 0;

@@ -9,7 +9,7 @@
 namespace lctl {
 namespace {
 
-// Immutable.
+// Thread rule: that of Accelerator; device_stats is for one strand.
 class CpuAccelerator final : public Accelerator {
  public:
   std::string name() const override { return "cpu"; }
@@ -21,6 +21,9 @@ class CpuAccelerator final : public Accelerator {
   void synchronize(c10::Device) override {}
   std::unique_ptr<CopyStream> copy_stream(c10::Device) override { return nullptr; }
   at::Tensor pin(const at::Tensor& tensor) override { return tensor; }
+
+  DeviceStats device_stats(c10::Device) override { return host_.read(); }
+  std::string device_name(c10::Device) const override { return "cpu"; }
 
   std::string backend_name() const override { return "gloo"; }
   c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
@@ -49,6 +52,8 @@ class CpuAccelerator final : public Accelerator {
     }
     return c10d::ProcessGroupGloo::createDefaultDevice();
   }
+
+  HostStats host_;
 };
 
 }  // namespace

@@ -40,6 +40,10 @@ class Callback {
   };
   virtual Kind kind() const { return Kind::kPlain; }
 
+  // Where this callback saves when a run fails; a fit that is given no checkpoint goes on from
+  // there. "" = it does not.
+  virtual std::string on_exception_path() const { return {}; }
+
   virtual void setup(Trainer&, TrainableModule&, std::string_view /*stage*/) {}
   virtual void teardown(Trainer&, TrainableModule&, std::string_view /*stage*/) {}
   virtual void on_fit_start(Trainer&, TrainableModule&) {}

@@ -117,7 +117,7 @@ class NoModule final : public TrainableModule {
 
 class LoggerConnectorTest : public ::testing::Test {
  protected:
-  LoggerConnectorTest() : connector_({.log_every_n_steps = 1}, state_, fit_, hooks_) {
+  LoggerConnectorTest() : connector_({.log_every_n_steps = 1}, state_, progress_, hooks_) {
     hooks_.connect(nullptr, &module_, nullptr, &callbacks_);
     connector_.set_loggers({logger_});
     connector_.set_has_user_logger(true);
@@ -148,7 +148,8 @@ class LoggerConnectorTest : public ::testing::Test {
   }
 
   RunState state_;
-  FitProgress fit_;
+  TrainerProgress progress_;
+  FitProgress& fit_ = progress_.fit;
   HookCaller hooks_;
   std::vector<std::shared_ptr<Callback>> callbacks_;
   NoModule module_;
@@ -209,7 +210,7 @@ TEST_F(LoggerConnectorTest, TensorsMustHaveOneElement) {
 TEST_F(LoggerConnectorTest, StateBringsAccumulatorsBack) {
   train_batch(2, [&] { log("b", 1, both_levels()); });
   const checkpoint::Dict saved = connector_.state();
-  LoggerConnector other({.log_every_n_steps = 1}, state_, fit_, hooks_);
+  LoggerConnector other({.log_every_n_steps = 1}, state_, progress_, hooks_);
   other.load_state(saved);
   EXPECT_EQ(numbers(other.callback_metrics()), numbers(connector_.callback_metrics()));
 }

@@ -10,9 +10,9 @@
 
 namespace lctl {
 
-LoggerConnector::LoggerConnector(Options options, const RunState& state, const FitProgress& fit,
-                                 const HookCaller& hooks)
-    : options_(options), state_(state), fit_(fit), hooks_(hooks) {}
+LoggerConnector::LoggerConnector(Options options, const RunState& state,
+                                 const TrainerProgress& progress, const HookCaller& hooks)
+    : options_(options), state_(state), progress_(progress), fit_(progress.fit), hooks_(hooks) {}
 
 void LoggerConnector::set_distributed(bool distributed, MetricReduce reduce) {
   distributed_ = distributed;
@@ -147,9 +147,18 @@ bool LoggerConnector::should_update_logs() const {
       break;
     case Stage::kNone:
       return true;
-    default:
-      step = fit_.val_batch.current.ready;
+    case Stage::kPredict:
+      step = progress_.predict.current.ready;
       break;
+    case Stage::kTest:
+      step = progress_.test.current.ready;
+      break;
+    case Stage::kValidate:
+    case Stage::kSanityCheck: {
+      const bool inside_fit = state_.fn == RunFn::kFit;
+      step = (inside_fit ? fit_.val_batch : progress_.validate).current.ready;
+      break;
+    }
   }
   return step % every == 0 || state_.should_stop;
 }
@@ -199,6 +208,14 @@ void LoggerConnector::log_metrics(const MetricDict& metrics, std::optional<std::
   }
   for (const auto& logger : loggers_) {
     logger->log_metrics(row_, *step);
+    logger->save();
+  }
+}
+
+void LoggerConnector::log_row(std::vector<LoggedMetric> row, std::optional<std::int64_t> step) {
+  if (!step) row.push_back({"epoch", fit_.current_epoch()});
+  for (const auto& logger : loggers_) {
+    logger->log_metrics(row, step.value_or(fit_.batches_that_stepped));
     logger->save();
   }
 }

@@ -34,7 +34,7 @@ class LoggerConnector final : public LogSink {
   };
 
   // All references must outlive the connector.
-  LoggerConnector(Options options, const RunState& state, const FitProgress& fit,
+  LoggerConnector(Options options, const RunState& state, const TrainerProgress& progress,
                   const HookCaller& hooks);
 
   // Loggers are written on rank 0 only: other ranks pass none. `reduce` is the strategy's.
@@ -68,6 +68,9 @@ class LoggerConnector final : public LogSink {
   // Writes to all loggers. step unset: the logger step, with `epoch` added.
   void log_metrics(const MetricDict& metrics, std::optional<std::int64_t> step);
 
+  // The same for a row of a monitor's, which may hold integers.
+  void log_row(std::vector<LoggedMetric> row, std::optional<std::int64_t> step);
+
   // ---- the dictionaries that callbacks read; brought up to date first
   const MetricDict& callback_metrics();
   const MetricDict& logged_metrics();
@@ -96,7 +99,8 @@ class LoggerConnector final : public LogSink {
 
   const Options options_;
   const RunState& state_;
-  const FitProgress& fit_;
+  const TrainerProgress& progress_;
+  const FitProgress& fit_;  // progress_.fit
   const HookCaller& hooks_;
 
   std::vector<std::shared_ptr<Logger>> loggers_;

@@ -37,6 +37,12 @@ class LightningModule : public torch::nn::Module, public TrainableModule {
   std::vector<bool> training_flags() const override;
   void set_training_flags(const std::vector<bool>& flags) override;
   void move_to(c10::Device device, std::optional<c10::ScalarType> dtype) override;
+  bool has_batch_norm() const override;
+  void begin_statistics(bool from_zero) override;
+  void end_statistics() override;
+
+ private:
+  std::vector<std::optional<double>> momenta_;  // of the batch norms, between begin and end
 };
 
 }  // namespace lctl

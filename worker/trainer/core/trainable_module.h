@@ -170,8 +170,19 @@ class TrainableModule {
   virtual void set_training(bool on) = 0;
   virtual std::vector<bool> training_flags() const = 0;
   virtual void set_training_flags(const std::vector<bool>& flags) = 0;
+  // Batch normalisation: begin_statistics() has every such layer gather its running statistics anew
+  // (`from_zero`) or go on, all batches with the same weight; end_statistics() gives the layers
+  // their own momentum back. False = the module has no such layer.
+  virtual bool has_batch_norm() const { return false; }
+  virtual void begin_statistics(bool /*from_zero*/) {}
+  virtual void end_statistics() {}
+
   // Moves all parameters and buffers; floating ones to `dtype` too when it is defined.
   virtual void move_to(c10::Device device, std::optional<c10::ScalarType> dtype) = 0;
+
+  // Floating point operations of one training batch, forward and backward, on one device; for
+  // ThroughputMonitor.
+  virtual std::optional<double> flops_per_batch() const { return std::nullopt; }
 
   // ---- self.log and self.log_dict
   void log(std::string_view name, const at::Tensor& value, const LogOptions& options = {});
@@ -223,6 +234,7 @@ void TrainableModule::remember_overrides(T& module) {
   LCTL_REMEMBER(test_step)
   LCTL_REMEMBER(predict_step)
   LCTL_REMEMBER(configure_optimizers)
+  LCTL_REMEMBER(configure_model)
 #undef LCTL_REMEMBER
 }
 

@@ -1,5 +1,7 @@
 #include "worker/trainer/factory/callbacks.h"
 
+#include <c10/core/Device.h>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,15 +9,20 @@
 #include <charconv>
 #include <map>
 
+#include "worker/trainer/callbacks/device_stats_monitor.h"
 #include "worker/trainer/callbacks/early_stopping.h"
 #include "worker/trainer/callbacks/gradient_accumulation_scheduler.h"
 #include "worker/trainer/callbacks/hook_trace.h"
 #include "worker/trainer/callbacks/learning_rate_monitor.h"
 #include "worker/trainer/callbacks/model_checkpoint.h"
 #include "worker/trainer/callbacks/model_summary.h"
+#include "worker/trainer/callbacks/on_exception_checkpoint.h"
 #include "worker/trainer/callbacks/progress_bar.h"
 #include "worker/trainer/callbacks/run_summary.h"
+#include "worker/trainer/callbacks/stochastic_weight_averaging.h"
+#include "worker/trainer/callbacks/throughput_monitor.h"
 #include "worker/trainer/callbacks/timer.h"
+#include "worker/trainer/callbacks/weight_averaging.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/factory/trainer_options.h"
@@ -101,6 +108,54 @@ std::shared_ptr<Callback> make_timer(const Arguments& arguments) {
   return std::make_shared<Timer>(std::move(options));
 }
 
+// "cpu", "cuda", "cuda:1"; refused here rather than when the first average is taken.
+std::optional<std::string> device_of(const Arguments& arguments) {
+  std::optional<std::string> device = arguments.get_optional_string("device");
+  try {
+    if (device) static_cast<void>(c10::Device(*device));
+  } catch (const c10::Error&) {
+    throw MisconfigurationException(fmt::format(
+        "trainer.callbacks: device: '{}' is no device; give cpu, cuda, cuda:N or null", *device));
+  }
+  return device;
+}
+
+std::shared_ptr<Callback> make_stochastic_weight_averaging(const Arguments& arguments) {
+  StochasticWeightAveragingOptions options;
+  // As in Lightning an int is refused: the constructor says how it must be.
+  const jobspec::Value& lrs = arguments.get("swa_lrs");
+  if (lrs.is_float()) options.swa_lrs = {lrs.as_double()};
+  if (lrs.is_list()) {
+    for (const jobspec::Value& lr : lrs.list()) {
+      options.swa_lrs.push_back(lr.is_float() ? lr.as_double() : -1);
+    }
+  }
+  const jobspec::Value& start = arguments.get("swa_epoch_start");
+  if (start.is_int()) {
+    options.swa_epoch_start = start.as_int();
+  } else {
+    options.swa_epoch_start = start.as_double();
+  }
+  options.annealing_epochs = arguments.get_int("annealing_epochs");
+  options.annealing_strategy = arguments.get_string("annealing_strategy");
+  options.device = device_of(arguments);
+  return std::make_shared<StochasticWeightAveraging>(std::move(options));
+}
+
+WeightAveragingOptions weight_averaging_options(const Arguments& arguments) {
+  return {.device = device_of(arguments), .use_buffers = arguments.get_bool("use_buffers")};
+}
+
+std::shared_ptr<Callback> make_ema_weight_averaging(const Arguments& arguments) {
+  EmaWeightAveragingOptions options;
+  options.base = weight_averaging_options(arguments);
+  options.decay = arguments.get_double("decay");
+  options.update_every_n_steps = arguments.get_int("update_every_n_steps");
+  options.update_starting_at_step = arguments.get_optional_int("update_starting_at_step");
+  options.update_starting_at_epoch = arguments.get_optional_int("update_starting_at_epoch");
+  return std::make_shared<EmaWeightAveraging>(options);
+}
+
 using Make = std::shared_ptr<Callback> (*)(const Arguments& arguments, bool rank_zero);
 
 struct Entry {
@@ -108,13 +163,34 @@ struct Entry {
   Make make;
 };
 
-constexpr std::array<Entry, 9> kCallbacks = {{
+constexpr std::array<Entry, 15> kCallbacks = {{
     {"ModelCheckpoint", [](const Arguments& a, bool) { return make_model_checkpoint(a); }},
     {"EarlyStopping", [](const Arguments& a, bool) { return make_early_stopping(a); }},
     {"LearningRateMonitor", [](const Arguments& a, bool) { return make_learning_rate_monitor(a); }},
     {"GradientAccumulationScheduler",
      [](const Arguments& a, bool) { return make_gradient_accumulation_scheduler(a); }},
     {"Timer", [](const Arguments& a, bool) { return make_timer(a); }},
+    {"StochasticWeightAveraging",
+     [](const Arguments& a, bool) { return make_stochastic_weight_averaging(a); }},
+    {"WeightAveraging",
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<WeightAveraging>(weight_averaging_options(a));
+     }},
+    {"EMAWeightAveraging", [](const Arguments& a, bool) { return make_ema_weight_averaging(a); }},
+    {"DeviceStatsMonitor",
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<DeviceStatsMonitor>(a.get_optional_bool("cpu_stats"));
+     }},
+    {"ThroughputMonitor",
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<ThroughputMonitor>(ThroughputMonitorOptions{
+           .window_size = a.get_int("window_size"), .separator = a.get_string("separator")});
+     }},
+    {"OnExceptionCheckpoint",
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<OnExceptionCheckpoint>(a.get_string("dirpath"),
+                                                      a.get_string("filename"));
+     }},
     {"TQDMProgressBar",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<ProgressBar>("TQDMProgressBar", a.get_int("refresh_rate"));

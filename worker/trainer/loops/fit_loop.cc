@@ -288,6 +288,12 @@ void FitLoop::restore_exact(checkpoint::Dict state, double scale) {
   exact_scale_ = scale;
 }
 
+bool FitLoop::continues_inside_epoch() const {
+  if (!exact_) return false;
+  const std::int64_t position = exact_->at("position").as_int();
+  return position > 0 && position < static_cast<std::int64_t>(TrainingPosition::kTrainEpochEnd);
+}
+
 void FitLoop::apply_exact_state() {
   if (!exact_) return;
   const checkpoint::Dict& state = *exact_;
@@ -296,9 +302,8 @@ void FitLoop::apply_exact_state() {
     throw std::runtime_error(fmt::format("checkpoint: unknown training position {}", position));
   }
   continue_from_ = static_cast<TrainingPosition>(position);
-  const bool inside_epoch = continue_from_ != TrainingPosition::kTrainEpochEnd &&
-                            continue_from_ != TrainingPosition::kEpochDone;
-  if (const auto* before = state.find("loader_generator"); inside_epoch && before != nullptr) {
+  const auto* before = state.find("loader_generator");
+  if (continues_inside_epoch() && before != nullptr) {
     // The order of this epoch's samples follows from the generator at its beginning.
     set_generator_states({before->as_tensor(), {}}, nullptr);
     for (const auto& loader : data_.loaders)

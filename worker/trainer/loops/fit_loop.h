@@ -33,6 +33,10 @@ class FitLoop {
   void mark_loaded();
   bool sanity_check_wanted() const { return !val_loop_.restarting() && !exact_; }
 
+  // In on_train_start: whether an exact resume goes on inside an epoch, so that
+  // on_train_epoch_start will not be called for it.
+  bool continues_inside_epoch() const;
+
   // ---- exact resume. The state is this rank's; see docs/trainer.md, "Exact resume".
   // The position is RunState's; kElsewhere gives a state that restore_exact() must not be given.
   checkpoint::Dict exact_state() const;

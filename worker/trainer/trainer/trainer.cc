@@ -73,7 +73,7 @@ Trainer::Trainer(Setup setup)
   log_options.log_every_n_steps = options_.log_every_n_steps;
   log_options.fast_dev_run = options_.fast_dev_run > 0;
   log_options.barebones = options_.barebones;
-  logs_ = std::make_unique<LoggerConnector>(log_options, state_, progress_.fit, hooks_);
+  logs_ = std::make_unique<LoggerConnector>(log_options, state_, progress_, hooks_);
   logs_->set_has_user_logger(std::any_of(loggers_.begin(), loggers_.end(), [](const auto& logger) {
     return logger->is_user_logger();
   }));

@@ -35,7 +35,7 @@ class ModelCheckpoint;
 
 // Which checkpoint to start from, and how.
 struct ResumeFrom {
-  std::string path;           // "", a path, "last" or "best"
+  std::string path;           // "", a path, "last", "best" or "hpc"
   bool exact = true;          // use lctl's own state in the file where it has one
   bool orchestrated = false;  // the file is this job's own recovery: a pending stop comes back too
 };
@@ -146,6 +146,9 @@ class Trainer {
   void tell_of_exception(const std::exception& error);
   void teardown_parts();
   std::string select_checkpoint(const ResumeFrom& from) const;
+  std::string best_checkpoint() const;
+  std::string last_checkpoint() const;
+  std::string hpc_checkpoint() const;
   void restore_module_and_callbacks(const ResumeFrom& from);
   void restore_training_state(const ResumeFrom& from);
   void restore_exact_state(const checkpoint::Dict& loaded, const ResumeFrom& from);

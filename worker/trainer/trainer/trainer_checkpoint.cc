@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <stdexcept>
 
@@ -107,54 +108,89 @@ void Trainer::remove_checkpoint(const std::string& path) {
 // ---- coming back
 
 std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
+  std::string path = from.path;
+  const bool saves_on_exception =
+      std::any_of(callbacks_.begin(), callbacks_.end(),
+                  [](const auto& callback) { return !callback->on_exception_path().empty(); });
+  if (path.empty() && saves_on_exception && state_.fn == RunFn::kFit) path = "last";
+  if (path == "best") return best_checkpoint();
+  if (path == "last") return last_checkpoint();
+  if (path == "hpc") return hpc_checkpoint();
+  return path;
+}
+
+std::string Trainer::best_checkpoint() const {
   const std::string_view fn = fn_name(state_.fn);
-  if (from.path.empty()) return {};
-  if (from.path == "best") {
-    const ModelCheckpoint* saver = first_model_checkpoint(callbacks_);
-    if (saver == nullptr) {
-      throw std::invalid_argument(fmt::format(
-          "`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured.", fn));
-    }
-    if (!saver->best_model_path().empty()) return saver->best_model_path();
-    if (options_.fast_dev_run > 0) {
-      throw std::invalid_argument(
-          fmt::format("You cannot execute `.{0}(ckpt_path=\"best\")` with `fast_dev_run=True`. "
-                      "Please pass an exact checkpoint path to "
-                      "`.{0}(ckpt_path=...)`",
-                      fn));
-    }
+  const ModelCheckpoint* saver = first_model_checkpoint(callbacks_);
+  if (saver == nullptr) {
+    throw std::invalid_argument(fmt::format(
+        "`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured.", fn));
+  }
+  if (!saver->best_model_path().empty()) return saver->best_model_path();
+  if (options_.fast_dev_run > 0) {
     throw std::invalid_argument(
-        fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured to "
-                    "save the best model.",
+        fmt::format("You cannot execute `.{0}(ckpt_path=\"best\")` with `fast_dev_run=True`. "
+                    "Please pass an exact checkpoint path to `.{0}(ckpt_path=...)`",
                     fn));
   }
-  if (from.path == "last") {
-    std::string newest;
-    if (is_global_zero()) {
-      std::vector<std::string> candidates;
-      for (const auto& callback : callbacks_) {
-        if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) {
-          for (std::string& path : saver->find_last_checkpoints(*this))
-            candidates.push_back(std::move(path));
-        }
-      }
-      std::error_code ignored;
-      fs::file_time_type newest_time{};
-      for (const std::string& path : candidates) {
-        const fs::file_time_type time = fs::last_write_time(path, ignored);
-        if (newest.empty() || time > newest_time) newest = path, newest_time = time;
-      }
-      if (newest.empty()) {
-        console::warn(
-            fmt::format(".{}(ckpt_path=\"last\") is set, but there is no last checkpoint "
-                        "available. No checkpoint will be "
-                        "loaded. HINT: Set `ModelCheckpoint(..., save_last=True)`.",
-                        fn));
-      }
+  throw std::invalid_argument(
+      fmt::format("`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured to "
+                  "save the best model.",
+                  fn));
+}
+
+std::string Trainer::last_checkpoint() const {
+  if (!is_global_zero()) return {};  // it gets rank 0's answer
+  std::vector<std::string> candidates;
+  for (const auto& callback : callbacks_) {
+    candidates.push_back(callback->on_exception_path());
+    if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) {
+      for (std::string& path : saver->find_last_checkpoints(*this))
+        candidates.push_back(std::move(path));
     }
-    return newest;
   }
-  return from.path;
+  std::string newest;
+  fs::file_time_type newest_time{};
+  for (const std::string& path : candidates) {
+    std::error_code absent;
+    const fs::file_time_type time = fs::last_write_time(path, absent);
+    if (absent || (!newest.empty() && time <= newest_time)) continue;
+    newest = path;
+    newest_time = time;
+  }
+  if (newest.empty()) {
+    console::warn(
+        fmt::format(".{}(ckpt_path=\"last\") is set, but there is no last checkpoint available. No "
+                    "checkpoint will be loaded. HINT: Set `ModelCheckpoint(..., save_last=True)`.",
+                    fn_name(state_.fn)));
+  }
+  return newest;
+}
+
+std::string Trainer::hpc_checkpoint() const {
+  constexpr std::string_view kPrefix = "hpc_ckpt_";
+  std::string newest;
+  std::int64_t newest_version = -1;
+  std::error_code absent;
+  for (const auto& entry : fs::directory_iterator(default_root_dir(), absent)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix)) continue;
+    const std::string_view version = std::string_view(name).substr(kPrefix.size());
+    std::int64_t number = -1;
+    const char* end = version.data() + version.size();
+    const auto [stop, error] = std::from_chars(version.data(), end, number);
+    if (error != std::errc() || std::string_view(stop, end) != ".ckpt" || number < newest_version)
+      continue;
+    newest = entry.path().string();
+    newest_version = number;
+  }
+  if (newest.empty()) {
+    throw std::invalid_argument(
+        fmt::format("`.{0}(ckpt_path=\"hpc\")` is set but no HPC checkpoint was found in {1}. "
+                    "Please pass an exact checkpoint path to `.{0}(ckpt_path=...)`",
+                    fn_name(state_.fn), default_root_dir()));
+  }
+  return newest;
 }
 
 void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {

@@ -1,16 +1,20 @@
 // The CUDA accelerator: devices, streams, NCCL, pinned copies. Built with --config=cuda into
 // liblctl_cuda.so.
 #include <ATen/core/Tensor.h>
+#include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 #include <cstring>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/accelerators/cuda/plugin.h"
@@ -44,6 +48,43 @@ class CudaCopyStream final : public CopyStream {
   at::cuda::CUDAEvent copied_;
 };
 
+// torch.cuda.memory_stats: its names, sorted as there.
+DeviceStats memory_stats(c10::DeviceIndex device) {
+  using c10::CachingDeviceAllocator::Stat;
+  using c10::CachingDeviceAllocator::StatArray;
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device);
+  std::map<std::string, double> sorted;
+  const auto add_one = [&sorted](const std::string& name, const Stat& stat) {
+    sorted[name + ".current"] = static_cast<double>(stat.current);
+    sorted[name + ".peak"] = static_cast<double>(stat.peak);
+    sorted[name + ".allocated"] = static_cast<double>(stat.allocated);
+    sorted[name + ".freed"] = static_cast<double>(stat.freed);
+  };
+  const auto add = [&add_one](const std::string& name, const StatArray& pools) {
+    add_one(name + ".all", pools[0]);
+    add_one(name + ".small_pool", pools[1]);
+    add_one(name + ".large_pool", pools[2]);
+  };
+  add("allocation", stats.allocation);
+  add("segment", stats.segment);
+  add("active", stats.active);
+  add("inactive_split", stats.inactive_split);
+  add("allocated_bytes", stats.allocated_bytes);
+  add("reserved_bytes", stats.reserved_bytes);
+  add("active_bytes", stats.active_bytes);
+  add("inactive_split_bytes", stats.inactive_split_bytes);
+  add("requested_bytes", stats.requested_bytes);
+  add_one("oversize_allocations", stats.oversize_allocations);
+  add_one("oversize_segments", stats.oversize_segments);
+  sorted["num_alloc_retries"] = static_cast<double>(stats.num_alloc_retries);
+  sorted["num_ooms"] = static_cast<double>(stats.num_ooms);
+  sorted["num_sync_all_streams"] = static_cast<double>(stats.num_sync_all_streams);
+  sorted["num_device_alloc"] = static_cast<double>(stats.num_device_alloc);
+  sorted["num_device_free"] = static_cast<double>(stats.num_device_free);
+  sorted["max_split_size"] = static_cast<double>(stats.max_split_size);
+  return {sorted.begin(), sorted.end()};
+}
+
 // Immutable; generators are locked by torch.
 class CudaAccelerator final : public Accelerator {
  public:
@@ -62,6 +103,11 @@ class CudaAccelerator final : public Accelerator {
     return std::make_unique<CudaCopyStream>(device);
   }
   at::Tensor pin(const at::Tensor& tensor) override { return tensor.pin_memory(); }
+
+  DeviceStats device_stats(c10::Device device) override { return memory_stats(device.index()); }
+  std::string device_name(c10::Device device) const override {
+    return at::cuda::getDeviceProperties(device.index())->name;
+  }
 
   std::string backend_name() const override { return "nccl"; }
   c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
