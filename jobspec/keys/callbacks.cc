@@ -17,12 +17,12 @@ constexpr Argument kModelCheckpoint[] = {
     {"mode", "str", "min", kMinMax, "which way is better"},
     {"auto_insert_metric_name", "bool", "true", "", "`{epoch}` becomes epoch=3 instead of 3"},
     {"every_n_train_steps", "int?", "null", ">= 0", "save after every n steps"},
-    {"train_time_interval", "time?", "null", "", "save after this wall time", "later"},
+    {"train_time_interval", "time?", "null", "", "save after this wall time"},
     {"every_n_epochs", "int?", "null", ">= 0", "save after every n epochs"},
     {"save_on_train_epoch_end", "bool?", "null", "",
      "at the end of the epoch instead of validation"},
     {"enable_version_counter", "bool", "true", "", "add -v1 instead of replacing a file"},
-    {"save_on_exception", "bool", "false", "", "save when training fails", "later"},
+    {"save_on_exception", "bool", "false", "", "save when training fails"},
 };
 
 constexpr Argument kEarlyStopping[] = {

@@ -91,11 +91,11 @@ constexpr Class kSchedulers[] = {
     {Kind::kLrScheduler, "CosineAnnealingLR", kCosine, true},
     {Kind::kLrScheduler, "CosineAnnealingWarmRestarts", kWarmRestarts, true},
     {Kind::kLrScheduler, "ReduceLROnPlateau", kPlateau, true},
-    {Kind::kLrScheduler, "CyclicLR", kCyclic, false},
+    {Kind::kLrScheduler, "CyclicLR", kCyclic, true},
     {Kind::kLrScheduler, "OneCycleLR", kOneCycle, true},
     {Kind::kLrScheduler, "SequentialLR", kSequential, true},
     {Kind::kLrScheduler, "ChainedScheduler", kChained, true},
-    {Kind::kLrScheduler, "SWALR", kSwa, false},
+    {Kind::kLrScheduler, "SWALR", kSwa, true},
     {Kind::kLrScheduler, "LambdaLR", kFunction, false},
     {Kind::kLrScheduler, "MultiplicativeLR", kFunction, false},
 };

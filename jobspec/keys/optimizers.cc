@@ -141,7 +141,7 @@ constexpr Class kOptimizers[] = {
     {Kind::kOptimizer, "Adamax", kAdamax, true},
     {Kind::kOptimizer, "ASGD", kAsgd, true},
     {Kind::kOptimizer, "Rprop", kRprop, true},
-    {Kind::kOptimizer, "LBFGS", kLbfgs, false},
+    {Kind::kOptimizer, "LBFGS", kLbfgs, true},
     {Kind::kOptimizer, "SparseAdam", kSparseAdam, false},
     {Kind::kOptimizer, "Adafactor", kAdafactor, false},
     {Kind::kOptimizer, "Muon", kMuon, false},

@@ -23,7 +23,8 @@ constexpr Argument kArguments[] = {
     {"precision", "int|str", "32-true",
      "one of: 32-true, 32, 64-true, 64, 16-mixed, 16, bf16-mixed, bf16, 16-true, bf16-true, "
      "transformer-engine, transformer-engine-float16",
-     "number formats", "only: 32-true, 32, 64-true, 64, bf16-mixed, bf16, bf16-true, 16-true"},
+     "number formats",
+     "only: 32-true, 32, 64-true, 64, 16-mixed, 16, bf16-mixed, bf16, bf16-true, 16-true"},
     {"logger", "logger", "true", "", "true, false, one logger or a list of loggers"},
     {"callbacks", "callbacks", "[]", "", "one callback or a list of them, called in this order"},
     {"fast_dev_run", "bool|int", "false", ">= 0",

@@ -4,9 +4,11 @@
 #include "worker/trainer/factory/optimizers.h"
 #include "worker/trainer/optim/lr_scheduler/composed.h"
 #include "worker/trainer/optim/lr_scheduler/cosine.h"
+#include "worker/trainer/optim/lr_scheduler/cyclic.h"
 #include "worker/trainer/optim/lr_scheduler/multiplicative.h"
 #include "worker/trainer/optim/lr_scheduler/one_cycle.h"
 #include "worker/trainer/optim/lr_scheduler/reduce_on_plateau.h"
+#include "worker/trainer/optim/lr_scheduler/swa.h"
 
 namespace lctl {
 namespace {
@@ -54,12 +56,34 @@ Made make_plateau(const ClassSpec& spec, Optimizer& optimizer) {
   return reduce_lr_on_plateau(optimizer, options);
 }
 
+Made make_cyclic(const ClassSpec& spec, Optimizer& optimizer) {
+  const Arguments& a = spec.init_args;
+  CyclicOptions options;
+  options.base_lr = a.get_doubles("base_lr");
+  options.max_lr = a.get_doubles("max_lr");
+  options.step_size_up = a.get_int("step_size_up");
+  options.step_size_down = a.get_optional_int("step_size_down");
+  options.mode = a.get_string("mode");
+  options.gamma = a.get_double("gamma");
+  options.cycle_momentum = a.get_bool("cycle_momentum");
+  options.base_momentum = a.get_doubles("base_momentum");
+  options.max_momentum = a.get_doubles("max_momentum");
+  return cyclic_lr(optimizer, options);
+}
+
+Made make_swa(const ClassSpec& spec, Optimizer& optimizer) {
+  const Arguments& a = spec.init_args;
+  return swa_lr(optimizer, {.swa_lrs = a.get_doubles("swa_lr"),
+                            .anneal_epochs = a.get_int("anneal_epochs"),
+                            .anneal_strategy = a.get_string("anneal_strategy")});
+}
+
 struct Entry {
   std::string_view name;
   Made (*make)(const ClassSpec& spec, Optimizer& optimizer);
 };
 
-constexpr std::array<Entry, 12> kSchedulers = {{
+constexpr std::array<Entry, 14> kSchedulers = {{
     {"StepLR",
      [](const ClassSpec& s, Optimizer& o) -> Made {
        return step_lr(o, s.init_args.get_int("step_size"), s.init_args.get_double("gamma"));
@@ -98,6 +122,8 @@ constexpr std::array<Entry, 12> kSchedulers = {{
      }},
     {"ReduceLROnPlateau", make_plateau},
     {"OneCycleLR", make_one_cycle},
+    {"CyclicLR", make_cyclic},
+    {"SWALR", make_swa},
     {"SequentialLR",
      [](const ClassSpec& s, Optimizer& o) -> Made {
        return sequential_lr(o, make_children(s, o), s.init_args.get_ints("milestones"));

@@ -8,6 +8,7 @@
 #include "worker/trainer/optim/adam.h"
 #include "worker/trainer/optim/adam_variants.h"
 #include "worker/trainer/optim/asgd.h"
+#include "worker/trainer/optim/lbfgs.h"
 #include "worker/trainer/optim/rmsprop.h"
 #include "worker/trainer/optim/rprop.h"
 #include "worker/trainer/optim/sgd.h"
@@ -141,12 +142,24 @@ std::unique_ptr<Optimizer> make_rprop(const Arguments& a, Parameters parameters)
   return std::make_unique<Rprop>(std::move(parameters), options);
 }
 
+std::unique_ptr<Optimizer> make_lbfgs(const Arguments& a, Parameters parameters) {
+  LbfgsOptions options;
+  options.lr = a.get_double("lr");
+  options.max_iter = a.get_int("max_iter");
+  options.max_eval = a.get_optional_int("max_eval");
+  options.tolerance_grad = a.get_double("tolerance_grad");
+  options.tolerance_change = a.get_double("tolerance_change");
+  options.history_size = a.get_int("history_size");
+  options.line_search_fn = a.get_optional_string("line_search_fn");
+  return std::make_unique<Lbfgs>(std::move(parameters), options);
+}
+
 struct Entry {
   std::string_view name;
   std::unique_ptr<Optimizer> (*make)(const Arguments& arguments, Parameters parameters);
 };
 
-constexpr std::array<Entry, 11> kOptimizers = {{
+constexpr std::array<Entry, 12> kOptimizers = {{
     {"SGD", make_sgd},
     {"Adam", make_adam},
     {"AdamW",
@@ -161,6 +174,7 @@ constexpr std::array<Entry, 11> kOptimizers = {{
     {"Adamax", make_adamax},
     {"ASGD", make_asgd},
     {"Rprop", make_rprop},
+    {"LBFGS", make_lbfgs},
 }};
 
 }  // namespace

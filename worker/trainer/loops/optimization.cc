@@ -11,13 +11,14 @@ namespace lctl {
 
 Optimization::Optimization(LoopContext& context)
     : context_(context),
-      forward_and_backward_([this] { forward_and_backward(); }),
+      forward_and_backward_([this] { return forward_and_backward(); }),
       before_update_([this] { before_update(); }),
       whole_step_([this] {
-        context_.precision.optimizer_step(*optimizer_, forward_and_backward_, before_update_);
+        context_.precision.optimizer_step(*optimizer_, /*automatic=*/true, forward_and_backward_,
+                                          before_update_);
       }) {}
 
-void Optimization::forward_and_backward() {
+at::Tensor Optimization::forward_and_backward() {
   HookCaller& hooks = context_.hooks;
   const at::AutoGradMode enable_grad(true);
   const std::int64_t factor = context_.options.accumulate_grad_batches;
@@ -58,6 +59,7 @@ void Optimization::forward_and_backward() {
     progress.increment_completed();
   }
   if (!skip_backward_ && output_.loss.defined()) backward(output_.loss);
+  return output_.loss;
 }
 
 void Optimization::backward(const at::Tensor& loss) {
@@ -127,8 +129,8 @@ void Optimization::manual_step(Optimizer& optimizer) {
   auto& progress = context_.progress.fit.manual_optimizer;
   progress.increment_ready();
   optimizer_ = &optimizer;
-  const OptimizerClosure nothing = [] {};
-  context_.precision.optimizer_step(optimizer, nothing, before_update_);
+  const LossClosure nothing = [] { return at::Tensor(); };
+  context_.precision.optimizer_step(optimizer, /*automatic=*/false, nothing, before_update_);
   progress.increment_completed();
 }
 

@@ -27,7 +27,7 @@ class Optimization {
   void set_skip_backward(bool skip) { skip_backward_ = skip; }
 
  private:
-  void forward_and_backward();
+  at::Tensor forward_and_backward();
   void backward(const at::Tensor& loss);
   void before_update();
 
@@ -40,7 +40,7 @@ class Optimization {
   bool sync_ = true;
   Optimizer* optimizer_ = nullptr;
   StepOutput output_;
-  const OptimizerClosure forward_and_backward_;
+  const LossClosure forward_and_backward_;
   const OptimizerClosure before_update_;
   const OptimizerClosure whole_step_;
 };

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct ParamGroup {
   checkpoint::Dict options;  // all other hyper-parameters, in torch's order and with torch's names
 };
 
+// Forward and backward once more; the loss, undefined when there was none.
+using LossClosure = std::function<at::Tensor()>;
+
 // Thread rule: one strand only (the training thread).
 class Optimizer {
  public:
@@ -25,6 +29,14 @@ class Optimizer {
 
   // One update from the parameters' gradients. Parameters without a gradient are left alone.
   virtual void step() = 0;
+
+  // The same, after the closure has made the gradients. LBFGS calls it several times.
+  virtual void step(const LossClosure& closure) {
+    closure();
+    step();
+  }
+  // Whether a step is more than one evaluation of the closure.
+  virtual bool evaluates_repeatedly() const { return false; }
 
   // Gradients become undefined.
   virtual void zero_grad() = 0;

@@ -26,6 +26,7 @@ class TorchOptimizer : public Optimizer {
   // Parallel to the state's names; undefined = torch has no such entry yet.
   using State = std::array<at::Tensor, kMaxStateTensors>;
 
+  using Optimizer::step;
   void step() final;
   void zero_grad() final;
   std::vector<ParamGroup>& param_groups() final { return groups_; }

@@ -10,7 +10,7 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/trainable_module.h"
-#include "worker/trainer/optim/optimizer.h"
+#include "worker/trainer/precision/grad_scaler.h"
 
 namespace lctl {
 namespace {
@@ -49,18 +49,19 @@ class CastPrecision final : public Precision {
 };
 
 // Autocast around the steps; weights stay float32. Thread rule: one strand only.
-class Bf16Mixed final : public Precision {
+class AutocastPrecision : public Precision {
  public:
-  explicit Bf16Mixed(c10::DeviceType device) : device_(device) {}
+  AutocastPrecision(std::string name, at::ScalarType dtype, c10::DeviceType device)
+      : name_(std::move(name)), dtype_(dtype), device_(device) {}
 
-  std::string name() const override { return "bf16-mixed"; }
+  std::string name() const override { return name_; }
 
   void enter_forward() override {
     enabled_before_ = at::autocast::is_autocast_enabled(device_);
     dtype_before_ = at::autocast::get_autocast_dtype(device_);
     cache_before_ = at::autocast::is_autocast_cache_enabled();
     at::autocast::set_autocast_enabled(device_, true);
-    at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+    at::autocast::set_autocast_dtype(device_, dtype_);
     at::autocast::set_autocast_cache_enabled(false);
     at::autocast::increment_nesting();
   }
@@ -73,10 +74,40 @@ class Bf16Mixed final : public Precision {
   }
 
  private:
-  c10::DeviceType device_;
+  const std::string name_;
+  const at::ScalarType dtype_;
+  const c10::DeviceType device_;
   bool enabled_before_ = false;
   bool cache_before_ = true;
   at::ScalarType dtype_before_ = at::kBFloat16;
+};
+
+// float16 has a small range, so the loss is scaled. Thread rule: one strand only.
+class Fp16Mixed final : public AutocastPrecision {
+ public:
+  explicit Fp16Mixed(c10::Device device)
+      : AutocastPrecision("16-mixed", at::kHalf, device.type()), scaler_(device) {}
+
+  std::string state_key() const override { return "MixedPrecision"; }
+  checkpoint::Dict state_dict() const override { return scaler_.state_dict(); }
+  void load_state_dict(const checkpoint::Dict& state) override { scaler_.load_state_dict(state); }
+
+  at::Tensor pre_backward(const at::Tensor& loss) override { return scaler_.scale(loss); }
+
+  void optimizer_step(Optimizer& optimizer, bool automatic, const LossClosure& closure,
+                      const std::function<void()>& before_update) override {
+    if (optimizer.evaluates_repeatedly())
+      throw MisconfigurationException("AMP and the LBFGS optimizer are not compatible.");
+    const bool update = closure().defined() || !automatic;
+    if (update) scaler_.unscale(optimizer);
+    before_update();
+    if (!update) return;
+    scaler_.step(optimizer);
+    scaler_.update();
+  }
+
+ private:
+  GradScaler scaler_;
 };
 
 constexpr std::string_view kAllowed =
@@ -86,11 +117,13 @@ constexpr std::string_view kAllowed =
 
 }  // namespace
 
-void Precision::optimizer_step(Optimizer& optimizer, const std::function<void()>& closure,
+void Precision::optimizer_step(Optimizer& optimizer, bool /*automatic*/, const LossClosure& closure,
                                const std::function<void()>& before_update) {
-  closure();
-  before_update();
-  optimizer.step();
+  optimizer.step([&] {
+    at::Tensor loss = closure();
+    before_update();
+    return loss;
+  });
 }
 
 std::string canonical_precision(std::string_view given) {
@@ -122,12 +155,16 @@ std::string canonical_precision(std::string_view given) {
                               "' is invalid. Allowed precision values: " + std::string(kAllowed));
 }
 
-std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::DeviceType device) {
+std::unique_ptr<Precision> make_fp16_mixed(c10::Device device) {
+  return std::make_unique<Fp16Mixed>(device);
+}
+
+std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::Device device) {
   if (canonical == "32-true") return std::make_unique<FullPrecision>();
   if (canonical == "64-true") return std::make_unique<CastPrecision>("64-true", at::kDouble);
   if (canonical == "bf16-true") return std::make_unique<CastPrecision>("bf16-true", at::kBFloat16);
   if (canonical == "16-true") return std::make_unique<CastPrecision>("16-true", at::kHalf);
-  if (canonical == "16-mixed" && device == c10::DeviceType::CPU) {
+  if (canonical == "16-mixed" && device.is_cpu()) {
     console::warn(
         "You passed `Trainer(accelerator='cpu', precision='16-mixed')` but AMP with fp16 is not "
         "supported on CPU. Using "
@@ -136,12 +173,16 @@ std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::Devic
   }
   if (canonical == "bf16-mixed") {
     console::info("Using bfloat16 Automatic Mixed Precision (AMP)");
-    return std::make_unique<Bf16Mixed>(device);
+    return std::make_unique<AutocastPrecision>("bf16-mixed", at::kBFloat16, device.type());
+  }
+  if (canonical == "16-mixed") {
+    console::info("Using 16bit Automatic Mixed Precision (AMP)");
+    return make_fp16_mixed(device);
   }
   throw MisconfigurationException(
       "Precision '" + std::string(canonical) +
-      "' is not available in this build; available: 32-true, 64-true, bf16-mixed, bf16-true, "
-      "16-true (and 16-mixed on the CPU, as bf16-mixed)");
+      "' is not available in this build; available: 32-true, 64-true, 16-mixed, bf16-mixed, "
+      "bf16-true, 16-true");
 }
 
 }  // namespace lctl

@@ -10,10 +10,10 @@
 
 #include "worker/trainer/checkpoint/value.h"
 #include "worker/trainer/data/batch.h"
+#include "worker/trainer/optim/optimizer.h"
 
 namespace lctl {
 
-class Optimizer;
 class TrainableModule;
 
 // Thread rule: one strand only (the training thread).
@@ -38,9 +38,10 @@ class Precision {
   // The loss that backward starts from.
   virtual at::Tensor pre_backward(const at::Tensor& loss) { return loss; }
 
-  // One optimisation step: `closure` runs forward and backward, `before_update` the hooks and
-  // clipping.
-  virtual void optimizer_step(Optimizer& optimizer, const std::function<void()>& closure,
+  // One optimisation step: `closure` runs forward and backward and gives the loss (undefined when
+  // the training step gave none), `before_update` the hooks and clipping. `automatic`: automatic
+  // optimisation.
+  virtual void optimizer_step(Optimizer& optimizer, bool automatic, const LossClosure& closure,
                               const std::function<void()>& before_update);
 };
 
@@ -57,10 +58,14 @@ class ForwardScope {
   Precision& precision_;
 };
 
-// `canonical` is one of Lightning's: 32-true, 64-true, bf16-mixed, bf16-true, 16-true. 16-mixed on
-// the CPU becomes bf16-mixed with a warning, as in Lightning. Throws MisconfigurationException for
-// others.
-std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::DeviceType device);
+// `canonical` is one of Lightning's: 32-true, 64-true, 16-mixed, bf16-mixed, bf16-true, 16-true.
+// 16-mixed on the CPU becomes bf16-mixed with a warning, as in Lightning. Throws
+// MisconfigurationException for others.
+std::unique_ptr<Precision> make_precision(std::string_view canonical, c10::Device device);
+
+// float16 autocast with a GradScaler, on any device; what make_precision() gives for 16-mixed on a
+// GPU.
+std::unique_ptr<Precision> make_fp16_mixed(c10::Device device);
 
 // Lightning's spellings ("32", "bf16", "16") to the canonical one. Throws std::invalid_argument
 // "Precision 'foo' is invalid. Allowed precision values: (…)".

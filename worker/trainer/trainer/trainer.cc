@@ -58,7 +58,7 @@ Trainer::Trainer(Setup setup)
       clock_(setup.clock),
       control_(setup.control),
       save_for_orchestrator_(std::move(setup.save_for_orchestrator)) {
-  precision_ = make_precision(options_.precision, strategy_->root_device().type());
+  precision_ = make_precision(options_.precision, strategy_->root_device());
   if (options_.fast_dev_run > 0) {
     console::info(
         fmt::format("Running in `fast_dev_run` mode: will run the requested loop using {} "
@@ -109,6 +109,7 @@ void Trainer::guarded(RunFn fn, Stage stage, TrainableModule& module, LightningD
   state_.fn = fn;
   state_.stage = stage;
   state_.should_stop = false;
+  failing_ = false;
   hooks_.connect(this, &module, data, &callbacks_);
   progress_.fit.automatic_optimization = module.automatic_optimization();
   try {
@@ -236,6 +237,9 @@ void Trainer::teardown_parts() {
 }
 
 void Trainer::tell_of_exception(const std::exception& error) {
+  failing_ = true;
+  // A checkpoint of this moment is taken in the middle of something: resumed by Lightning's rules.
+  state_.position = TrainingPosition::kElsewhere;
   // Whatever fails here must not hide the error that brought us here.
   const auto quietly = [](const char* who, auto&& call) {
     try {

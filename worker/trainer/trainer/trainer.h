@@ -178,6 +178,7 @@ class Trainer {
   std::string ckpt_path_;
   std::unique_ptr<checkpoint::Dict> loaded_checkpoint_;  // while it is being restored
   std::int64_t resumed_at_step_ = 0;
+  bool failing_ = false;  // other ranks may be elsewhere: wait for none of them
 };
 
 }  // namespace lctl

@@ -76,7 +76,7 @@ Dict Trainer::dump_checkpoint(bool weights_only) {
     hooks_.callbacks(Hook::on_save_checkpoint, &Callback::on_save_checkpoint, checkpoint);
   }
   hooks_.module(Hook::on_save_checkpoint, &TrainableModule::on_save_checkpoint, checkpoint);
-  if (!weights_only && state_.fn == RunFn::kFit) {
+  if (!weights_only && state_.fn == RunFn::kFit && !failing_) {
     const std::vector<std::string> ranks = strategy_->gather(pack(fit_loop_->exact_state()));
     Dict exact;
     exact.set("version", kExactStateVersion);
@@ -96,7 +96,7 @@ void Trainer::save_checkpoint(const std::string& path, bool weights_only) {
     if (file.has_parent_path()) fs::create_directories(file.parent_path());
     checkpoint::write_file(file, checkpoint);
   }
-  strategy_->barrier();
+  if (!failing_) strategy_->barrier();
 }
 
 void Trainer::remove_checkpoint(const std::string& path) {

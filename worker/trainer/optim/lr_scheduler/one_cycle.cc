@@ -6,13 +6,13 @@
 #include <numbers>
 #include <stdexcept>
 
+#include "worker/trainer/optim/lr_scheduler/cycle_momentum.h"
+
 namespace lctl {
 namespace {
 
 using checkpoint::Dict;
 using checkpoint::List;
-using checkpoint::Tuple;
-using checkpoint::Value;
 
 std::int64_t total_steps(const OneCycleOptions& options) {
   const auto positive = [](const char* name, std::int64_t value) {
@@ -28,16 +28,6 @@ std::int64_t total_steps(const OneCycleOptions& options) {
            positive("steps_per_epoch", *options.steps_per_epoch);
   }
   throw std::invalid_argument("You must define either total_steps OR (epochs AND steps_per_epoch)");
-}
-
-std::vector<double> per_group(const char* name, const std::vector<double>& values,
-                              std::size_t groups) {
-  if (values.size() == groups) return values;
-  if (values.size() == 1) return std::vector<double>(groups, values[0]);
-  throw std::invalid_argument(
-      fmt::format("{0} must have the same length as optimizer.param_groups. {0} has {1} values, "
-                  "param_groups has {2}.",
-                  name, values.size(), groups));
 }
 
 class OneCycleLr final : public TorchScheduler {
@@ -61,10 +51,6 @@ class OneCycleLr final : public TorchScheduler {
     const char* end_momentum;
   };
 
-  static bool has_betas(Optimizer& optimizer) {
-    return optimizer.param_groups().front().options.find("betas") != nullptr;
-  }
-
   // Writes the cycle's corner values into the groups, before the base class takes `initial_lr`.
   static Optimizer& prepared(Optimizer& optimizer, const OneCycleOptions& options) {
     total_steps(options);
@@ -85,27 +71,9 @@ class OneCycleLr final : public TorchScheduler {
       groups[i].options.set("max_lr", max_lrs[i]);
       groups[i].options.set("min_lr", initial / options.final_div_factor);
     }
-    if (!options.cycle_momentum) return optimizer;
-    const bool beta1 = has_betas(optimizer);
-    if (!beta1 && groups.front().options.find("momentum") == nullptr) {
-      throw std::invalid_argument(
-          "optimizer must support momentum or beta1 with `cycle_momentum` option enabled");
-    }
-    const auto max_momentums = per_group("max_momentum", options.max_momentum, groups.size());
-    const auto base_momentums = per_group("base_momentum", options.base_momentum, groups.size());
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      set_momentum(groups[i], beta1, max_momentums[i]);
-      groups[i].options.set("max_momentum", max_momentums[i]);
-      groups[i].options.set("base_momentum", base_momentums[i]);
-    }
+    if (options.cycle_momentum)
+      prepare_cycle_momentum(optimizer, options.base_momentum, options.max_momentum);
     return optimizer;
-  }
-
-  static void set_momentum(ParamGroup& group, bool beta1, double momentum) {
-    if (!beta1) return group.options.set("momentum", momentum);
-    const Value betas = group.options.at("betas");
-    const std::vector<Value>& old = betas.is_list() ? betas.as_list() : betas.as_tuple().items;
-    group.options.set("betas", Tuple{{Value(momentum), old.at(1)}});
   }
 
   static std::vector<Phase> phases(const OneCycleOptions& options, std::int64_t total_steps) {
@@ -144,8 +112,7 @@ class OneCycleLr final : public TorchScheduler {
       const auto value = [&group](const char* name) { return group.options.at(name).as_double(); };
       lrs.push_back(annealed(value(phase.start_lr), value(phase.end_lr), part));
       if (cycle_momentum_) {
-        set_momentum(group, use_beta1_,
-                     annealed(value(phase.start_momentum), value(phase.end_momentum), part));
+        set_momentum(group, annealed(value(phase.start_momentum), value(phase.end_momentum), part));
       }
     }
     return lrs;

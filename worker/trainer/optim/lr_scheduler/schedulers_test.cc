@@ -10,6 +10,7 @@
 #include "worker/trainer/optim/adam.h"
 #include "worker/trainer/optim/lr_scheduler/composed.h"
 #include "worker/trainer/optim/lr_scheduler/cosine.h"
+#include "worker/trainer/optim/lr_scheduler/cyclic.h"
 #include "worker/trainer/optim/lr_scheduler/multiplicative.h"
 #include "worker/trainer/optim/lr_scheduler/one_cycle.h"
 #include "worker/trainer/optim/lr_scheduler/reduce_on_plateau.h"
@@ -88,6 +89,29 @@ const std::vector<Case>& cases() {
        },
        {0.02, 0.26, 0.5, 0.26, 0.020000000000000018, 0.016000399999999998, 0.012000799999999999,
         0.0080012}},
+      {"CyclicLR",
+       [](Optimizer& o) {
+         return cyclic_lr(
+             o, {.base_lr = {0.01}, .max_lr = {0.1}, .step_size_up = 2, .step_size_down = 3});
+       },
+       {0.01, 0.055, 0.09999999999999999, 0.06999999999999999, 0.039999999999999994, 0.01,
+        0.05500000000000005, 0.09999999999999999}},
+      {"CyclicLR",
+       [](Optimizer& o) {
+         return cyclic_lr(
+             o, {.base_lr = {0.01}, .max_lr = {0.1}, .step_size_up = 2, .mode = "triangular2"});
+       },
+       {0.01, 0.05500000000000001, 0.1, 0.05500000000000001, 0.01, 0.0325, 0.05500000000000001,
+        0.0325}},
+      {"CyclicLR",
+       [](Optimizer& o) {
+         return cyclic_lr(o, {.base_lr = {0.01},
+                              .max_lr = {0.1},
+                              .step_size_up = 2,
+                              .mode = "exp_range",
+                              .gamma = 0.5});
+       },
+       {0.01, 0.0325, 0.0325, 0.015625, 0.01, 0.01140625, 0.01140625, 0.0103515625}},
       {"SequentialLR",
        [](Optimizer& o) { return sequential_lr(o, warm_up_then_decay(o), {3}); },
        {0.05, 0.07500000000000001, 0.1, 0.1, 0.05, 0.025, 0.0125, 0.00625}},
@@ -124,6 +148,19 @@ TEST(SchedulersTest, AResumedSchedulerGoesOnWithTheSameRates) {
       EXPECT_DOUBLE_EQ(after.param_groups()[0].lr, each.rates[i]) << each.name << " step " << i;
     }
   }
+}
+
+TEST(CyclicLrTest, MomentumFallsWhileTheRateRises) {
+  Sgd optimizer = sgd();
+  const auto scheduler =
+      cyclic_lr(optimizer, {.base_lr = {0.01}, .max_lr = {0.1}, .step_size_up = 2});
+  EXPECT_DOUBLE_EQ(momentum(optimizer), 0.9);
+  scheduler->step(nullptr);
+  EXPECT_DOUBLE_EQ(momentum(optimizer), 0.85);
+  scheduler->step(nullptr);
+  EXPECT_DOUBLE_EQ(momentum(optimizer), 0.8);
+  EXPECT_THROW(cyclic_lr(optimizer, {.base_lr = {0.01}, .max_lr = {0.1}, .mode = "square"}),
+               std::invalid_argument);
 }
 
 std::vector<std::string> keys(const checkpoint::Dict& dict) {

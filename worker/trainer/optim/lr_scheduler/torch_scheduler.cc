@@ -58,6 +58,7 @@ checkpoint::Dict TorchScheduler::state_dict() const {
   fields.constant("_is_initial", false);
   fields.constant("_get_lr_called_within_step", false);
   fields.field("_last_lr", self.last_lr_);
+  self.last_fields(fields);
   return state;
 }
 

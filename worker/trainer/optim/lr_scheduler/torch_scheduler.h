@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "worker/trainer/optim/lr_scheduler.h"
@@ -45,8 +46,11 @@ class TorchScheduler : public LRScheduler {
   virtual std::vector<double> closed_form_lrs() { return {}; }
   // Attributes that torch sets before those of the base.
   virtual void own_fields(StateFields& fields) = 0;
+  // Those that it sets after them.
+  virtual void last_fields(StateFields& /*fields*/) {}
 
   void set_lrs(const std::vector<double>& lrs);
+  void set_base_lrs(std::vector<double> lrs) { base_lrs_ = std::move(lrs); }
   std::vector<double> current_lrs() const;
   std::int64_t last_epoch() const { return last_epoch_; }
   std::int64_t step_count() const { return step_count_; }
