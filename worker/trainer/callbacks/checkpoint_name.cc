@@ -63,6 +63,12 @@ std::string expand(const std::string& text, const MonitorCandidates& metrics) {
 
 }  // namespace
 
+std::vector<std::string> template_names(std::string_view filename) {
+  std::vector<std::string> names;
+  for (const std::string& group : find_groups(filename)) names.push_back(group.substr(1));
+  return names;
+}
+
 std::string format_checkpoint_name(std::string_view filename, const MonitorCandidates& metrics,
                                    bool auto_insert_metric_name) {
   std::string text(filename.empty() ? "{epoch}-{step}" : filename);

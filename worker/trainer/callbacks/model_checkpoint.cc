@@ -242,6 +242,8 @@ void ModelCheckpoint::on_train_batch_end(Trainer& trainer, TrainableModule& modu
   if (!module.automatic_optimization() && should_skip_saving(trainer)) return;
   const MonitorCandidates candidates = monitor_candidates(trainer);
   if (!has_monitor(candidates)) {
+    if (saves_on_train_epoch_end(trainer) && !should_skip_saving(trainer))
+      warn_of_skipped_step(trainer);
     defer_save_until_validation_ = true;
     return;
   }
@@ -260,10 +262,15 @@ void ModelCheckpoint::on_train_batch_end(Trainer& trainer, TrainableModule& modu
 
 void ModelCheckpoint::save_at_epoch(Trainer& trainer) {
   const MonitorCandidates candidates = monitor_candidates(trainer);
-  if (every_n_epochs_ >= 1 && (trainer.current_epoch() + 1) % every_n_epochs_ == 0)
-    save_topk(trainer, candidates);
+  const bool due = every_n_epochs_ >= 1 && (trainer.current_epoch() + 1) % every_n_epochs_ == 0;
+  if (due) save_topk(trainer, candidates);
   const bool linked = options_.save_last == SaveLast::kLink && !last_checkpoint_saved_.empty();
-  if (last_global_step_saved_ == trainer.global_step() || linked) save_last(trainer, candidates);
+  if (last_global_step_saved_ == trainer.global_step() || linked) {
+    save_last(trainer, candidates);
+  } else if (due && options_.save_last != SaveLast::kNo && options_.monitor &&
+             options_.save_top_k > 0) {
+    warn_of_old_last(trainer);
+  }
 }
 
 void ModelCheckpoint::on_train_epoch_end(Trainer& trainer, TrainableModule&) {

@@ -49,6 +49,9 @@ using MonitorCandidates = std::vector<MonitorCandidate>;
 std::string format_checkpoint_name(std::string_view filename, const MonitorCandidates& metrics,
                                    bool auto_insert_metric_name);
 
+// The names in a template: "epoch" and "val/loss" of the one above.
+std::vector<std::string> template_names(std::string_view filename);
+
 // When and what it saves is Lightning's, to the file name. Files are written by rank 0; decisions
 // that depend on the disk are rank 0's on all ranks. Thread rule: one strand only (the training
 // thread).
@@ -105,6 +108,9 @@ class ModelCheckpoint final : public Callback {
   bool should_remove(const Trainer& trainer, const std::string& previous,
                      const std::string& current) const;
   bool file_exists(Trainer& trainer, const std::string& path) const;
+  void warn_of_template(std::string_view filename, const MonitorCandidates& candidates) const;
+  void warn_of_old_last(const Trainer& trainer) const;
+  void warn_of_skipped_step(const Trainer& trainer) const;
   std::string path_for(const MonitorCandidates& candidates, std::string_view filename,
                        std::optional<std::int64_t> version) const;
   std::string unused_path(Trainer& trainer, const MonitorCandidates& candidates,

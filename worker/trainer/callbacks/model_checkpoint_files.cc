@@ -174,6 +174,7 @@ std::vector<std::string> ModelCheckpoint::find_last_checkpoints(const Trainer& t
 std::string ModelCheckpoint::path_for(const MonitorCandidates& candidates,
                                       std::string_view filename,
                                       std::optional<std::int64_t> version) const {
+  warn_of_template(filename, candidates);
   std::string name = format_checkpoint_name(filename, candidates, options_.auto_insert_metric_name);
   if (version) name += fmt::format("-v{}", *version);
   name += kExtension;

@@ -115,6 +115,13 @@ std::shared_ptr<DataLoader> DataConnector::fit_to_run(std::shared_ptr<DataLoader
   if (strategy_.is_distributed() && options_.use_distributed_sampler &&
       !loader->has_distributed_sampler()) {
     const bool shuffle = training ? !overfit : loader->shuffles();
+    if (shuffle && !loader->shuffles()) {
+      console::warn(
+          "The `train_dataloader` does not shuffle, but with several ranks it does: as in "
+          "Lightning, "
+          "its sampler is replaced by a `DistributedSampler(shuffle=True)`. Set "
+          "use_distributed_sampler: false to shard the data yourself in a fixed order.");
+    }
     const RankLayout& layout = strategy_.layout();
     loader = loader->with_distributed_sampler(layout.world_size, layout.global_rank, shuffle,
                                               static_cast<std::uint64_t>(global_seed().value_or(0)),

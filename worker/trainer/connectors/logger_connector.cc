@@ -165,7 +165,10 @@ bool LoggerConnector::should_update_logs() const {
 
 void LoggerConnector::update_train_step_metrics(bool may_log) {
   if (!may_log) return;
-  if (should_update_logs() || options_.fast_dev_run) log_metrics(collect_log(), std::nullopt);
+  if (!should_update_logs() && !options_.fast_dev_run) return;
+  train_results_.warn_of_stale_steps();
+  log_metrics(collect_log(), std::nullopt);
+  train_results_.mark_steps_written();
 }
 
 void LoggerConnector::update_train_epoch_metrics() {

@@ -38,6 +38,7 @@ void ResultMetric::reset() {
   step_value.reset();
   computed.reset();
   has_reset = true;
+  written = false;
 }
 
 ResultMetric& ResultCollection::find_or_add(const LogCall& call) {
@@ -82,6 +83,7 @@ void ResultCollection::log(const LogCall& call, const MetricValue& value,
   ResultMetric& metric = find_or_add(call);
   metric.computed.reset();
   metric.has_reset = false;
+  metric.written = false;
   if (metric.on_step) {
     metric.step_value =
         metric.sync ? MetricValue(reduce(value.tensor().clone(), metric.reduce_fx)) : value;
@@ -151,6 +153,21 @@ void ResultCollection::collect(bool on_step, const MetricSinks& sinks, const Met
     }
     if (sinks.progress_bar && metric->prog_bar) sinks.progress_bar->set(forked, *value);
   }
+}
+
+void ResultCollection::warn_of_stale_steps() const {
+  for (const auto& metric : metrics_) {
+    if (metric->has_reset || !metric->step_value || !metric->written || !metric->logger) continue;
+    console::warn("`self.log('" + metric->key + "', ...)` in `" +
+                  std::string(hook_name(metric->hook)) +
+                  "` was not called since its last value was written: as in Lightning, the old "
+                  "value is written again at every logged step of the epoch. Log it at every step, "
+                  "or with on_step=False, on_epoch=True.");
+  }
+}
+
+void ResultCollection::mark_steps_written() {
+  for (auto& metric : metrics_) metric->written = metric->step_value.has_value();
 }
 
 void ResultCollection::reset() {

@@ -49,8 +49,9 @@ struct ResultMetric {
   std::string epoch_name;
 
   bool has_reset = true;
-  MetricValue value;                      // accumulated
-  std::int64_t count = 0;                 // cumulated batch size
+  bool written = false;    // its step value went to the loggers and has not been logged since
+  MetricValue value;       // accumulated
+  std::int64_t count = 0;  // cumulated batch size
   std::optional<MetricValue> step_value;  // of the newest call
   std::optional<MetricValue> computed;    // epoch value, until the next update
 
@@ -80,6 +81,10 @@ class ResultCollection {
   // Epoch values are reduced over ranks here, once.
   void collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce,
                bool distributed);
+
+  // Before and after step values go to the loggers: says once of each value that it is an old one.
+  void warn_of_stale_steps() const;
+  void mark_steps_written();
 
   void reset();
   void reset_hook(Hook hook);

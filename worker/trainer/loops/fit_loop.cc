@@ -173,6 +173,11 @@ void FitLoop::reset() {
   const bool batch_end = epoch_loop_.restarted_on_train_batch_end() && fit.batch.is_last_batch;
   const bool mid_epoch = stage_ == RestartStage::kMidEpoch;
   if (batch_end && mid_epoch) {
+    console::warn(
+        "The checkpoint was saved on the last batch of its epoch, before validation: as in "
+        "Lightning, that validation and the hooks at the end of that epoch are left out. Resume "
+        "lctl's own checkpoints without `job: {resume: lightning}` to have them run, or save at "
+        "the end of epochs.");
     fit.epoch.increment_processed();
     fit.epoch.increment_completed();
   }
