@@ -72,15 +72,7 @@ void write_whole_file(const fs::path& path, const std::string& text) {
 
 }  // namespace
 
-TensorBoardLogger::TensorBoardLogger(Options options) : options_(std::move(options)) {
-  if (options_.log_graph) {
-    console::warn(
-        "Could not log computational graph to TensorBoard: The `model.example_input_array` "
-        "attribute "
-        "is not set or `input_array` was not given.");
-  }
-}
-
+TensorBoardLogger::TensorBoardLogger(Options options) : options_(std::move(options)) {}
 TensorBoardLogger::~TensorBoardLogger() = default;
 
 std::variant<std::int64_t, std::string> TensorBoardLogger::version() {
@@ -111,6 +103,15 @@ SummaryWriter& TensorBoardLogger::experiment() {
     experiment_ = std::make_unique<SummaryWriter>(std::move(writer));
   }
   return *experiment_;
+}
+
+void TensorBoardLogger::start() {
+  experiment();
+  if (options_.log_graph) {
+    console::warn(
+        "Could not log computational graph to TensorBoard: The `model.example_input_array` "
+        "attribute is not set or `input_array` was not given.");
+  }
 }
 
 std::string_view TensorBoardLogger::tag(std::string_view metric) {

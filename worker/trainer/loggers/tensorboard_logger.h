@@ -46,7 +46,7 @@ class TensorBoardLogger final : public Logger {
   // by start(). Rank 0 only.
   SummaryWriter& experiment();
 
-  void start() override { experiment(); }
+  void start() override;
   void log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) override;
   void log_hyperparams(const checkpoint::Dict& hparams) override;
   void save() override;
