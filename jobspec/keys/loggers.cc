@@ -24,6 +24,10 @@ constexpr Argument kTensorBoard[] = {
     {"default_hp_metric", "bool", "true", "", "write hp_metric"},
     kPrefix,
     {"sub_dir", "str?", "null", "", "folder under the version"},
+    {"purge_step", "int?", "null", "", "hide what earlier runs logged from this step on"},
+    {"max_queue", "int", "10", ">= 1", "events that wait in memory"},
+    {"flush_secs", "int", "120", ">= 0", "and how long they do"},
+    {"filename_suffix", "str", "\"\"", "", "put after the name of the event file"},
 };
 constexpr Argument kWandb[] = {
     {"name", "str?", "null", "", "name of the run"},
@@ -56,7 +60,8 @@ constexpr Argument kMlflow[] = {
 
 constexpr Class kLoggers[] = {
     {Kind::kLogger, "CSVLogger", kCsv, true, "Writes metrics.csv and hparams.yaml."},
-    {Kind::kLogger, "TensorBoardLogger", kTensorBoard, false, "Writes TensorBoard event files."},
+    {Kind::kLogger, "TensorBoardLogger", kTensorBoard, true,
+     "Writes TensorBoard event files and hparams.yaml."},
     {Kind::kLogger, "WandbLogger", kWandb, false, "Writes Weights & Biases runs."},
     {Kind::kLogger, "MLFlowLogger", kMlflow, false, "Writes to an MLflow server."},
     {Kind::kLogger, "CometLogger", {}, false, "Writes to Comet."},

@@ -2,25 +2,47 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstddef>
 #include <filesystem>
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/loggers/csv_logger.h"
+#include "worker/trainer/loggers/tensorboard_logger.h"
 
 namespace lctl {
 namespace {
 
 using jobspec::Arguments;
 
-std::shared_ptr<Logger> make_csv(const Arguments& a) {
-  CSVLogger::Options options;
+// What loggers that write to a versioned folder have in common.
+template <typename Options>
+Options folder_options(const Arguments& a) {
+  Options options;
   options.save_dir = a.get_string("save_dir");
   options.name = a.get_optional_string("name").value_or("");
   const jobspec::Value& version = a.get("version");
   if (version.is_int()) options.version = version.as_int();
   if (version.is_string()) options.version = version.as_string();
   options.prefix = a.get_optional_string("prefix").value_or("");
-  return std::make_shared<CSVLogger>(std::move(options));
+  return options;
+}
+
+std::shared_ptr<Logger> make_csv(const Arguments& a) {
+  return std::make_shared<CSVLogger>(folder_options<CSVLogger::Options>(a));
+}
+
+std::shared_ptr<Logger> make_tensorboard(const Arguments& a) {
+  auto options = folder_options<TensorBoardLogger::Options>(a);
+  options.log_graph = a.get_bool("log_graph");
+  options.default_hp_metric = a.get_bool("default_hp_metric");
+  options.sub_dir = a.get_optional_string("sub_dir").value_or("");
+  const jobspec::Value& purge_step = a.get("purge_step");
+  if (purge_step.is_int()) options.writer.purge_step = purge_step.as_int();
+  options.writer.max_queue = static_cast<std::size_t>(a.get_int("max_queue"));
+  options.writer.flush_secs = std::chrono::seconds(a.get_int("flush_secs"));
+  options.writer.filename_suffix = a.get_string("filename_suffix");
+  return std::make_shared<TensorBoardLogger>(std::move(options));
 }
 
 struct Entry {
@@ -28,8 +50,9 @@ struct Entry {
   std::shared_ptr<Logger> (*make)(const Arguments& arguments);
 };
 
-constexpr std::array<Entry, 1> kLoggers = {{
+constexpr std::array<Entry, 2> kLoggers = {{
     {"CSVLogger", make_csv},
+    {"TensorBoardLogger", make_tensorboard},
 }};
 
 }  // namespace
@@ -52,10 +75,11 @@ std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config,
       for (const jobspec::ClassSpec& spec : config.loggers) loggers.push_back(make_logger(spec));
       break;
     case jobspec::LoggerChoice::kDefault: {
-      CSVLogger::Options csv;
-      csv.save_dir = options.default_root_dir.empty() ? std::filesystem::current_path().string()
-                                                      : options.default_root_dir;
-      loggers.push_back(std::make_shared<CSVLogger>(std::move(csv)));
+      TensorBoardLogger::Options tensorboard;
+      tensorboard.save_dir = options.default_root_dir.empty()
+                                 ? std::filesystem::current_path().string()
+                                 : options.default_root_dir;
+      loggers.push_back(std::make_shared<TensorBoardLogger>(std::move(tensorboard)));
       break;
     }
   }

@@ -13,7 +13,7 @@ namespace lctl {
 
 std::shared_ptr<Logger> make_logger(const jobspec::ClassSpec& spec);
 
-// What `trainer.logger` says; the default is a CSVLogger under default_root_dir.
+// What `trainer.logger` says; the default is a TensorBoardLogger under default_root_dir.
 std::vector<std::shared_ptr<Logger>> make_loggers(const jobspec::Config& config,
                                                   const TrainerOptions& options);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <stdexcept>
 #include <system_error>
@@ -13,6 +12,7 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/python_format.h"
 #include "worker/trainer/loggers/hparams_yaml.h"
+#include "worker/trainer/loggers/run_folder.h"
 
 namespace lctl {
 namespace {
@@ -39,21 +39,6 @@ void write_text(const std::filesystem::path& file, const std::string& text, cons
 }
 
 }  // namespace
-
-std::int64_t next_version(const std::filesystem::path& root) {
-  static constexpr std::string_view kPrefix = "version_";
-  std::int64_t next = 0;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(root, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.rfind(kPrefix, 0) != 0 || !entry.is_directory()) continue;
-    std::int64_t number = 0;
-    const char* end = name.data() + name.size();
-    const auto [stop, failure] = std::from_chars(name.data() + kPrefix.size(), end, number);
-    if (failure == std::errc() && stop == end) next = std::max(next, number + 1);
-  }
-  return next;
-}
 
 CSVLogger::CSVLogger(Options options) : options_(std::move(options)) {}
 CSVLogger::~CSVLogger() = default;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,8 +53,5 @@ class CSVLogger final : public Logger {
   std::optional<checkpoint::Dict> hparams_;
   bool hparams_saved_ = false;
 };
-
-// The next free version in that folder: one more than the highest version_<N>, else 0.
-std::int64_t next_version(const std::filesystem::path& root);
 
 }  // namespace lctl
