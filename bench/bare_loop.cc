@@ -1,0 +1,202 @@
+// The floor of bench/step_overhead: a training loop in plain LibTorch, as somebody would write it
+// who needs nothing else. Same models, data, seed and fused optimizers as the job files of
+// step_overhead.py, so that it ends with the same loss to the last bit.
+//
+// usage: bare_loop MODEL STEPS_PER_EPOCH EPOCHS
+// Prints microseconds a step over all epochs but the first, and the last step's loss.
+#include <ATen/Context.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <malloc.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/pooling.h>
+
+#include <chrono>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace nn = torch::nn;
+
+enum class Optimizer { kSgd, kAdam, kAdamW };
+
+struct Model {
+  std::int64_t features;
+  std::int64_t classes;
+  std::int64_t batch_size;
+  std::vector<std::int64_t> shape;  // of one sample
+  Optimizer optimizer;
+  double lr;
+  void (*build)(nn::Sequential& net);
+};
+
+const std::map<std::string, Model>& models() {
+  static const std::map<std::string, Model> all = {
+      {"tiny MLP",
+       {32, 2, 32, {32}, Optimizer::kSgd, 0.01,
+        [](nn::Sequential& net) {
+          net->push_back(nn::Linear(32, 64));
+          net->push_back(nn::ReLU());
+          net->push_back(nn::Linear(64, 2));
+        }}},
+      {"MNIST MLP",
+       {784, 10, 64, {784}, Optimizer::kAdam, 1e-3,
+        [](nn::Sequential& net) {
+          net->push_back(nn::Linear(784, 512));
+          net->push_back(nn::ReLU());
+          net->push_back(nn::Linear(512, 256));
+          net->push_back(nn::ReLU());
+          net->push_back(nn::Linear(256, 10));
+        }}},
+      {"CNN",
+       {784, 10, 64, {1, 28, 28}, Optimizer::kAdam, 1e-3,
+        [](nn::Sequential& net) {
+          net->push_back(nn::Conv2d(nn::Conv2dOptions(1, 16, 3).padding(1)));
+          net->push_back(nn::ReLU());
+          net->push_back(nn::MaxPool2d(2));
+          net->push_back(nn::Conv2d(nn::Conv2dOptions(16, 32, 3).padding(1)));
+          net->push_back(nn::ReLU());
+          net->push_back(nn::MaxPool2d(2));
+          net->push_back(nn::Flatten());
+          net->push_back(nn::Linear(32 * 7 * 7, 10));
+        }}},
+  };
+  return all;
+}
+
+// The formulas of SyntheticDataModule.
+std::int64_t u(std::int64_t i, std::int64_t j) {
+  return ((i + 1) * (i + 7) * 31 + (i + 3) * (j + 1) * 7919 + (j + 5) * (j + 5) * 17) % 2003;
+}
+
+struct Data {
+  at::Tensor x;
+  at::Tensor y;
+};
+
+Data make_data(const Model& model, std::int64_t samples) {
+  Data data{at::empty({samples, model.features}, at::kFloat), at::empty({samples}, at::kLong)};
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(model.classes));
+  for (std::int64_t i = 0; i < samples; ++i) {
+    std::fill(sums.begin(), sums.end(), 0);
+    for (std::int64_t j = 0; j < model.features; ++j) {
+      data.x.mutable_data_ptr<float>()[i * model.features + j] =
+          static_cast<float>(static_cast<double>(u(i, j)) / 1001.0 - 1.0);
+      sums[static_cast<std::size_t>(j % model.classes)] += u(i, j);
+    }
+    data.y.mutable_data_ptr<std::int64_t>()[i] =
+        std::max_element(sums.begin(), sums.end()) - sums.begin();
+  }
+  std::vector<std::int64_t> shape{samples};
+  shape.insert(shape.end(), model.shape.begin(), model.shape.end());
+  data.x = data.x.reshape(shape);
+  return data;
+}
+
+// torch.optim's optimizers with fused=True.
+class Fused {
+ public:
+  Fused(Optimizer kind, double lr, std::vector<at::Tensor> params)
+      : kind_(kind), lr_(lr), params_(std::move(params)) {
+    if (kind_ == Optimizer::kSgd) return;
+    for (const at::Tensor& param : params_) {
+      averages_.push_back(at::zeros_like(param));
+      squares_.push_back(at::zeros_like(param));
+      steps_.push_back(at::zeros({}, at::kFloat));
+    }
+  }
+
+  void zero_grad() {
+    for (at::Tensor& param : params_) param.mutable_grad().reset();
+  }
+
+  void step() {
+    const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> grads;
+    grads.reserve(params_.size());
+    for (const at::Tensor& param : params_) grads.push_back(param.grad());
+    if (kind_ == Optimizer::kSgd) {
+      at::_fused_sgd_(params_, grads, {}, 0.0, 0.0, lr_, 0.0, false, false, false);
+      return;
+    }
+    at::_foreach_add_(steps_, 1);
+    if (kind_ == Optimizer::kAdam) {
+      at::_fused_adam_(params_, grads, averages_, squares_, {}, steps_, lr_, 0.9, 0.999, 0.0, 1e-8,
+                       false, false);
+    } else {
+      at::_fused_adamw_(params_, grads, averages_, squares_, {}, steps_, lr_, 0.9, 0.999, 0.01,
+                        1e-8, false, false);
+    }
+  }
+
+ private:
+  Optimizer kind_;
+  double lr_;
+  std::vector<at::Tensor> params_, averages_, squares_, steps_;
+};
+
+void train(const Model& model, std::int64_t steps_per_epoch, std::int64_t epochs) {
+  using Clock = std::chrono::steady_clock;
+  at::manual_seed(0);
+  nn::Sequential net;
+  model.build(net);
+  const Data data = make_data(model, steps_per_epoch * model.batch_size);
+  Fused optimizer(model.optimizer, model.lr, net->parameters());
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(model.batch_size));
+  const at::Tensor indices = at::from_blob(rows.data(), {model.batch_size}, at::kLong);
+  at::Tensor loss;
+  Clock::time_point begin;
+  for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+    if (epoch == 1) begin = Clock::now();
+    for (std::int64_t step = 0; step < steps_per_epoch; ++step) {
+      std::iota(rows.begin(), rows.end(), step * model.batch_size);
+      const at::Tensor x = at::index_select(data.x, 0, indices);
+      const at::Tensor y = at::index_select(data.y, 0, indices);
+      loss = at::cross_entropy_loss(net->forward(x), y);
+      optimizer.zero_grad();
+      loss.backward();
+      optimizer.step();
+    }
+  }
+  const std::chrono::duration<double, std::micro> took = Clock::now() - begin;
+  std::printf("%.4f %.9g\n", took.count() / static_cast<double>(steps_per_epoch * (epochs - 1)),
+              static_cast<double>(*loss.const_data_ptr<float>()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // As lctl-trainer does: freed memory is kept, or the CNN spends its time in page faults.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  mallopt(M_TOP_PAD, 16 << 20);
+  const auto found = argc == 4 ? models().find(argv[1]) : models().end();
+  const std::int64_t steps = argc == 4 ? std::atoll(argv[2]) : 0;
+  const std::int64_t epochs = argc == 4 ? std::atoll(argv[3]) : 0;
+  if (found == models().end() || steps < 1 || epochs < 2) {
+    std::fprintf(stderr, "usage: bare_loop MODEL STEPS_PER_EPOCH EPOCHS (at least 2); models:");
+    for (const auto& [name, unused] : models()) std::fprintf(stderr, " '%s'", name.c_str());
+    std::fprintf(stderr, "\n");
+    return 2;
+  }
+  train(found->second, steps, epochs);
+  return 0;
+}
