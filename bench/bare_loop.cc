@@ -19,18 +19,21 @@
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/pooling.h>
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <algorithm>
 #include <map>
 #include <numeric>
 #include <string>
 #include <vector>
+
+#include "worker/trainer/models/layers/transformer.h"
 
 namespace {
 
@@ -42,23 +45,44 @@ struct Model {
   std::int64_t features;
   std::int64_t classes;
   std::int64_t batch_size;
-  std::vector<std::int64_t> shape;  // of one sample
+  std::vector<std::int64_t> shape;  // of one sample; empty = tokens
   Optimizer optimizer;
   double lr;
   void (*build)(nn::Sequential& net);
 };
 
+constexpr std::int64_t kVocabulary = 64;
+
+lctl::layers::TransformerEncoderOptions encoder_options() {
+  return {.d_model = 128, .nhead = 4, .dim_feedforward = 256, .dropout = 0.0, .batch_first = true};
+}
+
+// The first place of each sequence.
+struct First : nn::Module {
+  at::Tensor forward(const at::Tensor& x) { return x.select(1, 0); }
+};
+
 const std::map<std::string, Model>& models() {
   static const std::map<std::string, Model> all = {
       {"tiny MLP",
-       {32, 2, 32, {32}, Optimizer::kSgd, 0.01,
+       {32,
+        2,
+        32,
+        {32},
+        Optimizer::kSgd,
+        0.01,
         [](nn::Sequential& net) {
           net->push_back(nn::Linear(32, 64));
           net->push_back(nn::ReLU());
           net->push_back(nn::Linear(64, 2));
         }}},
       {"MNIST MLP",
-       {784, 10, 64, {784}, Optimizer::kAdam, 1e-3,
+       {784,
+        10,
+        64,
+        {784},
+        Optimizer::kAdam,
+        1e-3,
         [](nn::Sequential& net) {
           net->push_back(nn::Linear(784, 512));
           net->push_back(nn::ReLU());
@@ -67,7 +91,12 @@ const std::map<std::string, Model>& models() {
           net->push_back(nn::Linear(256, 10));
         }}},
       {"CNN",
-       {784, 10, 64, {1, 28, 28}, Optimizer::kAdam, 1e-3,
+       {784,
+        10,
+        64,
+        {1, 28, 28},
+        Optimizer::kAdam,
+        1e-3,
         [](nn::Sequential& net) {
           net->push_back(nn::Conv2d(nn::Conv2dOptions(1, 16, 3).padding(1)));
           net->push_back(nn::ReLU());
@@ -77,6 +106,22 @@ const std::map<std::string, Model>& models() {
           net->push_back(nn::MaxPool2d(2));
           net->push_back(nn::Flatten());
           net->push_back(nn::Linear(32 * 7 * 7, 10));
+        }}},
+      {"transformer",
+       {32,
+        10,
+        16,
+        {},
+        Optimizer::kAdamW,
+        1e-3,
+        [](nn::Sequential& net) {
+          net->push_back(nn::Embedding(kVocabulary, 128));
+          for (int i = 0; i < 2; ++i) {
+            net->push_back(
+                std::make_shared<lctl::layers::TransformerEncoderLayer>(encoder_options()));
+          }
+          net->push_back(std::make_shared<First>());
+          net->push_back(nn::Linear(128, 10));
         }}},
   };
   return all;
@@ -92,7 +137,18 @@ struct Data {
   at::Tensor y;
 };
 
+Data make_tokens(const Model& model, std::int64_t samples) {
+  Data data{at::empty({samples, model.features}, at::kLong), at::empty({samples}, at::kLong)};
+  for (std::int64_t i = 0; i < samples; ++i) {
+    std::int64_t* const row = data.x.mutable_data_ptr<std::int64_t>() + i * model.features;
+    for (std::int64_t j = 0; j < model.features; ++j) row[j] = u(i, j) % kVocabulary;
+    data.y.mutable_data_ptr<std::int64_t>()[i] = (row[0] + row[1]) % model.classes;
+  }
+  return data;
+}
+
 Data make_data(const Model& model, std::int64_t samples) {
+  if (model.shape.empty()) return make_tokens(model, samples);
   Data data{at::empty({samples, model.features}, at::kFloat), at::empty({samples}, at::kLong)};
   std::vector<std::int64_t> sums(static_cast<std::size_t>(model.classes));
   for (std::int64_t i = 0; i < samples; ++i) {

@@ -39,7 +39,7 @@ class Model:
     def job(self, **trainer):
         data = {"batch_size": 64, **self.data}
         data.update(kind=data.get("kind", "classification"), num_train=self.steps * data["batch_size"], num_val=1)
-        lightning = dict(JOB["trainer"], max_epochs=self.epochs, **trainer)
+        lightning = {**JOB["trainer"], "max_epochs": self.epochs, **trainer}
         return dict(JOB, trainer=lightning,
                     model={"class_path": "Classifier", "init_args": {"layers": self.layers}},
                     data={"class_path": "SyntheticDataModule", "init_args": data},
@@ -56,14 +56,20 @@ def convolution(inputs, outputs):
 
 
 POOL = {"MaxPool2d": {"kernel_size": 2}}
+ENCODER = {"TransformerEncoderLayer": {"d_model": 128, "nhead": 4, "dim_feedforward": 256, "dropout": 0.0,
+                                       "batch_first": True}}
 
 MODELS = [
     Model("tiny MLP", [linear(32, 64), "ReLU", linear(64, 2)],
-          {"num_features": 32, "num_classes": 2, "batch_size": 32}, ("SGD", 0.01), 500, 11, 1.25, ahead=12),
+          {"num_features": 32, "num_classes": 2, "batch_size": 32}, ("SGD", 0.01), 500, 21, 1.25, ahead=12),
     Model("MNIST MLP", [linear(784, 512), "ReLU", linear(512, 256), "ReLU", linear(256, 10)],
-          {"num_features": 784, "num_classes": 10}, ("Adam", 0.001), 150, 3, 1.05),
+          {"num_features": 784, "num_classes": 10}, ("Adam", 0.001), 200, 3, 1.05),
     Model("CNN", [convolution(1, 16), "ReLU", POOL, convolution(16, 32), "ReLU", POOL, "Flatten", linear(1568, 10)],
           {"num_features": 784, "num_classes": 10, "reshape": [1, 28, 28]}, ("Adam", 0.001), 100, 3, 1.05),
+    Model("transformer", [{"Embedding": {"num_embeddings": 64, "embedding_dim": 128}}, *[ENCODER] * 2,
+                          {"Select": {"dim": 1, "index": 0}}, linear(128, 10)],
+          {"kind": "tokens", "num_features": 32, "num_classes": 10, "vocab_size": 64, "batch_size": 16},
+          ("AdamW", 0.001), 50, 3, 1.05),
 ]
 
 
@@ -131,6 +137,22 @@ def last_loss(folder):
     raise RuntimeError("no metrics.csv below " + folder)
 
 
+def write_job(folder, job):
+    """Into the emptied folder; its path."""
+    for left in os.listdir(folder):
+        path = os.path.join(folder, left)
+        shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    path = os.path.join(folder, "job.yaml")
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(job, stream)  # which is YAML, too
+    return path
+
+
+def run_alone(folder, command, environment=None):
+    """(Output, resource usage) of a program with one thread, on a terminal of its own."""
+    return on_terminal(command, cwd=folder, env={**os.environ, **ONE_THREAD, **(environment or {})})
+
+
 class StepOverhead(Benchmark):
     name = "step_overhead"
     question = "microseconds for a training step; one thread, everything on by default"
@@ -167,7 +189,7 @@ class StepOverhead(Benchmark):
 
     def run(self, name, command, environment=None):
         """The output of a program on a terminal of its own; its peak of memory is remembered."""
-        output, usage = on_terminal(command, cwd=self.folder, env={**os.environ, **ONE_THREAD, **(environment or {})})
+        output, usage = run_alone(self.folder, command, environment)
         self.memory[name] = max(self.memory.get(name, 0), usage.ru_maxrss / 1024)
         return output
 
@@ -176,17 +198,8 @@ class StepOverhead(Benchmark):
         self.loss[model.name] = float(words[1])
         return float(words[0])
 
-    def write_job(self, job):
-        for left in os.listdir(self.folder):
-            path = os.path.join(self.folder, left)
-            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-        path = os.path.join(self.folder, "job.yaml")
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump(job, stream)  # which is YAML, too
-        return path
-
     def trainer(self, name, model):
-        job = self.write_job(model.job())
+        job = write_job(self.folder, model.job())
         spool = os.path.join(self.folder, "events.log")
         self.run(name, [program("worker/trainer/lctl-trainer"), "fit", "--config", job], {"LCTL_SPOOL": spool})
         loss = last_loss(self.folder)
@@ -197,9 +210,59 @@ class StepOverhead(Benchmark):
         return microseconds(logged_steps(spool), model)
 
     def lightning(self, name, model):
-        job = self.write_job(model.job())
+        job = write_job(self.folder, model.job())
         script = os.path.join(ROOT, "bench", "peers", "lightning_steps.py")
         times = os.path.join(self.folder, "times.json")
         self.run(name, [peers.python(), script, job, times])
         with open(times, encoding="utf-8") as stream:
             return microseconds({int(step): time for step, time in json.load(stream).items()}, model)
+
+
+class StepParts(Benchmark):
+    """Parts are switched off one at a time. Without the spool nothing tells when a step was done, so a figure here is the
+    difference of two runs, of two epochs and of many, by the steps between."""
+
+    name = "step_parts"
+    question = "where the time of a step goes: the tiny MLP, parts of the trainer switched off"
+    unit = "µs"
+    model = MODELS[0]
+
+    def __init__(self):
+        super().__init__()
+        self.folder = None
+
+    def open(self):
+        self.folder = tempfile.mkdtemp(prefix="lctl-bench-")
+        bare, everything = "bare loop", "all on"
+        nothing = {"enable_progress_bar": False, "logger": False, "enable_checkpointing": False}
+        for name, versus, spool, trainer in (
+                (everything, bare, True, {}),
+                ("without progress bar", everything, True, {"enable_progress_bar": False}),
+                ("without CSV logger", everything, True, {"logger": False}),
+                ("without spool", everything, False, {}),
+                ("without checkpoints", everything, True, {"enable_checkpointing": False}),
+                ("without all four", bare, False, nothing)):
+            self.variants.append(Variant(name, functools.partial(self.per_step, self.trainer, spool, trainer),
+                                         versus=versus))
+        self.variants.insert(0, Variant(bare, functools.partial(self.per_step, self.bare)))
+
+    def close(self):
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def per_step(self, run, *arguments):
+        """CPU time: what other programs do to the machine counts less than in wall time."""
+        few, many = (run(epochs, *arguments) for epochs in (2, self.model.epochs))
+        return (many - few) / ((self.model.epochs - 2) * self.model.steps) * 1e6
+
+    def cpu_seconds(self, command, environment=None):
+        _, usage = run_alone(self.folder, command, environment)
+        return usage.ru_utime + usage.ru_stime
+
+    def bare(self, epochs):
+        return self.cpu_seconds([program("bench/bare_loop"), self.model.name, str(self.model.steps), str(epochs)])
+
+    def trainer(self, epochs, spool, trainer):
+        job = write_job(self.folder, self.model.job(**{**trainer, "max_epochs": epochs}))
+        return self.cpu_seconds([program("worker/trainer/lctl-trainer"), "fit", "--config", job],
+                                {"LCTL_SPOOL": os.path.join(self.folder, "events.log")} if spool else {})
