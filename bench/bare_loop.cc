@@ -2,8 +2,9 @@
 // who needs nothing else. Same models, data, seed and fused optimizers as the job files of
 // step_overhead.py, so that it ends with the same loss to the last bit.
 //
-// usage: bare_loop MODEL STEPS_PER_EPOCH EPOCHS
-// Prints microseconds a step over all epochs but the first, and the last step's loss.
+// usage: bare_loop MODEL STEPS_PER_EPOCH EPOCHS [phases]
+// Prints microseconds a step over all epochs but the first, and the last step's loss; with `phases`
+// also how many of them go into batch, forward pass, backward pass and optimizer.
 #include <ATen/Context.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_fused_adam.h>
@@ -24,6 +25,7 @@
 #include <torch/nn/modules/pooling.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <climits>
 #include <cstdio>
@@ -209,8 +211,40 @@ class Fused {
   std::vector<at::Tensor> params_, averages_, squares_, steps_;
 };
 
-void train(const Model& model, std::int64_t steps_per_epoch, std::int64_t epochs) {
-  using Clock = std::chrono::steady_clock;
+using Clock = std::chrono::steady_clock;
+
+// Time between marks, by phase. Does nothing when off: reading the clock takes time itself.
+class Phases {
+ public:
+  explicit Phases(bool on) : on_(on) {}
+
+  void start() {
+    if (on_) last_ = Clock::now();
+  }
+  void end(std::size_t phase) {
+    if (!on_) return;
+    const Clock::time_point now = Clock::now();
+    sums_[phase] += now - last_;
+    last_ = now;
+  }
+  void reset() { sums_ = {}; }
+  void print(std::int64_t steps) const {
+    for (const auto& sum : sums_)
+      if (on_) std::printf(" %.4f", Microseconds(sum).count() / static_cast<double>(steps));
+  }
+
+  using Microseconds = std::chrono::duration<double, std::micro>;
+
+ private:
+  bool on_;
+  Clock::time_point last_;
+  std::array<Clock::duration, 4> sums_{};
+};
+
+enum Phase : std::size_t { kBatch, kForward, kBackward, kOptimizer };
+
+void train(const Model& model, std::int64_t steps_per_epoch, std::int64_t epochs,
+           bool with_phases) {
   at::manual_seed(0);
   nn::Sequential net;
   model.build(net);
@@ -220,21 +254,33 @@ void train(const Model& model, std::int64_t steps_per_epoch, std::int64_t epochs
   const at::Tensor indices = at::from_blob(rows.data(), {model.batch_size}, at::kLong);
   at::Tensor loss;
   Clock::time_point begin;
+  Phases phases(with_phases);
   for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
-    if (epoch == 1) begin = Clock::now();
+    if (epoch == 1) {
+      phases.reset();
+      begin = Clock::now();
+    }
+    phases.start();
     for (std::int64_t step = 0; step < steps_per_epoch; ++step) {
       std::iota(rows.begin(), rows.end(), step * model.batch_size);
       const at::Tensor x = at::index_select(data.x, 0, indices);
       const at::Tensor y = at::index_select(data.y, 0, indices);
+      phases.end(kBatch);
       loss = at::cross_entropy_loss(net->forward(x), y);
+      phases.end(kForward);
       optimizer.zero_grad();
       loss.backward();
+      phases.end(kBackward);
       optimizer.step();
+      phases.end(kOptimizer);
     }
   }
-  const std::chrono::duration<double, std::micro> took = Clock::now() - begin;
-  std::printf("%.4f %.9g\n", took.count() / static_cast<double>(steps_per_epoch * (epochs - 1)),
+  const Phases::Microseconds took = Clock::now() - begin;
+  const std::int64_t steps = steps_per_epoch * (epochs - 1);
+  std::printf("%.4f %.9g", took.count() / static_cast<double>(steps),
               static_cast<double>(*loss.const_data_ptr<float>()));
+  phases.print(steps);
+  std::printf("\n");
 }
 
 }  // namespace
@@ -244,15 +290,18 @@ int main(int argc, char** argv) {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
   mallopt(M_TOP_PAD, 16 << 20);
-  const auto found = argc == 4 ? models().find(argv[1]) : models().end();
-  const std::int64_t steps = argc == 4 ? std::atoll(argv[2]) : 0;
-  const std::int64_t epochs = argc == 4 ? std::atoll(argv[3]) : 0;
+  const bool phases = argc == 5 && std::string(argv[4]) == "phases";
+  const bool known = argc == 4 || phases;
+  const auto found = known ? models().find(argv[1]) : models().end();
+  const std::int64_t steps = known ? std::atoll(argv[2]) : 0;
+  const std::int64_t epochs = known ? std::atoll(argv[3]) : 0;
   if (found == models().end() || steps < 1 || epochs < 2) {
-    std::fprintf(stderr, "usage: bare_loop MODEL STEPS_PER_EPOCH EPOCHS (at least 2); models:");
+    std::fprintf(stderr,
+                 "usage: bare_loop MODEL STEPS_PER_EPOCH EPOCHS (at least 2) [phases]; models:");
     for (const auto& [name, unused] : models()) std::fprintf(stderr, " '%s'", name.c_str());
     std::fprintf(stderr, "\n");
     return 2;
   }
-  train(found->second, steps, epochs);
+  train(found->second, steps, epochs, phases);
   return 0;
 }

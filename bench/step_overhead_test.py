@@ -41,6 +41,7 @@ class StepOverheadTest(unittest.TestCase):
         benchmark.model.epochs = 12
         rows = main.run(benchmark, 1, show_progress=False)
         self.assertEqual(rows[0]["variant"], "bare loop")
+        self.assertEqual(list(rows[0]["phases"]), ["batch", "forward", "backward", "optimizer"])
         self.assertEqual(len(rows), 7)
 
 
