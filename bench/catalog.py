@@ -1,5 +1,6 @@
 """All benchmarks, in the order in which they run."""
 
+from bench.step_overhead import StepOverhead, StepParts
 from bench.submit_latency import SubmitLatency
 
-BENCHMARKS = [SubmitLatency]
+BENCHMARKS = [SubmitLatency, StepOverhead, StepParts]

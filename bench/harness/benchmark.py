@@ -17,10 +17,12 @@ class Variant:
     measure   () -> figure, may be a Measured; called once a round
     at_most   the project's target for the median, None = no target
     versus    name of the variant that this one is compared with, None = it is compared with nothing
+    ratio_at_most, ratio_at_least   the project's targets for the ratio of that pair
     """
 
-    def __init__(self, name, measure, at_most=None, versus=None):
+    def __init__(self, name, measure, at_most=None, versus=None, ratio_at_most=None, ratio_at_least=None):
         self.name, self.measure, self.at_most, self.versus = name, measure, at_most, versus
+        self.ratio_at_most, self.ratio_at_least = ratio_at_most, ratio_at_least
 
 
 class Benchmark:
@@ -33,6 +35,7 @@ class Benchmark:
     def __init__(self):
         self.variants = []
         self.left_out = []  # a sentence for each variant that could not be measured here
+        self.notes = []  # lines below the table; set at close() at the latest
 
     def open(self):
         """Prepares what all rounds share (a cluster, data), and fills self.variants."""

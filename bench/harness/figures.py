@@ -34,6 +34,10 @@ def results(variants, figures):
         if variant.versus is not None:
             row["versus"] = variant.versus
             row["ratio"] = paired_ratio(figures[variant.name], figures[variant.versus])
+            for bound, met in (("ratio_at_most", float.__le__), ("ratio_at_least", float.__ge__)):
+                if (target := getattr(variant, bound)) is not None:
+                    row[bound] = target
+                    row["ratio_met"] = met(float(row["ratio"]["median"]), float(target))
         if parts := phases(figures[variant.name]):
             row["phases"] = parts
         rows.append(row)

@@ -59,6 +59,15 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual([row["met"] for row in rows], [True, False])
         self.assertEqual(rows[1]["ratio"]["median"], 1)
 
+    def test_target_of_a_ratio_is_held_against_the_paired_one(self):
+        variants = [Variant("a", None), Variant("b", None, versus="a", ratio_at_most=1.5),
+                    Variant("c", None, versus="b", ratio_at_least=4)]
+        rows = figures.results(variants, {"a": [1.0, 2.0], "b": [1.2, 2.4], "c": [3.6, 7.2]})
+        self.assertEqual([row.get("ratio_met") for row in rows], [None, True, False])
+        lines = "\n".join(table.lines(Benchmark(), rows))
+        self.assertIn("1.20x a (<= 1.50 met)", lines)
+        self.assertIn("3.00x b (>= 4.00 MISSED)", lines)
+
     def test_phases_are_summed_up_only_if_every_figure_has_them(self):
         measured = [Measured(3, {"first": 1, "then": 2}), Measured(5, {"first": 2, "then": 3})]
         rows = figures.results([Variant("a", None), Variant("b", None)], {"a": measured, "b": [measured[0], 4]})
@@ -111,6 +120,16 @@ class ProcessTest(unittest.TestCase):
     def test_a_program_that_is_not_there_is_named(self):
         with self.assertRaisesRegex(RuntimeError, "/no/such/program cannot be started: .*No such file"):
             process.output_of(["/no/such/program"])
+
+    def test_a_program_on_a_terminal_sees_one_and_its_memory_is_told(self):
+        look = "import sys; print(sys.stdout.isatty(), sys.stderr.isatty())"
+        output, usage = process.on_terminal([sys.executable, "-c", look])
+        self.assertEqual(output.split(), ["True", "True"])
+        self.assertGreater(usage.ru_maxrss, 1024)
+        with self.assertRaisesRegex(RuntimeError, "ended with 3: it is full"):
+            process.on_terminal([sys.executable, "-c", "print('it is full'); raise SystemExit(3)"])
+        with self.assertRaisesRegex(RuntimeError, "/no/such/program cannot be started"):
+            process.on_terminal(["/no/such/program"])
 
     def test_a_peers_python_without_the_peer_is_refused(self):
         with mock.patch.dict(os.environ, {"LCTL_PEER_PYTHON": sys.executable}):

@@ -59,7 +59,8 @@ def main(arguments=None):
             return 1
         print()
         print("\n".join(table.lines(benchmark, rows)))
-        written["benchmarks"][name] = {"unit": benchmark.unit, "variants": rows, "left_out": benchmark.left_out}
+        written["benchmarks"][name] = {"unit": benchmark.unit, "variants": rows, "notes": benchmark.notes,
+                                       "left_out": benchmark.left_out}
     if options.json:
         with open(options.json, "w", encoding="utf-8") as stream:
             json.dump(written, stream, indent=2)

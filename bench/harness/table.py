@@ -32,6 +32,16 @@ def phase_lines(rows):
     return ["", *columns(cells)]
 
 
+def ratio_text(row):
+    if "ratio" not in row:
+        return ""
+    text = "%sx %s" % (number(row["ratio"]["median"]), row["versus"])
+    for bound, sign in (("ratio_at_most", "<="), ("ratio_at_least", ">=")):
+        if bound in row:
+            text += " (%s %s %s)" % (sign, number(row[bound]), "met" if row["ratio_met"] else "MISSED")
+    return text
+
+
 def lines(benchmark, rows):
     """The table of one benchmark, as lines."""
     out = ["%s: %s" % (benchmark.name, benchmark.question), ""]
@@ -41,7 +51,7 @@ def lines(benchmark, rows):
         target = ""
         if "at_most" in row:
             target = "<= %s %s" % (number(row["at_most"]), "met" if row["met"] else "MISSED")
-        ratio = "%sx %s" % (number(row["ratio"]["median"]), row["versus"]) if "ratio" in row else ""
+        ratio = ratio_text(row)
         cells.append([row["variant"], "%s [%s .. %s]" % tuple(number(row[key]) for key in ("median", "min", "max")),
                       target, ratio])
     table = columns(cells)
@@ -49,5 +59,6 @@ def lines(benchmark, rows):
         table = columns([cell[:3] for cell in cells]) + [""]
         table += columns([[cell[0], cell[3]] for cell in cells if cell[3]])
     out += table + phase_lines(rows)
+    out += ["", *benchmark.notes] if benchmark.notes else []
     out += ["left out: " + sentence for sentence in benchmark.left_out]
     return out

@@ -126,6 +126,17 @@ constexpr Argument kRnn[] = {
     {"dropout", "float", "0.0", "in [0, 1]"},
     flag("bidirectional", "false"),
 };
+constexpr Argument kTransformerEncoder[] = {
+    count("d_model"),
+    count("nhead"),
+    {"dim_feedforward", "int", "2048", ">= 1"},
+    {"dropout", "float", "0.1", "in [0, 1]"},
+    {"activation", "str", "relu", "one of: relu, gelu"},
+    {"layer_norm_eps", "float", "1e-05", ">= 0"},
+    flag("batch_first", "false"),
+    flag("norm_first", "false"),
+    kBias,
+};
 constexpr Argument kDropout[] = {{"p", "float", "0.5", "in [0, 1]"}, kInplace};
 constexpr Argument kFlatten[] = {{"start_dim", "int", "1"}, {"end_dim", "int", "-1"}};
 constexpr Argument kUnflatten[] = {{"dim", "int", kRequired},
@@ -178,6 +189,7 @@ constexpr Class kLayers[] = {
     layer("LSTM", kLstm),
     layer("GRU", kGru),
     layer("RNN", kRnn),
+    layer("TransformerEncoderLayer", kTransformerEncoder),
     layer("Dropout", kDropout),
     layer("Dropout1d", kDropout),
     layer("Dropout2d", kDropout),

@@ -22,8 +22,9 @@
 namespace lctl::checkpoint {
 namespace {
 
-// LibTorch's streams call back into this with plain writes.
 constexpr std::size_t kWriteStep = 8 << 20;
+// LibTorch's writer hands over many pieces of a few bytes for each tensor: they go out together.
+constexpr std::size_t kGathered = 64 << 10;
 
 [[noreturn]] void throw_errno(const char* what, const std::filesystem::path& file) {
   throw std::system_error(errno, std::generic_category(),
@@ -141,13 +142,24 @@ void write_file(const std::filesystem::path& file, const Value& value) {
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
     if (descriptor.get() < 0) throw_errno("creating", temporary);
     int error = 0;
-    const auto sink = [&](const void* data, std::size_t size) -> std::size_t {
+    std::string gathered;
+    const auto put = [&](const char* data, std::size_t size) {
       std::size_t done = 0;
       while (done < size && error == 0) {
-        const ssize_t got = write(descriptor.get(), static_cast<const char*>(data) + done,
-                                  std::min(size - done, kWriteStep));
+        const ssize_t got = write(descriptor.get(), data + done, std::min(size - done, kWriteStep));
         if (got < 0 && errno != EINTR) error = errno;
         done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+      }
+    };
+    const auto sink = [&](const void* data, std::size_t size) -> std::size_t {
+      if (gathered.size() + size > kGathered) {
+        put(gathered.data(), gathered.size());
+        gathered.clear();
+      }
+      if (size > kGathered) {
+        put(static_cast<const char*>(data), size);
+      } else {
+        gathered.append(static_cast<const char*>(data), size);
       }
       // The stream's destructor ends the process over a short write: let it finish, and throw
       // below.
@@ -161,6 +173,7 @@ void write_file(const std::filesystem::path& file, const Value& value) {
         throw std::runtime_error(fmt::format("writing {}: {}", file.string(), brief(failure)));
       }
     }
+    put(gathered.data(), gathered.size());
     if (error != 0) {
       errno = error;
       throw_errno("writing", temporary);

@@ -112,11 +112,16 @@ Batch Subset::get(std::int64_t index) const {
 }
 
 Batch Subset::get_batch(std::span<const std::int64_t> indices) const {
-  std::vector<std::int64_t> rows;
+  // A thread that loads keeps its list from batch to batch; a subset of a subset makes one more.
+  thread_local std::vector<std::int64_t> scratch;
+  std::vector<std::int64_t> rows = std::exchange(scratch, {});
+  rows.clear();
   rows.reserve(indices.size());
   for (const std::int64_t index : indices)
     rows.push_back(indices_.at(static_cast<std::size_t>(index)));
-  return whole_->get_batch(rows);
+  Batch batch = whole_->get_batch(rows);
+  scratch = std::move(rows);
+  return batch;
 }
 
 std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const Dataset> whole,

@@ -24,19 +24,19 @@ class IndexBatches {
         drop_last_(drop_last) {}
 
   // Takes the first group now: its random draws happen here, and not at next().
-  void look_ahead() { ahead_ = collect(); }
+  void look_ahead() { collect(ahead_.emplace()); }
 
-  // Empty at the end.
-  std::vector<std::int64_t> next() {
-    if (!ahead_.has_value()) return collect();
-    std::vector<std::int64_t> batch = *std::move(ahead_);
+  // Empty at the end. `batch` keeps its capacity, so that who asks with the same one again and
+  // again makes no allocations.
+  void next(std::vector<std::int64_t>& batch) {
+    if (!ahead_.has_value()) return collect(batch);
+    batch = *std::move(ahead_);
     ahead_.reset();
-    return batch;
   }
 
  private:
-  std::vector<std::int64_t> collect() {
-    std::vector<std::int64_t> batch;
+  void collect(std::vector<std::int64_t>& batch) {
+    batch.clear();
     batch.reserve(batch_size_);
     while (batch.size() < batch_size_) {
       const std::optional<std::int64_t> index = indices_->next();
@@ -44,7 +44,6 @@ class IndexBatches {
       batch.push_back(*index);
     }
     if (drop_last_ && batch.size() < batch_size_) batch.clear();
-    return batch;
   }
 
   std::unique_ptr<IndexIterator> indices_;
@@ -59,17 +58,18 @@ class DirectIterator final : public BatchIterator {
       : dataset_(std::move(dataset)), batches_(std::move(batches)) {}
 
   std::optional<Batch> next() override {
-    const std::vector<std::int64_t> indices = batches_.next();
-    if (indices.empty()) return std::nullopt;
-    return dataset_->get_batch(indices);
+    batches_.next(indices_);
+    if (indices_.empty()) return std::nullopt;
+    return dataset_->get_batch(indices_);
   }
   void skip(std::int64_t count) override {
-    for (std::int64_t i = 0; i < count; ++i) batches_.next();
+    for (std::int64_t i = 0; i < count; ++i) batches_.next(indices_);
   }
 
  private:
   const std::shared_ptr<const Dataset> dataset_;  // the loader may be gone before its iterator
   IndexBatches batches_;
+  std::vector<std::int64_t> indices_;  // of the current batch
 };
 
 // Threads take index lists from a queue and put batches into their slots; the caller takes the
@@ -111,7 +111,8 @@ class WorkerIterator final : public BatchIterator {
 
   void skip(std::int64_t count) override {
     // Called before the first next(): nothing is in flight yet.
-    for (std::int64_t i = 0; i < count; ++i) batches_.next();
+    std::vector<std::int64_t> passed;
+    for (std::int64_t i = 0; i < count; ++i) batches_.next(passed);
   }
 
  private:
@@ -129,7 +130,8 @@ class WorkerIterator final : public BatchIterator {
         const std::lock_guard lock(mutex_);
         if (slots_.size() >= ahead_) return;
       }
-      std::vector<std::int64_t> indices = batches_.next();
+      std::vector<std::int64_t> indices;
+      batches_.next(indices);
       if (indices.empty()) {
         exhausted_ = true;
         return;

@@ -256,6 +256,30 @@ const std::vector<Case>& cases() {
       {"LogSoftmax", {2, 5}, "", "[2, 5]", 0.6308822762012063, 937055941807507096},
       {"Softmin", {2, 5}, "", "[2, 5]", -0.17788554468796805, 937055941807507096},
       {"GLU", {2, 6}, "", "[2, 3]", 0.16985983964651663, 937055941807507096},
+      {"TransformerEncoderLayer: {d_model: 4, nhead: 2, dim_feedforward: 6}",
+       {3, 2, 4},
+       "self_attn.in_proj_weight[12,4] self_attn.in_proj_bias[12] self_attn.out_proj.weight[4,4] "
+       "self_attn.out_proj.bias[4] linear1.weight[6,4] linear1.bias[6] linear2.weight[4,6] "
+       "linear2.bias[4] norm1.weight[4] norm1.bias[4] norm2.weight[4] norm2.bias[4]",
+       "[3, 2, 4]",
+       1.2041997603223629,
+       8273874737828713677},
+      {"TransformerEncoderLayer: {d_model: 6, nhead: 3, dim_feedforward: 5, dropout: 0.0, "
+       "activation: gelu, batch_first: true, norm_first: true, bias: false}",
+       {2, 3, 6},
+       "self_attn.in_proj_weight[18,6] self_attn.out_proj.weight[6,6] linear1.weight[5,6] "
+       "linear2.weight[6,5] norm1.weight[6] norm2.weight[6]",
+       "[2, 3, 6]",
+       0.6443484099216331,
+       5256154373638424062},
+      {"TransformerEncoderLayer: {d_model: 4, nhead: 2, dim_feedforward: 6, dropout: 0.5}",
+       {3, 4},
+       "self_attn.in_proj_weight[12,4] self_attn.in_proj_bias[12] self_attn.out_proj.weight[4,4] "
+       "self_attn.out_proj.bias[4] linear1.weight[6,4] linear1.bias[6] linear2.weight[4,6] "
+       "linear2.bias[4] norm1.weight[4] norm1.bias[4] norm2.weight[4] norm2.bias[4]",
+       "[3, 4]",
+       1.0266893810242128,
+       8835590090510218180},
   };
   return all;
 }
@@ -321,6 +345,21 @@ TEST(LayersTest, StateOutputAndDrawsAreTorchs) {
   }
 }
 
+// One fused kernel, as in Python: other bits than the operations one by one.
+TEST(LayersTest, TransformerEncoderEvaluatesAsTorch) {
+  at::manual_seed(3);
+  const Layer layer = make_layer(
+      spec_of("TransformerEncoderLayer: {d_model: 4, nhead: 2, dim_feedforward: 6, batch_first: "
+              "true}"),
+      "layers.0");
+  layer.module->eval();
+  const at::Tensor slow = layer.forward(input({2, 3, 4}));
+  const at::NoGradGuard no_grad;
+  const at::Tensor fast = layer.forward(input({2, 3, 4}));
+  EXPECT_NEAR(weighted_sum(fast), 0.14651607297542835, 1e-6);
+  EXPECT_TRUE(fast.allclose(slow, 1e-5, 1e-6));
+}
+
 TEST(LayersTest, DropoutDoesNothingInEvaluation) {
   const Layer layer = make_layer(spec_of("Dropout: {p: 0.5}"), "layers.0");
   layer.module->eval();
@@ -352,6 +391,8 @@ std::string refusal(const std::string& layer) {
 TEST(LayersTest, ArgumentsThatDoNotGoTogetherAreRefusedWithTheKey) {
   EXPECT_EQ(refusal("GroupNorm: {num_groups: 3, num_channels: 4}"),
             "model.init_args.layers.1: num_channels (4) must be divisible by num_groups (3)");
+  EXPECT_EQ(refusal("TransformerEncoderLayer: {d_model: 5, nhead: 2}"),
+            "model.init_args.layers.1: d_model (5) must be divisible by nhead (2)");
   EXPECT_THAT(refusal("Conv2d: {in_channels: 1, out_channels: 1, kernel_size: [1, 2, 3]}"),
               HasSubstr("kernel_size must be one number or 2, not 3"));
   EXPECT_THAT(refusal("Conv2d: {in_channels: 1, out_channels: 1, kernel_size: 1, padding: most}"),

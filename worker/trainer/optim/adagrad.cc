@@ -53,7 +53,7 @@ void Adagrad::update(const ParamGroup& group, std::vector<Item>& items) {
   }
   if (flag_option(group, "fused")) {
     for_each_kind(items, [&](const std::vector<Item>& kind) {
-      std::vector<at::Tensor> params, grads, sums, steps;
+      auto& [params, grads, sums, steps, unused4, unused5] = empty_lists();
       for (const Item& item : kind) {
         params.push_back(item.param);
         grads.push_back(item.grad);

@@ -80,7 +80,7 @@ void Adam::update(const ParamGroup& group, std::vector<Item>& items) {
 }
 
 void Adam::update_fused(const Rates& rates, const std::vector<Item>& items) {
-  std::vector<at::Tensor> params, grads, averages, squares, maxima, steps;
+  auto& [params, grads, averages, squares, maxima, steps] = empty_lists();
   for (const Item& item : items) {
     const State& state = *item.state;
     params.push_back(item.param);

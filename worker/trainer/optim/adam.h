@@ -35,7 +35,7 @@ class Adam final : public TorchOptimizer {
  private:
   struct Rates;
   void update(const ParamGroup& group, std::vector<Item>& items) override;
-  static void update_fused(const Rates& rates, const std::vector<Item>& items);
+  void update_fused(const Rates& rates, const std::vector<Item>& items);
   static void update_one(const Rates& rates, Item& item);
 
   std::string name_;

@@ -3,6 +3,7 @@
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty_like.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace lctl {
@@ -54,21 +55,22 @@ void Sgd::update(const ParamGroup& group, std::vector<Item>& items) {
     for (Item& item : items) update_one(rates, item);
     return;
   }
-  for_each_kind(items, [&rates](const std::vector<Item>& kind) {
+  for_each_kind(items, [&](const std::vector<Item>& kind) {
     // Parameters whose first gradient this is have no momentum yet.
+    const auto is_fresh = [&rates](const Item& item) {
+      return rates.momentum != 0 && !(*item.state)[kMomentumBuffer].defined();
+    };
+    if (std::none_of(kind.begin(), kind.end(), is_fresh)) return update_fused(rates, kind, false);
     std::vector<Item> fresh;
     std::vector<Item> known;
-    for (const Item& item : kind) {
-      const bool first = rates.momentum != 0 && !(*item.state)[kMomentumBuffer].defined();
-      (first ? fresh : known).push_back(item);
-    }
-    if (!fresh.empty()) update_fused(rates, fresh, true);
+    for (const Item& item : kind) (is_fresh(item) ? fresh : known).push_back(item);
+    update_fused(rates, fresh, true);
     if (!known.empty()) update_fused(rates, known, false);
   });
 }
 
 void Sgd::update_fused(const Rates& rates, const std::vector<Item>& items, bool first) {
-  std::vector<at::Tensor> params, grads, buffers;
+  auto& [params, grads, buffers, unused3, unused4, unused5] = empty_lists();
   for (const Item& item : items) {
     params.push_back(item.param);
     grads.push_back(item.grad);

@@ -29,7 +29,7 @@ class Sgd final : public TorchOptimizer {
  private:
   struct Rates;
   void update(const ParamGroup& group, std::vector<Item>& items) override;
-  static void update_fused(const Rates& rates, const std::vector<Item>& items, bool first);
+  void update_fused(const Rates& rates, const std::vector<Item>& items, bool first);
   static void update_one(const Rates& rates, Item& item);
 };
 

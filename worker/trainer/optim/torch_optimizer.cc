@@ -55,6 +55,12 @@ void TorchOptimizer::step() {
     if (!items_.empty()) update(group, items_);
   }
   items_.clear();  // holds no tensor beyond the step
+  empty_lists();
+}
+
+TorchOptimizer::TensorLists& TorchOptimizer::empty_lists() {
+  for (std::vector<at::Tensor>& list : lists_) list.clear();
+  return lists_;
 }
 
 void TorchOptimizer::zero_grad() {

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <initializer_list>
@@ -53,6 +54,12 @@ class TorchOptimizer : public Optimizer {
 
   std::vector<std::vector<State>>& states() { return states_; }
 
+  // Lists for the call of a fused kernel (parameters, gradients, ...): empty, with the capacity of
+  // the step before, so that a step allocates nothing. Their tensors are let go after update().
+  static constexpr std::size_t kMaxLists = 6;
+  using TensorLists = std::array<std::vector<at::Tensor>, kMaxLists>;
+  TensorLists& empty_lists();
+
  private:
   void load_group(ParamGroup& group, const checkpoint::Dict& saved);
   State load_state(const ParamGroup& group, const at::Tensor& param, const checkpoint::Dict& saved);
@@ -61,6 +68,7 @@ class TorchOptimizer : public Optimizer {
   std::vector<std::vector<State>> states_;  // [group][parameter]
   std::vector<const char*> state_names_;
   std::vector<Item> items_;  // of the current step; kept for its capacity
+  TensorLists lists_;
 };
 
 // ---- hyper-parameters of a group, as update() reads them
@@ -93,6 +101,11 @@ void check_fused(const std::vector<at::Tensor>& params);
 // The items of each device and type, in order: fused kernels take one kind at a time.
 template <typename Item, typename Fn>
 void for_each_kind(const std::vector<Item>& items, Fn&& fn) {
+  const auto as_first = [&items](const Item& item) {
+    return item.param.device() == items.front().param.device() &&
+           item.param.scalar_type() == items.front().param.scalar_type();
+  };
+  if (std::all_of(items.begin(), items.end(), as_first)) return fn(items);  // nearly always
   std::vector<bool> taken(items.size(), false);
   std::vector<Item> kind;
   for (std::size_t first = 0; first < items.size(); ++first) {

@@ -54,7 +54,7 @@ auto all_tables() {
   return std::array{layers::linear_layers(),      layers::activation_layers(),
                     layers::convolution_layers(), layers::normalization_layers(),
                     layers::pooling_layers(),     layers::recurrent_layers(),
-                    layers::shape_layers()};
+                    layers::shape_layers(),       layers::transformer_layers()};
 }
 
 }  // namespace

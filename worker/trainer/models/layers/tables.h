@@ -23,6 +23,7 @@ std::span<const Entry> convolution_layers();
 std::span<const Entry> normalization_layers();
 std::span<const Entry> pooling_layers();
 std::span<const Entry> recurrent_layers();
+std::span<const Entry> transformer_layers();
 std::span<const Entry> shape_layers();  // and Dropout: no parameters, no element-wise function
 
 // ---- what the builders share
