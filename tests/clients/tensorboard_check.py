@@ -61,10 +61,20 @@ def hparams(contents, found):
             found.setdefault("metrics", []).append(metric.name.tag)
 
 
-def graph_node(node):
-    attributes = node.attr["attr"].s.decode() if "attr" in node.attr else ""
-    shapes = [[dim.size for dim in shape.dim] for shape in node.attr["_output_shapes"].list.shape]
-    return [node.name, node.op, list(node.input), [attributes, shapes]]
+def graph_nodes(nodes):
+    """Values without a name of their own are numbered by the tracer; here by their first appearance."""
+    numbers = {}
+
+    def name_of(name):
+        scope, _, last = name.rpartition("/")
+        return "%s/#%d" % (scope, numbers.setdefault(name, len(numbers))) if last.isdigit() else name
+
+    found = []
+    for node in nodes:
+        attributes = node.attr["attr"].s.decode() if "attr" in node.attr else ""
+        shapes = [[dim.size for dim in shape.dim] for shape in node.attr["_output_shapes"].list.shape]
+        found.append([name_of(node.name), node.op, [name_of(name) for name in node.input], [attributes, shapes]])
+    return found
 
 
 def read_run(folder):
@@ -91,7 +101,7 @@ def read_run(folder):
         contents = {}
     hparams(contents.values(), found)
     if tags["graph"]:
-        found["graph"] = [graph_node(node) for node in reader.Graph().node]
+        found["graph"] = graph_nodes(reader.Graph().node)
     return {kind: values for kind, values in found.items() if values}
 
 

@@ -12,6 +12,11 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 
+class Residual(torch.nn.Module):
+    def forward(self, x):
+        return x.relu().add(x)
+
+
 def main(folder):
     logger = TensorBoardLogger(folder)
     logger.log_hyperparams({"lr": 1e-5, "epochs": 3, "nesterov": True, "optimizer": "sgd", "scheduler": None,
@@ -32,6 +37,7 @@ def main(folder):
     writer.add_image("rgba", torch.arange(4 * 16, dtype=torch.uint8).reshape(4, 4, 4) * 3, 2, dataformats="HWC")
     writer.add_images("grid", torch.arange(10 * 9).reshape(10, 1, 3, 3) / 90, 3)
     writer.add_text("notes", "# A *note*\n\nwith an ä", 4)
+    writer.add_graph(Residual(), torch.ones(1, 2))
     logger.finalize("success")
 
 

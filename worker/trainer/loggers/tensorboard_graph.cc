@@ -122,13 +122,15 @@ class GraphWriter {
       names_[input] = "input/" + input->debugName();
       set_shape(*input, add(names_[input], "IO Node", ""));
     }
-    for (jit::Node* node : graph.nodes()) write(*node);
-    std::size_t index = 0;
+    // Outputs stand before the operations, as torch has them; their inputs are known afterwards.
+    std::vector<tensorboard::NodeDef*> sinks;
     for (jit::Value* output : graph.outputs()) {
-      tensorboard::NodeDef& sink = add("output/output." + std::to_string(++index), "IO Node", "");
-      sink.add_input(names_.at(output));
-      set_shape(*output, sink);
+      sinks.push_back(&add("output/output." + std::to_string(sinks.size() + 1), "IO Node", ""));
+      set_shape(*output, *sinks.back());
     }
+    for (jit::Node* node : graph.nodes()) write(*node);
+    for (std::size_t i = 0; i < sinks.size(); ++i)
+      sinks[i]->add_input(names_.at(graph.outputs()[i]));
   }
 
  private:

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/trainer/loggers/tensorboard_graph.h"
 #include "worker/trainer/loggers/tensorboard_logger.h"
 
 namespace {
@@ -30,6 +31,10 @@ Dict sample_hparams() {
   hparams.set("layers", List{layer, layer});
   return hparams;
 }
+
+struct Residual : torch::nn::Module {
+  Residual() : Module("Residual") {}
+};
 
 void write_sample(const char* folder) {
   lctl::TensorBoardLogger::Options options;
@@ -61,6 +66,9 @@ void write_sample(const char* folder) {
   writer.add_image("rgba", at::arange(4 * 16, at::kByte).reshape({4, 4, 4}) * 3, 2, "HWC");
   writer.add_images("grid", at::arange(10 * 9).reshape({10, 1, 3, 3}) / 90, 3);
   writer.add_text("notes", "# A *note*\n\nwith an ä", 4);
+  Residual model;
+  writer.add_graph(lctl::traced_graph(
+      model, [](const at::Tensor& x) { return x.relu().add(x); }, at::ones({1, 2})));
   logger.finalize("success");
 }
 

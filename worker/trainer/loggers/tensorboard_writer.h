@@ -66,6 +66,7 @@ class SummaryWriter {
   // Markdown.
   void add_text(std::string_view tag, std::string_view text, Step step = std::nullopt);
 
+  // See traced_graph() in tensorboard_graph.h.
   void add_graph(const tensorboard::GraphDef& graph);
   void add_summary(tensorboard::Summary summary, Step step = std::nullopt);
 
