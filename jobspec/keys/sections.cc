@@ -60,8 +60,8 @@ constexpr Argument kRetention[] = {
 };
 
 constexpr Argument kTune[] = {
-    {"scale_batch_size", "section", "null", "", "see `tune.scale_batch_size`", "later"},
-    {"lr_find", "section", "null", "", "see `tune.lr_find`", "later"},
+    {"scale_batch_size", "section", "null", "", "see `tune.scale_batch_size`"},
+    {"lr_find", "section", "null", "", "see `tune.lr_find`"},
 };
 
 constexpr Argument kScaleBatchSize[] = {

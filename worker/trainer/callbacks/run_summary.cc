@@ -3,7 +3,6 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,7 +10,7 @@
 
 #include "worker/trainer/callbacks/early_stopping.h"
 #include "worker/trainer/callbacks/model_checkpoint.h"
-#include "worker/trainer/callbacks/tensor_digest.h"
+#include "worker/trainer/callbacks/tensor_json.h"
 #include "worker/trainer/trainer/trainer.h"
 
 namespace lctl {
@@ -20,28 +19,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-Json number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
-}
-
 std::string relative_path(const std::string& path) {
   if (path.empty()) return "";
   const fs::path here = fs::weakly_canonical(fs::current_path());
   return fs::absolute(path).lexically_normal().lexically_relative(here).string();
-}
-
-Json describe(const std::string& name, const at::Tensor& tensor) {
-  const at::Tensor wide = tensor.detach().cpu().contiguous().to(at::kDouble);
-  Json item;
-  item["name"] = name;
-  item["dtype"] = dtype_name(tensor.scalar_type());
-  item["shape"] = std::vector<std::int64_t>(tensor.sizes().begin(), tensor.sizes().end());
-  item["sha256"] = tensor_sha256(tensor);
-  item["sum"] = number(wide.sum().item().toDouble());
-  item["l2"] = number(wide.norm().item().toDouble());
-  return item;
 }
 
 Json stop_reason(Trainer& trainer) {
@@ -58,11 +39,11 @@ Json describe_checkpoint(const ModelCheckpoint& saver) {
   Json item;
   item["best_model_path"] = relative_path(saver.best_model_path());
   item["best_model_score"] =
-      saver.best_model_score() ? number(saver.best_model_score()->number()) : Json(nullptr);
+      saver.best_model_score() ? json_number(saver.best_model_score()->number()) : Json(nullptr);
   item["last_model_path"] = relative_path(saver.last_model_path());
   item["best_k_models"] = Json::object();
   for (const auto& [path, score] : saver.best_k_models())
-    item["best_k_models"][relative_path(path)] = number(score.number());
+    item["best_k_models"][relative_path(path)] = json_number(score.number());
   return item;
 }
 
@@ -101,11 +82,11 @@ void RunSummary::teardown(Trainer& trainer, TrainableModule& module, std::string
   std::vector<MetricDict::Entry> sorted = trainer.callback_metrics().entries();
   std::sort(sorted.begin(), sorted.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& [name, value] : sorted) metrics[name] = number(value.number());
+  for (const auto& [name, value] : sorted) metrics[name] = json_number(value.number());
   result["callback_metrics"] = std::move(metrics);
   Json rates = Json::array();
   for (const auto& optimizer : trainer.optimizers().optimizers) {
-    for (const ParamGroup& group : optimizer->param_groups()) rates.push_back(number(group.lr));
+    for (const ParamGroup& group : optimizer->param_groups()) rates.push_back(json_number(group.lr));
   }
   result["learning_rates"] = std::move(rates);
   const auto* stopper = first_of<EarlyStopping>(trainer);
@@ -113,15 +94,12 @@ void RunSummary::teardown(Trainer& trainer, TrainableModule& module, std::string
                                  ? Json(nullptr)
                                  : Json{{"stopped_epoch", stopper->stopped_epoch()},
                                         {"wait_count", stopper->wait_count()},
-                                        {"best_score", number(stopper->best_score().number())}};
+                                        {"best_score", json_number(stopper->best_score().number())}};
   const auto* saver = first_of<ModelCheckpoint>(trainer);
   result["checkpoint"] = saver == nullptr ? Json(nullptr) : describe_checkpoint(*saver);
-  Json state = Json::array();
-  for (const NamedTensor& tensor : module.state_list())
-    state.push_back(describe(tensor.name, tensor.tensor));
-  result["state"] = std::move(state);
+  result["state"] = json_of_state(module);
   if (stage == "predict" && !predictions_.empty())
-    result["predictions"] = describe("predictions", at::cat(predictions_));
+    result["predictions"] = json_of_tensor("predictions", at::cat(predictions_));
   if (!trainer.is_global_zero()) return;
   std::ofstream file(path_);
   file << result.dump(1) << '\n';

@@ -34,6 +34,9 @@ class DataLoader {
   // Batches in one pass; empty for a loader without length.
   virtual std::optional<std::int64_t> size() const = 0;
 
+  // Samples that it draws from; empty for a loader without length.
+  virtual std::optional<std::int64_t> dataset_length() const = 0;
+
   // Whether its sampler draws a random order.
   virtual bool shuffles() const = 0;
   virtual bool has_distributed_sampler() const = 0;

@@ -33,6 +33,7 @@ class MapDataLoader final : public DataLoader {
 
   std::unique_ptr<BatchIterator> iterate() override;
   std::optional<std::int64_t> size() const override;
+  std::optional<std::int64_t> dataset_length() const override { return dataset_->size(); }
   bool shuffles() const override { return sampler_->shuffles(); }
   bool has_distributed_sampler() const override { return sampler_->is_distributed(); }
   std::shared_ptr<DataLoader> with_distributed_sampler(int world_size, int rank, bool shuffle,

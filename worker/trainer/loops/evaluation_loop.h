@@ -25,6 +25,10 @@ class EvaluationLoop {
 
   // Asks for the loaders unless that has been done.
   void setup_data();
+  void forget_data() {
+    fetcher_.clear();
+    data_ = StageLoaders();
+  }
 
   bool has_run() const { return has_run_; }
   void set_has_run(bool has_run) { has_run_ = has_run; }

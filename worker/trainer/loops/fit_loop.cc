@@ -132,6 +132,35 @@ void FitLoop::set_val_check_batch() {
       std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(batches) * fraction));
 }
 
+void FitLoop::forget_data() {
+  fetcher_.clear();
+  data_ = StageLoaders();
+  val_loop_.forget_data();
+}
+
+std::optional<std::int64_t> FitLoop::dataset_length() const {
+  std::int64_t longest = 0;
+  for (const auto& loader : data_.loaders) {
+    const std::optional<std::int64_t> length = loader->dataset_length();
+    if (!length) return std::nullopt;
+    longest = std::max(longest, *length);
+  }
+  return longest;
+}
+
+void FitLoop::load_counters(const checkpoint::Dict& state) {
+  context_.progress.fit.load_state_dict(state);
+  forget_restart();
+}
+
+void FitLoop::forget_restart() {
+  restarting_ = loaded_ = resuming_ = false;
+  stage_ = RestartStage::kNone;
+  exact_.reset();
+  epoch_loop_.mark_restarting(false);
+  epoch_loop_.set_resuming(false);
+}
+
 void FitLoop::mark_loaded() {
   const AllFour& current = context_.progress.fit.epoch.current;
   const bool unfinished =

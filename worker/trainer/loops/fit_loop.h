@@ -29,6 +29,15 @@ class FitLoop {
   // Asks for the train loader (for estimates before training starts).
   void setup_data();
 
+  // The next use of loaders asks for new ones.
+  void forget_data();
+  // Samples that the train loaders draw from; none when one does not know.
+  std::optional<std::int64_t> dataset_length() const;
+
+  // Sets the counters for a run from there that is no restart.
+  void load_counters(const checkpoint::Dict& state);
+  void forget_restart();
+
   // Counters have been loaded from a checkpoint: continue by Lightning's rules.
   void mark_loaded();
   bool sanity_check_wanted() const { return !val_loop_.restarting() && !exact_; }

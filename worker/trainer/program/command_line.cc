@@ -7,17 +7,18 @@
 namespace lctl {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, jobspec::Command>, 4> kCommands = {{
+constexpr std::array<std::pair<std::string_view, jobspec::Command>, 5> kCommands = {{
     {"fit", jobspec::Command::kFit},
     {"validate", jobspec::Command::kValidate},
     {"test", jobspec::Command::kTest},
     {"predict", jobspec::Command::kPredict},
+    {"tune", jobspec::Command::kTune},
 }};
 
 }  // namespace
 
 std::string usage_text() {
-  return "usage: lctl-trainer fit|validate|test|predict --config FILE [--ckpt_path PATH|last|best] "
+  return "usage: lctl-trainer fit|validate|test|predict|tune --config FILE [--ckpt_path PATH|last|best] "
          "[--KEY=VALUE ...]\n"
          "  KEY is a dotted key of the file: --trainer.max_epochs=3 --data.init_args.batch_size "
          "64\n"
@@ -28,7 +29,7 @@ std::string usage_text() {
 CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   CommandLine line;
   if (arguments.empty())
-    throw std::invalid_argument("expected a command, one of fit, validate, test, predict");
+    throw std::invalid_argument("expected a command, one of fit, validate, test, predict, tune");
   if (arguments[0] == "--version" || arguments[0] == "version") {
     line.version = true;
     return line;
@@ -44,7 +45,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     known = true;
   }
   if (!known) {
-    throw std::invalid_argument("expected a command, one of fit, validate, test, predict, got '" +
+    throw std::invalid_argument("expected a command, one of fit, validate, test, predict, tune, got '" +
                                 arguments[0] + "'");
   }
   for (std::size_t i = 1; i < arguments.size(); ++i) {

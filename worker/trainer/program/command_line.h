@@ -8,7 +8,7 @@
 
 namespace lctl {
 
-// `lctl-trainer fit|validate|test|predict --config FILE [--key=VALUE | --key VALUE ...]`.
+// `lctl-trainer fit|validate|test|predict|tune --config FILE [--key=VALUE | --key VALUE ...]`.
 struct CommandLine {
   jobspec::Command command = jobspec::Command::kFit;
   std::string config_file;

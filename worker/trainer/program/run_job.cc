@@ -24,6 +24,7 @@
 #include "worker/trainer/models/factory.h"
 #include "worker/trainer/program/devices.h"
 #include "worker/trainer/program/environment.h"
+#include "worker/trainer/program/tune_job.h"
 #include "worker/trainer/trainer/launcher.h"
 #include "worker/trainer/trainer/run_control.h"
 #include "worker/trainer/trainer/trainer.h"
@@ -140,7 +141,8 @@ class Session {
         trainer_->predict(*module, data.get(), from);
         break;
       case jobspec::Command::kTune:
-        throw BadConfiguration("the command tune is not available");
+        tune(*trainer_, *module, *data, config_.tune);
+        break;
     }
     if (line_.command == jobspec::Command::kFit)
       parameters_sha256_ = state_sha256(module->parameter_list());

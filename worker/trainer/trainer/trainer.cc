@@ -12,6 +12,7 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
+#include "worker/trainer/tuner/tuner_exit.h"
 
 namespace lctl {
 namespace {
@@ -111,11 +112,14 @@ void Trainer::guarded(RunFn fn, Stage stage, TrainableModule& module, LightningD
   state_.should_stop = false;
   failing_ = false;
   hooks_.connect(this, &module, data, &callbacks_);
+  if (fn == RunFn::kFit) fit_loop_->forget_data();
   progress_.fit.automatic_optimization = module.automatic_optimization();
   try {
     prepare(from);
     run();
     finish();
+  } catch (const TunerExit&) {
+    leave();
   } catch (const std::exception& error) {
     tell_of_exception(error);
     teardown_parts();
@@ -219,6 +223,16 @@ void Trainer::finish() {
   teardown_parts();
   if (state_.fn == RunFn::kFit)
     hooks_.both(Hook::on_fit_end, &Callback::on_fit_end, &TrainableModule::on_fit_end);
+  call_teardown_hooks();
+}
+
+// A tuner has found what it looked for: there is no training, and no on_fit_end.
+void Trainer::leave() {
+  call_teardown_hooks();
+  teardown_parts();
+}
+
+void Trainer::call_teardown_hooks() {
   const std::string_view stage = fn_name(state_.fn);
   if (data_module() != nullptr)
     hooks_.data_module(Hook::teardown, &LightningDataModule::teardown, stage);

@@ -105,6 +105,7 @@ class Trainer {
   FitLoop& fit_loop() { return *fit_loop_; }
   OptimizersConfig& optimizers() { return optimizers_; }
   const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
+  std::vector<std::shared_ptr<Callback>>& callbacks() { return callbacks_; }
   std::vector<std::shared_ptr<Logger>>& loggers() { return loggers_; }
   Precision& precision() { return *precision_; }
   bool is_global_zero() const { return strategy_->is_global_zero(); }
@@ -116,6 +117,8 @@ class Trainer {
   void save_checkpoint(const std::string& path, bool weights_only = false);
   checkpoint::Dict dump_checkpoint(bool weights_only);
   void remove_checkpoint(const std::string& path);
+  // Inside a fit: module, callbacks, optimizers, schedulers and counters back to that file's.
+  void restore(const std::string& path);
   // The file that this run started from; "" = none.
   const std::string& ckpt_path() const { return ckpt_path_; }
   std::int64_t resumed_at_step() const { return resumed_at_step_; }
@@ -143,6 +146,8 @@ class Trainer {
   void sanity_check();
   void run_fit();
   void finish();
+  void leave();
+  void call_teardown_hooks();
   void tell_of_exception(const std::exception& error);
   void teardown_parts();
   std::string select_checkpoint(const ResumeFrom& from) const;

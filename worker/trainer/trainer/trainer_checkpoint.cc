@@ -232,6 +232,19 @@ void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
   }
 }
 
+void Trainer::restore(const std::string& path) {
+  const std::string started_from = ckpt_path_;
+  const std::int64_t resumed_at_step = resumed_at_step_;
+  ResumeFrom from;
+  from.path = path;
+  from.exact = false;
+  restore_module_and_callbacks(from);
+  restore_training_state(from);
+  fit_loop_->forget_restart();
+  ckpt_path_ = started_from;
+  resumed_at_step_ = resumed_at_step;
+}
+
 void Trainer::restore_training_state(const ResumeFrom& from) {
   if (!loaded_checkpoint_) return;
   const std::unique_ptr<Dict> loaded = std::move(loaded_checkpoint_);
