@@ -16,16 +16,23 @@ warnings.filterwarnings("ignore")
 
 
 def synthetic(options):
-    """SyntheticDataModule's formulas."""
-    samples, features, classes = options["num_train"], options["num_features"], options["num_classes"]
-    i = torch.arange(samples)[:, None]
+    """SyntheticDataModule's formulas; some rows at a time, so that it is the data that memory is measured with."""
+    samples = options["num_train"]
+    parts = [synthetic_rows(options, first, min(first + 1000, samples)) for first in range(0, samples, 1000)]
+    return [torch.cat(tensors) for tensors in zip(*parts)]
+
+
+def synthetic_rows(options, first, end):
+    features, classes = options["num_features"], options["num_classes"]
+    i = torch.arange(first, end)[:, None]
     j = torch.arange(features)[None, :]
     u = ((i + 1) * (i + 7) * 31 + (i + 3) * (j + 1) * 7919 + (j + 5) * (j + 5) * 17) % 2003
     if options["kind"] == "tokens":
         x = u % options["vocab_size"]
         return x, (x[:, 0] + x[:, 1]) % classes
-    sums = torch.zeros(samples, classes, dtype=torch.long).index_add_(1, torch.arange(features) % classes, u)
-    return (u.double() / 1001 - 1).float().reshape(samples, *options.get("reshape", [features])), sums.argmax(1)
+    sums = torch.zeros(end - first, classes, dtype=torch.long).index_add_(1, torch.arange(features) % classes, u)
+    x = (u.double() / 1001 - 1).float()
+    return x.reshape(end - first, *options.get("reshape", [features])), sums.argmax(1)
 
 
 class Select(torch.nn.Module):
