@@ -86,15 +86,16 @@ void RunSummary::teardown(Trainer& trainer, TrainableModule& module, std::string
   result["callback_metrics"] = std::move(metrics);
   Json rates = Json::array();
   for (const auto& optimizer : trainer.optimizers().optimizers) {
-    for (const ParamGroup& group : optimizer->param_groups()) rates.push_back(json_number(group.lr));
+    for (const ParamGroup& group : optimizer->param_groups())
+      rates.push_back(json_number(group.lr));
   }
   result["learning_rates"] = std::move(rates);
   const auto* stopper = first_of<EarlyStopping>(trainer);
-  result["early_stopping"] = stopper == nullptr
-                                 ? Json(nullptr)
-                                 : Json{{"stopped_epoch", stopper->stopped_epoch()},
-                                        {"wait_count", stopper->wait_count()},
-                                        {"best_score", json_number(stopper->best_score().number())}};
+  result["early_stopping"] =
+      stopper == nullptr ? Json(nullptr)
+                         : Json{{"stopped_epoch", stopper->stopped_epoch()},
+                                {"wait_count", stopper->wait_count()},
+                                {"best_score", json_number(stopper->best_score().number())}};
   const auto* saver = first_of<ModelCheckpoint>(trainer);
   result["checkpoint"] = saver == nullptr ? Json(nullptr) : describe_checkpoint(*saver);
   result["state"] = json_of_state(module);

@@ -35,6 +35,7 @@ class CountingLoader final : public DataLoader {
   std::optional<std::int64_t> size() const override {
     return knows_length_ ? std::optional(count_) : std::nullopt;
   }
+  std::optional<std::int64_t> dataset_length() const override { return size(); }
   bool shuffles() const override { return false; }
   bool has_distributed_sampler() const override { return false; }
   std::shared_ptr<DataLoader> with_distributed_sampler(int, int, bool, std::uint64_t,

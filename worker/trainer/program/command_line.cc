@@ -18,7 +18,8 @@ constexpr std::array<std::pair<std::string_view, jobspec::Command>, 5> kCommands
 }  // namespace
 
 std::string usage_text() {
-  return "usage: lctl-trainer fit|validate|test|predict|tune --config FILE [--ckpt_path PATH|last|best] "
+  return "usage: lctl-trainer fit|validate|test|predict|tune --config FILE [--ckpt_path "
+         "PATH|last|best] "
          "[--KEY=VALUE ...]\n"
          "  KEY is a dotted key of the file: --trainer.max_epochs=3 --data.init_args.batch_size "
          "64\n"
@@ -45,8 +46,9 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     known = true;
   }
   if (!known) {
-    throw std::invalid_argument("expected a command, one of fit, validate, test, predict, tune, got '" +
-                                arguments[0] + "'");
+    throw std::invalid_argument(
+        "expected a command, one of fit, validate, test, predict, tune, got '" + arguments[0] +
+        "'");
   }
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];

@@ -25,8 +25,7 @@ bool is_out_of_memory(std::string_view message) {
   const auto has = [message](std::string_view text) {
     return message.find(text) != std::string_view::npos;
   };
-  return (has("CUDA") && has("out of memory")) ||
-         has("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED.") ||
+  return (has("CUDA") && has("out of memory")) || has("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED.") ||
          has("DefaultCPUAllocator: can't allocate memory");
 }
 
@@ -48,9 +47,9 @@ void BatchSizeFinder::setup(Trainer& trainer, TrainableModule& /*module*/,
   }
   LightningDataModule* data = trainer.data_module();
   if (data == nullptr || data->batch_size() == 0 || options_.batch_arg_name != "batch_size") {
-    throw MisconfigurationException(fmt::format(
-        "Field {} not found in `model`, `datamodule`, nor their `hparams` attributes.",
-        options_.batch_arg_name));
+    throw MisconfigurationException(
+        fmt::format("Field {} not found in `model`, `datamodule`, nor their `hparams` attributes.",
+                    options_.batch_arg_name));
   }
 }
 
@@ -96,9 +95,9 @@ BatchSizeFinder::Size BatchSizeFinder::adjust(Trainer& trainer, std::int64_t wan
   trainer.fit_loop().setup_data();
   const std::optional<std::int64_t> samples = trainer.fit_loop().dataset_length();
   if (samples && current >= *samples) {
-    console::info(fmt::format(
-        "The batch size {} is greater or equal than the length of your dataset: {}.", current,
-        *samples));
+    console::info(
+        fmt::format("The batch size {} is greater or equal than the length of your dataset: {}.",
+                    current, *samples));
     return {current, false};
   }
   if (wanted > limit) {
@@ -113,9 +112,8 @@ BatchSizeFinder::Size BatchSizeFinder::adjust(Trainer& trainer, std::int64_t wan
                               before == Outcome::kSucceeded ? "succeeded" : "failed", wanted));
   }
   if (wanted < 1) {
-    throw std::runtime_error(
-        fmt::format("batch size finder: not even one sample fits into memory (batch size {})",
-                    current));
+    throw std::runtime_error(fmt::format(
+        "batch size finder: not even one sample fits into memory (batch size {})", current));
   }
   data.set_batch_size(wanted);
   return {wanted, wanted != current};

@@ -14,7 +14,7 @@ namespace lctl {
 struct LrFindOptions {
   double min_lr = 1e-8;
   double max_lr = 1;
-  std::int64_t num_training = 100;  // steps; max_epochs of the trainer applies, too
+  std::int64_t num_training = 100;   // steps; max_epochs of the trainer applies, too
   std::string mode = "exponential";  // or "linear"
   std::optional<double> early_stop_threshold = 4.0;  // times the best loss; none: never
 };

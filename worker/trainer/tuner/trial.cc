@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <utility>
 
@@ -15,7 +14,7 @@ namespace {
 
 // Unique among the runs that share a folder.
 std::string hidden_path(Trainer& trainer, std::string_view name) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  const auto now = trainer.clock().monotonic_now().time_since_epoch().count();
   const std::string path = (std::filesystem::path(trainer.default_root_dir()) /
                             fmt::format(".{}_{}_{}.ckpt", name, getpid(), now))
                                .string();
@@ -38,8 +37,8 @@ Trial::~Trial() {
   try {
     restore();
   } catch (const std::exception& error) {
-    console::warn(fmt::format("tuner: cannot restore the state from before the search: {}",
-                              error.what()));
+    console::warn(
+        fmt::format("tuner: cannot restore the state from before the search: {}", error.what()));
   }
 }
 

@@ -1,0 +1,19 @@
+"""The interpreter that has real clients of our formats, for the tests of this folder."""
+
+import os
+import subprocess
+
+
+def python():
+    path = os.environ.get("LCTL_CLIENTS_PYTHON")
+    if not path or not os.path.exists(path):
+        raise RuntimeError("LCTL_CLIENTS_PYTHON names no interpreter: run this test through ./test, which makes it "
+                           "(tests/clients/prepare)")
+    return path
+
+
+def run(*command, timeout=600, cwd=None):
+    """Exit code and all that the command said."""
+    done = subprocess.run(list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          timeout=timeout, cwd=cwd)
+    return done.returncode, done.stdout
