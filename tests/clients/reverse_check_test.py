@@ -35,6 +35,7 @@ def setUpModule():
 
 class ReverseCheck(unittest.TestCase):
     def test_every_case_was_tried(self):
+        self.assertTrue(NAMES, "no case resumes from a checkpoint")
         closing = re.search(r"^(\d+) passed, (\d+) failed$", said, re.M)
         self.assertIsNotNone(closing, said)
         self.assertEqual(int(closing[1]) + int(closing[2]), len(NAMES), said)

@@ -13,6 +13,7 @@ namespace {
 
 using checkpoint::Dict;
 using checkpoint::List;
+using checkpoint::Value;
 
 std::int64_t total_steps(const OneCycleOptions& options) {
   const auto positive = [](const char* name, std::int64_t value) {
@@ -123,7 +124,9 @@ class OneCycleLr final : public TorchScheduler {
     List phases;
     for (const Phase& phase : phases_) {
       Dict entry;
-      entry.set("end_step", phase.end_step);
+      // The last one is an integer in torch.
+      const bool last = &phase == &phases_.back();
+      entry.set("end_step", last ? Value(total_steps_ - 1) : Value(phase.end_step));
       entry.set("start_lr", phase.start_lr);
       entry.set("end_lr", phase.end_lr);
       entry.set("start_momentum", phase.start_momentum);
