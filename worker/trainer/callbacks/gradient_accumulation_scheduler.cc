@@ -54,6 +54,7 @@ void GradientAccumulationScheduler::on_train_start(Trainer& trainer, TrainableMo
         "callback. Either remove `accumulate_grad_batches` from the Trainer or remove the "
         "callback.");
   }
+  if (trainer.fit_loop().continues_inside_epoch()) on_train_epoch_start(trainer, module);
 }
 
 void GradientAccumulationScheduler::on_train_epoch_start(Trainer& trainer,
