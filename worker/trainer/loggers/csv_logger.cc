@@ -44,14 +44,9 @@ CSVLogger::CSVLogger(Options options) : options_(std::move(options)) {}
 CSVLogger::~CSVLogger() = default;
 
 std::variant<std::int64_t, std::string> CSVLogger::version() {
-  if (!version_.has_value()) {
-    if (const auto* number = std::get_if<std::int64_t>(&options_.version)) {
-      version_ = *number;
-    } else if (const auto* text = std::get_if<std::string>(&options_.version)) {
-      version_ = *text;
-    } else {
-      version_ = next_version(std::filesystem::path(options_.save_dir) / options_.name);
-    }
+  if (!version_) {
+    version_ =
+        settled_version(options_.version, std::filesystem::path(options_.save_dir) / options_.name);
   }
   return *version_;
 }

@@ -23,4 +23,12 @@ std::int64_t next_version(const std::filesystem::path& root) {
   return next;
 }
 
+std::variant<std::int64_t, std::string> settled_version(
+    const std::variant<std::monostate, std::int64_t, std::string>& given,
+    const std::filesystem::path& root) {
+  if (const auto* number = std::get_if<std::int64_t>(&given)) return *number;
+  if (const auto* text = std::get_if<std::string>(&given)) return *text;
+  return next_version(root);
+}
+
 }  // namespace lctl

@@ -76,14 +76,8 @@ TensorBoardLogger::TensorBoardLogger(Options options) : options_(std::move(optio
 TensorBoardLogger::~TensorBoardLogger() = default;
 
 std::variant<std::int64_t, std::string> TensorBoardLogger::version() {
-  if (!version_.has_value()) {
-    if (const auto* number = std::get_if<std::int64_t>(&options_.version)) {
-      version_ = *number;
-    } else if (const auto* text = std::get_if<std::string>(&options_.version)) {
-      version_ = *text;
-    } else {
-      version_ = next_version(fs::path(options_.save_dir) / options_.name);
-    }
+  if (!version_) {
+    version_ = settled_version(options_.version, fs::path(options_.save_dir) / options_.name);
   }
   return *version_;
 }
