@@ -50,6 +50,8 @@ class LoggerConnector final : public LogSink {
   // ---- events of the loops, in Lightning's names
   void on_batch_start(const Batch& batch, std::optional<std::int64_t> dataloader_idx);
   void on_batch_end();
+  // An exception left the batch.
+  void forget_batch() { batch_ = nullptr; }
   void on_epoch_end();
   void epoch_end_reached() { first_loop_iter_.reset(); }
   void evaluation_epoch_end() { results().set_dataloader_idx(-1); }

@@ -150,7 +150,10 @@ std::optional<std::int64_t> FitLoop::dataset_length() const {
 
 void FitLoop::load_counters(const checkpoint::Dict& state) {
   context_.progress.fit.load_state_dict(state);
-  forget_restart();
+  restarting_ = context_.options.max_steps != -1;
+  epoch_loop_.mark_restarting(restarting_);
+  loaded_ = resuming_ = true;
+  epoch_loop_.set_resuming(true);
 }
 
 void FitLoop::forget_restart() {

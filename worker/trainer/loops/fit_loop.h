@@ -34,8 +34,10 @@ class FitLoop {
   // Samples that the train loaders draw from; none when one does not know.
   std::optional<std::int64_t> dataset_length() const;
 
-  // Sets the counters for a run from there that is no restart.
+  // Sets the counters for a run from there, as a tuner does. Where steps are limited the first
+  // epoch counts as a restart, which is Lightning's way: plateau schedulers miss its end.
   void load_counters(const checkpoint::Dict& state);
+  // The next run is no restart.
   void forget_restart();
 
   // Counters have been loaded from a checkpoint: continue by Lightning's rules.

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -73,8 +73,9 @@ std::int64_t BatchSizeFinder::search(Trainer& trainer) {
                                                      : by_bisection(trainer, trial, first);
   console::info(fmt::format(
       "Finished batch size finder, will continue with full run using batch size {}", size));
-  trial.restore();
+  trial.give_back();
   trial.reload_data(/*reload_validation=*/true);
+  trial.restore();
   return size;
 }
 
@@ -82,6 +83,8 @@ bool BatchSizeFinder::fits(Trial& trial) {
   try {
     trial.run();
     return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   } catch (const std::exception& error) {
     if (!is_out_of_memory(error.what())) throw;
     return false;

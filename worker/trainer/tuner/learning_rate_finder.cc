@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
@@ -50,6 +53,17 @@ class RangeScheduler final : public TorchScheduler {
   double lr_ = 0;
 };
 
+// Rank 0's numbers on every rank: all go on with the same rate.
+std::vector<double> shared(Strategy& strategy, const std::vector<double>& values) {
+  if (!strategy.is_distributed()) return values;
+  std::string bytes(values.size() * sizeof(double), '\0');
+  std::copy_n(reinterpret_cast<const char*>(values.data()), bytes.size(), bytes.data());
+  bytes = strategy.broadcast(bytes);
+  std::vector<double> result(bytes.size() / sizeof(double));
+  std::copy_n(bytes.data(), result.size() * sizeof(double), reinterpret_cast<char*>(result.data()));
+  return result;
+}
+
 // Records the rate before and the smoothed loss after each optimizer step.
 class RangeRecorder final : public Callback {
  public:
@@ -57,7 +71,7 @@ class RangeRecorder final : public Callback {
       : scheduler_(scheduler), threshold_(early_stop_threshold) {}
 
   std::string type_name() const override { return "_LRCallback"; }
-  LrFinder& found() { return found_; }
+  const LrFinder& found() const { return found_; }
 
   void on_train_batch_start(Trainer& trainer, TrainableModule&, const Batch&,
                             std::int64_t) override {
@@ -148,7 +162,8 @@ void LearningRateFinder::search(Trainer& trainer) {
       console::info(fmt::format("LR finder stopped early after {} steps due to diverging loss.",
                                 trainer.global_step()));
     }
-    found_ = std::move(recorder->found());
+    found_ = LrFinder{shared(trainer.strategy(), recorder->found().lr),
+                      shared(trainer.strategy(), recorder->found().loss)};
   } catch (...) {
     put_back();
     throw;

@@ -33,13 +33,16 @@ Trial::Trial(Trainer& trainer, std::string_view name)
 }
 
 Trial::~Trial() {
-  if (restored_) return;
-  try {
-    restore();
-  } catch (const std::exception& error) {
-    console::warn(
-        fmt::format("tuner: cannot restore the state from before the search: {}", error.what()));
+  if (!restored_) {
+    try {
+      // Where one rank failed the others may be elsewhere: nothing that waits for them.
+      trainer_.strategy().is_distributed() ? give_back() : restore();
+    } catch (const std::exception& error) {
+      console::warn(
+          fmt::format("tuner: cannot restore the state from before the search: {}", error.what()));
+    }
   }
+  trainer_.remove_checkpoint(path_);  // where restoring failed it is still there
 }
 
 void Trial::use_callback(std::shared_ptr<Callback> callback) {
@@ -54,6 +57,7 @@ void Trial::restore_counters() {
 
 void Trial::run() {
   restore_counters();
+  trainer_.logger_connector().forget_batch();  // of a trial that failed
   trainer_.fit_loop().run();
 }
 
@@ -64,13 +68,20 @@ void Trial::reload_data(bool reload_validation) {
   if (reload_validation) loop.val_loop().setup_data();
 }
 
-void Trial::restore() {
-  restored_ = true;
+void Trial::give_back() {
+  if (std::exchange(given_back_, true)) return;
   trainer_.options() = options_;
   trainer_.callbacks() = std::move(callbacks_);
   trainer_.logger_connector().set_loggers(std::move(loggers_));
+  trainer_.logger_connector().forget_batch();
   restore_counters();
+}
+
+void Trial::restore() {
+  restored_ = true;
+  give_back();
   trainer_.restore(path_);
+  trainer_.strategy().barrier();  // all have read the file
   trainer_.remove_checkpoint(path_);
 }
 

@@ -16,7 +16,8 @@ namespace lctl {
 class Trainer;
 
 // Saves the whole state to a hidden checkpoint, takes callbacks and loggers away, and gives all
-// back in restore(), or when it is destroyed because a trial failed. Collective.
+// back in give_back() and restore(), or when it is destroyed because a trial failed (with several
+// ranks all but the weights: the run is over). Collective.
 // Thread rule: one strand only (the training thread).
 class Trial {
  public:
@@ -34,6 +35,10 @@ class Trial {
 
   // `reload_validation`: whether its loaders are made anew at once, too.
   void reload_data(bool reload_validation);
+
+  // Options, callbacks, loggers and counters.
+  void give_back();
+  // All that, weights, optimizer and schedulers; the hidden file goes.
   void restore();
 
  private:
@@ -45,6 +50,7 @@ class Trial {
   std::vector<std::shared_ptr<Callback>> callbacks_;
   std::vector<std::shared_ptr<Logger>> loggers_;
   checkpoint::Dict counters_;
+  bool given_back_ = false;
   bool restored_ = false;
 };
 

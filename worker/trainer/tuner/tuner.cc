@@ -26,7 +26,8 @@ std::optional<LrFinder> Tuner::lr_find(TrainableModule& module, LightningDataMod
 std::optional<std::int64_t> Tuner::scale_batch_size(TrainableModule& module,
                                                     LightningDataModule* data,
                                                     ScaleBatchSizeOptions options) {
-  if (trainer_.world_size() > 1) {
+  // As in Lightning also where such a strategy has one rank only.
+  if (trainer_.world_size() > 1 || trainer_.options().strategy.starts_with("ddp")) {
     throw std::invalid_argument(
         "Tuning the batch size is currently not supported with distributed strategies.");
   }
