@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -14,9 +13,7 @@ namespace lctl {
 void DeviceStatsMonitor::setup(Trainer& trainer, TrainableModule& /*module*/,
                                std::string_view stage) {
   if (stage != "fit") return;
-  const auto& loggers = trainer.loggers();
-  if (std::none_of(loggers.begin(), loggers.end(),
-                   [](const auto& logger) { return logger->is_user_logger(); })) {
+  if (!trainer.logger_connector().has_user_logger()) {
     throw MisconfigurationException(
         "Cannot use `DeviceStatsMonitor` callback with `Trainer(logger=False)`.");
   }
@@ -34,8 +31,7 @@ void DeviceStatsMonitor::log(Trainer& trainer, std::string_view hook) {
   std::vector<LoggedMetric> row;
   row.reserve(stats.size());
   for (const auto& [name, value] : stats) row.push_back({name, value});
-  const std::int64_t step = trainer.progress().fit.batches_that_stepped;
-  for (const std::shared_ptr<Logger>& logger : trainer.loggers()) logger->log_metrics(row, step);
+  trainer.logger_connector().log_beside(row);
 }
 
 }  // namespace lctl

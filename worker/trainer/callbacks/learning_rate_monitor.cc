@@ -128,9 +128,7 @@ LearningRateMonitor::LearningRateMonitor(LearningRateMonitorOptions options)
 }
 
 void LearningRateMonitor::on_train_start(Trainer& trainer, TrainableModule& /*module*/) {
-  const auto& loggers = trainer.loggers();
-  if (std::none_of(loggers.begin(), loggers.end(),
-                   [](const auto& logger) { return logger->is_user_logger(); })) {
+  if (!trainer.logger_connector().has_user_logger()) {
     throw MisconfigurationException(
         "Cannot use `LearningRateMonitor` callback with `Trainer` that has no logger.");
   }
@@ -166,9 +164,7 @@ void LearningRateMonitor::log(Trainer& trainer, std::string_view interval) {
     row.push_back({name, value});
     trainer.logger_connector().mutable_callback_metrics().set(name, MetricValue(value, false));
   }
-  if (!trainer.is_global_zero()) return;
-  const std::int64_t step = trainer.progress().fit.batches_that_stepped;
-  for (const std::shared_ptr<Logger>& logger : trainer.loggers()) logger->log_metrics(row, step);
+  trainer.logger_connector().log_beside(row);
 }
 
 }  // namespace lctl

@@ -120,15 +120,12 @@ void StochasticWeightAveraging::begin_phase(Trainer& trainer, TrainableModule& m
   OptimizersConfig& optimizers = trainer.optimizers();
   Optimizer& optimizer = *optimizers.optimizers.front();
   SwaLrOptions options;
-  options.swa_lrs = options_.swa_lrs;
+  options.swa_lrs = per_group("swa_lr", options_.swa_lrs, optimizer.param_groups().size());
   options.anneal_epochs = options_.annealing_epochs;
   options.anneal_strategy = options_.annealing_strategy;
   options.last_epoch = options_.annealing_strategy == "cos" ? trainer.max_epochs() : -1;
-  for (std::size_t i = 0; i < optimizer.param_groups().size(); ++i) {
-    const auto& lrs = options.swa_lrs;
-    if (lrs.size() == 1 || i < lrs.size())
-      optimizer.param_groups()[i].options.set("initial_lr", lrs.size() == 1 ? lrs[0] : lrs[i]);
-  }
+  for (std::size_t i = 0; i < options.swa_lrs.size(); ++i)
+    optimizer.param_groups()[i].options.set("initial_lr", options.swa_lrs[i]);
   LRSchedulerConfig config;
   config.scheduler = swa_lr(optimizer, options);
   scheduler_ = config.scheduler.get();

@@ -118,8 +118,7 @@ std::shared_ptr<DataLoader> DataConnector::fit_to_run(std::shared_ptr<DataLoader
     if (shuffle && !loader->shuffles()) {
       console::warn(
           "The `train_dataloader` does not shuffle, but with several ranks it does: as in "
-          "Lightning, "
-          "its sampler is replaced by a `DistributedSampler(shuffle=True)`. Set "
+          "Lightning, its sampler is replaced by a `DistributedSampler(shuffle=True)`. Set "
           "use_distributed_sampler: false to shard the data yourself in a fixed order.");
     }
     const RankLayout& layout = strategy_.layout();

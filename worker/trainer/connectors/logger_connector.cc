@@ -209,18 +209,23 @@ void LoggerConnector::log_metrics(const MetricDict& metrics, std::optional<std::
       step = fit_.batches_that_stepped;
     }
   }
-  for (const auto& logger : loggers_) {
-    logger->log_metrics(row_, *step);
-    logger->save();
-  }
+  write(row_, *step);
 }
 
 void LoggerConnector::log_row(std::vector<LoggedMetric> row, std::optional<std::int64_t> step) {
   if (!step) row.push_back({"epoch", fit_.current_epoch()});
+  write(row, step.value_or(fit_.batches_that_stepped));
+}
+
+void LoggerConnector::write(std::span<const LoggedMetric> row, std::int64_t step) {
   for (const auto& logger : loggers_) {
-    logger->log_metrics(row, step.value_or(fit_.batches_that_stepped));
+    logger->log_metrics(row, step);
     logger->save();
   }
+}
+
+void LoggerConnector::log_beside(std::span<const LoggedMetric> row) {
+  for (const auto& logger : loggers_) logger->log_metrics(row, fit_.batches_that_stepped);
 }
 
 void LoggerConnector::reset_results() {

@@ -41,6 +41,7 @@ class LoggerConnector final : public LogSink {
   void set_loggers(std::vector<std::shared_ptr<Logger>> loggers) { loggers_ = std::move(loggers); }
   const std::vector<std::shared_ptr<Logger>>& loggers() const { return loggers_; }
   void set_has_user_logger(bool has) { has_user_logger_ = has; }
+  bool has_user_logger() const { return has_user_logger_; }
   void set_distributed(bool distributed, MetricReduce reduce);
 
   // ---- self.log
@@ -73,6 +74,9 @@ class LoggerConnector final : public LogSink {
   // The same for a row of a monitor's, which may hold integers.
   void log_row(std::vector<LoggedMetric> row, std::optional<std::int64_t> step);
 
+  // A monitor's row as it is, at the logger step; shown at the next write that is saved.
+  void log_beside(std::span<const LoggedMetric> row);
+
   // ---- the dictionaries that callbacks read; brought up to date first
   const MetricDict& callback_metrics();
   const MetricDict& logged_metrics();
@@ -95,6 +99,7 @@ class LoggerConnector final : public LogSink {
   const ResultCollection& results() const { return const_cast<LoggerConnector*>(this)->results(); }
   void log_value(std::string_view name, const MetricValue& value, const LogOptions& options);
   void log_eval(const MetricDict& metrics);
+  void write(std::span<const LoggedMetric> row, std::int64_t step);
   void collect_current();
   MetricDict collect_log();
   std::int64_t infer_batch_size();

@@ -6,13 +6,16 @@
 namespace lctl {
 namespace {
 
-// Calls visit(layer) for every BatchNorm below; they are three types with the same members.
-template <typename Module, typename Visit>
-void for_each_batch_norm(Module& root, const Visit& visit) {
-  for (const auto& module : root.modules(/*include_self=*/true)) {
-    if (auto* flat = dynamic_cast<torch::nn::BatchNorm1dImpl*>(module.get())) visit(*flat);
-    if (auto* image = dynamic_cast<torch::nn::BatchNorm2dImpl*>(module.get())) visit(*image);
-    if (auto* volume = dynamic_cast<torch::nn::BatchNorm3dImpl*>(module.get())) visit(*volume);
+// Calls visit(layer) for every BatchNorm below; they are three types with the same members. Goes
+// through the children: modules() of the root needs shared ownership of it.
+template <typename Visit>
+void for_each_batch_norm(const torch::nn::Module& root, const Visit& visit) {
+  for (const auto& child : root.children()) {
+    for (const auto& module : child->modules(/*include_self=*/true)) {
+      if (auto* flat = dynamic_cast<torch::nn::BatchNorm1dImpl*>(module.get())) visit(*flat);
+      if (auto* image = dynamic_cast<torch::nn::BatchNorm2dImpl*>(module.get())) visit(*image);
+      if (auto* volume = dynamic_cast<torch::nn::BatchNorm3dImpl*>(module.get())) visit(*volume);
+    }
   }
 }
 
@@ -20,30 +23,25 @@ void for_each_batch_norm(Module& root, const Visit& visit) {
 
 bool LightningModule::has_batch_norm() const {
   bool found = false;
-  // modules() with the module itself needs shared ownership; the module itself is no BatchNorm.
-  for (const auto& child : children()) for_each_batch_norm(*child, [&](auto&) { found = true; });
+  for_each_batch_norm(*this, [&found](auto&) { found = true; });
   return found;
 }
 
 void LightningModule::begin_statistics(bool from_zero) {
   const torch::NoGradGuard no_grad;
   momenta_.clear();
-  for (const auto& child : children()) {
-    for_each_batch_norm(*child, [&](auto& layer) {
-      if (from_zero && layer.running_mean.defined()) layer.reset_running_stats();
-      momenta_.push_back(layer.options.momentum());
-      layer.options.momentum(std::nullopt);
-    });
-  }
+  for_each_batch_norm(*this, [&](auto& layer) {
+    if (from_zero && layer.running_mean.defined()) layer.reset_running_stats();
+    momenta_.push_back(layer.options.momentum());
+    layer.options.momentum(std::nullopt);
+  });
 }
 
 void LightningModule::end_statistics() {
   std::size_t next = 0;
-  for (const auto& child : children()) {
-    for_each_batch_norm(*child, [&](auto& layer) {
-      if (next < momenta_.size()) layer.options.momentum(momenta_[next++]);
-    });
-  }
+  for_each_batch_norm(*this, [&](auto& layer) {
+    if (next < momenta_.size()) layer.options.momentum(momenta_[next++]);
+  });
   momenta_.clear();
 }
 

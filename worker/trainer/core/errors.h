@@ -18,4 +18,8 @@ class SigtermException : public std::runtime_error {
   SigtermException() : std::runtime_error("stopped by SIGTERM") {}
 };
 
+// A tuner has found what it looked for and leaves the fit: not an error. Not a std::exception, so
+// that nobody takes it for one.
+struct TunerExit {};
+
 }  // namespace lctl

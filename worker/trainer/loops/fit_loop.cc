@@ -150,10 +150,7 @@ std::optional<std::int64_t> FitLoop::dataset_length() const {
 
 void FitLoop::load_counters(const checkpoint::Dict& state) {
   context_.progress.fit.load_state_dict(state);
-  restarting_ = context_.options.max_steps != -1;
-  epoch_loop_.mark_restarting(restarting_);
-  loaded_ = resuming_ = true;
-  epoch_loop_.set_resuming(true);
+  set_loaded(/*restarting=*/context_.options.max_steps != -1);
 }
 
 void FitLoop::forget_restart() {
@@ -168,10 +165,13 @@ void FitLoop::mark_loaded() {
   const AllFour& current = context_.progress.fit.epoch.current;
   const bool unfinished =
       current.ready != current.processed || current.started != current.processed;
-  restarting_ = unfinished || context_.options.max_steps != -1;
-  epoch_loop_.mark_restarting(restarting_);
-  loaded_ = true;
-  resuming_ = true;
+  set_loaded(unfinished || context_.options.max_steps != -1);
+}
+
+void FitLoop::set_loaded(bool restarting) {
+  restarting_ = restarting;
+  epoch_loop_.mark_restarting(restarting);
+  loaded_ = resuming_ = true;
   epoch_loop_.set_resuming(true);
 }
 

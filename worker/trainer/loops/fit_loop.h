@@ -60,6 +60,7 @@ class FitLoop {
  private:
   enum class RestartStage { kNone, kOnEpochStart, kMidEpoch, kOnEpochEnd, kResumedOnEpochEnd };
 
+  void set_loaded(bool restarting);
   bool done();
   bool finished() const;
   bool should_reload() const;

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "worker/trainer/optim/saved_groups.h"
+
 namespace lctl {
 namespace {
 
@@ -26,11 +28,6 @@ std::deque<at::Tensor> tensors_of(const Value& list) {
   std::deque<at::Tensor> tensors;
   for (const Value& item : list.as_list()) tensors.push_back(item.as_tensor().clone());
   return tensors;
-}
-
-// Python keeps some numbers as tensors, some as numbers.
-double number_of(const Value& value) {
-  return value.is_tensor() ? value.as_tensor().item().toDouble() : value.as_double();
 }
 
 LBFGSParamState* state_of(torch::optim::LBFGS& lbfgs, const at::Tensor& first) {
@@ -125,38 +122,17 @@ Dict Lbfgs::state_dict() const {
     entry.set("prev_loss", saved->prev_loss());
     state.set(0, std::move(entry));
   }
-  Dict saved_group;
-  saved_group.set("lr", group.lr);
-  for (const auto& [name, value] : group.options.entries())
-    saved_group.set(name.as_string(), value);
-  List indices;
-  for (std::size_t i = 0; i < group.params.size(); ++i)
-    indices.emplace_back(static_cast<std::int64_t>(i));
-  saved_group.set("params", std::move(indices));
   Dict whole;
   whole.set("state", std::move(state));
-  whole.set("param_groups", List{Value(std::move(saved_group))});
+  whole.set("param_groups", List{Value(saved_group(group, 0))});
   return whole;
 }
 
 void Lbfgs::load_state_dict(const Dict& state) {
   ParamGroup& group = groups_.front();
   const List& saved_groups = state.at("param_groups").as_list();
-  if (saved_groups.size() != 1)
-    throw std::invalid_argument("loaded state dict has a different number of parameter groups");
-  const Dict& saved_group = saved_groups.front().as_dict();
-  if (saved_group.at("params").as_list().size() != group.params.size()) {
-    throw std::invalid_argument(
-        "loaded state dict contains a parameter group that doesn't match the size of optimizer's "
-        "group");
-  }
-  for (const auto& [name, value] : saved_group.entries()) {
-    if (name.as_string() == "lr") {
-      group.lr = number_of(value);
-    } else if (name.as_string() != "params") {
-      group.options.set(name.as_string(), value);
-    }
-  }
+  check_saved_groups(saved_groups, groups_);
+  load_group(group, saved_groups.front().as_dict());
   const Value* entry = state.at("state").as_dict().find(std::int64_t{0});
   if (entry == nullptr) return;
   const Dict& saved = entry->as_dict();
@@ -174,9 +150,9 @@ void Lbfgs::load_state_dict(const Dict& state) {
   loaded->d(tensor("d"));
   loaded->H_diag(tensor("H_diag"));
   loaded->prev_flat_grad(tensor("prev_flat_grad"));
-  if (const Value* t = saved.find("t"); t != nullptr && !t->is_none()) loaded->t(number_of(*t));
+  if (const Value* t = saved.find("t"); t != nullptr && !t->is_none()) loaded->t(saved_number(*t));
   if (const Value* loss = saved.find("prev_loss"); loss != nullptr && !loss->is_none())
-    loaded->prev_loss(number_of(*loss));
+    loaded->prev_loss(saved_number(*loss));
   if (const Value* list = saved.find("old_dirs")) loaded->old_dirs(tensors_of(*list));
   if (const Value* list = saved.find("old_stps")) loaded->old_stps(tensors_of(*list));
   if (const Value* list = saved.find("ro")) loaded->ro(tensors_of(*list));

@@ -6,23 +6,13 @@
 
 #include <stdexcept>
 
+#include "worker/trainer/optim/saved_groups.h"
+
 namespace lctl {
-namespace {
 
 using checkpoint::Dict;
 using checkpoint::List;
 using checkpoint::Value;
-
-// A number of a saved group; torch also allows a tensor for lr.
-double saved_number(const Value& value) {
-  return value.is_tensor() ? value.as_tensor().item<double>() : value.as_double();
-}
-
-std::size_t saved_params(const Value& group) {
-  return group.as_dict().at("params").as_list().size();
-}
-
-}  // namespace
 
 TorchOptimizer::TorchOptimizer(std::vector<at::Tensor> params, double lr, Dict options,
                                std::initializer_list<const char*> state_names)
@@ -75,9 +65,8 @@ Dict TorchOptimizer::state_dict() const {
   std::int64_t index = 0;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const ParamGroup& group = groups_[g];
-    List indices;
+    groups.emplace_back(saved_group(group, index));
     for (std::size_t i = 0; i < group.params.size(); ++i, ++index) {
-      indices.emplace_back(index);
       if (g >= states_.size() || i >= states_[g].size()) continue;
       Dict entry;
       for (std::size_t n = 0; n < state_names_.size(); ++n) {
@@ -85,11 +74,6 @@ Dict TorchOptimizer::state_dict() const {
       }
       if (entry.size() > 0) states.set(index, std::move(entry));
     }
-    Dict saved;
-    saved.set("lr", group.lr);
-    for (const auto& [key, value] : group.options.entries()) saved.set(key.as_string(), value);
-    saved.set("params", std::move(indices));
-    groups.emplace_back(std::move(saved));
   }
   Dict state;
   state.set("state", std::move(states));
@@ -100,18 +84,7 @@ Dict TorchOptimizer::state_dict() const {
 void TorchOptimizer::load_state_dict(const Dict& state) {
   const List& groups = state.at("param_groups").as_list();
   const Dict& saved_states = state.at("state").as_dict();
-  if (groups.size() != groups_.size()) {
-    throw std::invalid_argument(fmt::format(
-        "loaded state dict has a different number of parameter groups: {} instead of {}",
-        groups.size(), groups_.size()));
-  }
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    if (saved_params(groups[g]) == groups_[g].params.size()) continue;
-    throw std::invalid_argument(fmt::format(
-        "loaded state dict contains a parameter group that doesn't match the size of optimizer's "
-        "group: group {} has {} parameters in the file and {} here",
-        g, saved_params(groups[g]), groups_[g].params.size()));
-  }
+  check_saved_groups(groups, groups_);
   std::vector<std::vector<State>> states(groups.size());
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const Dict& saved = groups[g].as_dict();
@@ -126,23 +99,6 @@ void TorchOptimizer::load_state_dict(const Dict& state) {
     groups_[g] = std::move(loaded);
   }
   states_ = std::move(states);
-}
-
-void TorchOptimizer::load_group(ParamGroup& group, const Dict& saved) {
-  Dict options;
-  for (const auto& [key, value] : saved.entries()) {
-    const std::string& name = key.as_string();
-    if (name == "lr") {
-      group.lr = saved_number(value);
-    } else if (name != "params") {
-      options.set(name, value);
-    }
-  }
-  // What a file of an older torch does not have keeps its present value.
-  for (const auto& [key, value] : group.options.entries()) {
-    if (options.find(key.as_string()) == nullptr) options.set(key.as_string(), value);
-  }
-  group.options = std::move(options);
 }
 
 TorchOptimizer::State TorchOptimizer::load_state(const ParamGroup& group, const at::Tensor& param,

@@ -61,7 +61,6 @@ class TorchOptimizer : public Optimizer {
   TensorLists& empty_lists();
 
  private:
-  void load_group(ParamGroup& group, const checkpoint::Dict& saved);
   State load_state(const ParamGroup& group, const at::Tensor& param, const checkpoint::Dict& saved);
 
   std::vector<ParamGroup> groups_;

@@ -12,7 +12,6 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
-#include "worker/trainer/tuner/tuner_exit.h"
 
 namespace lctl {
 namespace {

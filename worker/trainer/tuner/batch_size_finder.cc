@@ -11,7 +11,6 @@
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/trainer/trainer.h"
 #include "worker/trainer/tuner/trial.h"
-#include "worker/trainer/tuner/tuner_exit.h"
 
 namespace lctl {
 namespace {

@@ -17,7 +17,6 @@
 #include "worker/trainer/optim/lr_scheduler/torch_scheduler.h"
 #include "worker/trainer/trainer/trainer.h"
 #include "worker/trainer/tuner/trial.h"
-#include "worker/trainer/tuner/tuner_exit.h"
 
 namespace lctl {
 namespace {

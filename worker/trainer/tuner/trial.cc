@@ -42,7 +42,7 @@ Trial::~Trial() {
           fmt::format("tuner: cannot restore the state from before the search: {}", error.what()));
     }
   }
-  trainer_.remove_checkpoint(path_);  // where restoring failed it is still there
+  trainer_.remove_checkpoint(path_);
 }
 
 void Trial::use_callback(std::shared_ptr<Callback> callback) {
@@ -82,7 +82,6 @@ void Trial::restore() {
   give_back();
   trainer_.restore(path_);
   trainer_.strategy().barrier();  // all have read the file
-  trainer_.remove_checkpoint(path_);
 }
 
 }  // namespace lctl

@@ -38,7 +38,7 @@ class Trial {
 
   // Options, callbacks, loggers and counters.
   void give_back();
-  // All that, weights, optimizer and schedulers; the hidden file goes.
+  // All that, weights, optimizer and schedulers.
   void restore();
 
  private:

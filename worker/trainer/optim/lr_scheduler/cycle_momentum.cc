@@ -1,23 +1,13 @@
 #include "worker/trainer/optim/lr_scheduler/cycle_momentum.h"
 
-#include <fmt/format.h>
-
 #include <stdexcept>
+
+#include "worker/trainer/optim/lr_scheduler/torch_scheduler.h"
 
 namespace lctl {
 
 using checkpoint::Tuple;
 using checkpoint::Value;
-
-std::vector<double> per_group(const char* name, const std::vector<double>& values,
-                              std::size_t groups) {
-  if (values.size() == groups) return values;
-  if (values.size() == 1) return std::vector<double>(groups, values[0]);
-  throw std::invalid_argument(
-      fmt::format("{0} must have the same length as optimizer.param_groups. {0} has {1} values, "
-                  "param_groups has {2}.",
-                  name, values.size(), groups));
-}
 
 bool has_betas(Optimizer& optimizer) {
   return optimizer.param_groups().front().options.find("betas") != nullptr;

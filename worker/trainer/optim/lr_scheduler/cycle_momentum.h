@@ -1,7 +1,6 @@
 // Momentum that moves against the learning rate: what OneCycleLR and CyclicLR share.
 #pragma once
 
-#include <cstddef>
 #include <vector>
 
 #include "worker/trainer/optim/optimizer.h"
@@ -16,9 +15,5 @@ void set_momentum(ParamGroup& group, double momentum);
 // std::invalid_argument in torch's words when the optimizer has no momentum.
 void prepare_cycle_momentum(Optimizer& optimizer, const std::vector<double>& base_momentum,
                             const std::vector<double>& max_momentum);
-
-// One value per group, from as many or from one. Throws std::invalid_argument in torch's words.
-std::vector<double> per_group(const char* name, const std::vector<double>& values,
-                              std::size_t groups);
 
 }  // namespace lctl

@@ -53,13 +53,7 @@ class SwaLr final : public TorchScheduler {
 
 std::unique_ptr<TorchScheduler> swa_lr(Optimizer& optimizer, const SwaLrOptions& options) {
   std::vector<ParamGroup>& groups = optimizer.param_groups();
-  const std::vector<double>& lrs = options.swa_lrs;
-  if (lrs.size() != 1 && lrs.size() != groups.size()) {
-    throw std::invalid_argument(
-        fmt::format("swa_lr must have the same length as optimizer.param_groups. swa_lr has {} "
-                    "values, param_groups has {}.",
-                    lrs.size(), groups.size()));
-  }
+  const std::vector<double> lrs = per_group("swa_lr", options.swa_lrs, groups.size());
   if (options.anneal_strategy != "cos" && options.anneal_strategy != "linear") {
     throw std::invalid_argument(
         fmt::format("anneal_strategy must by one of 'cos' or 'linear', instead got {}",
@@ -69,8 +63,7 @@ std::unique_ptr<TorchScheduler> swa_lr(Optimizer& optimizer, const SwaLrOptions&
     throw std::invalid_argument(fmt::format("anneal_epochs must be equal or greater than 0, got {}",
                                             options.anneal_epochs));
   }
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    groups[i].options.set("swa_lr", lrs.size() == 1 ? lrs.front() : lrs[i]);
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i].options.set("swa_lr", lrs[i]);
   return started<SwaLr>(optimizer, options);
 }
 

@@ -1,5 +1,9 @@
 #include "worker/trainer/optim/lr_scheduler/torch_scheduler.h"
 
+#include <fmt/format.h>
+
+#include <stdexcept>
+
 namespace lctl {
 
 TorchScheduler::TorchScheduler(Optimizer& optimizer) : optimizer_(&optimizer) {
@@ -69,6 +73,16 @@ void TorchScheduler::load_state_dict(const checkpoint::Dict& state) {
   fields.field("last_epoch", last_epoch_);
   fields.field("_step_count", step_count_);
   fields.field("_last_lr", last_lr_);
+}
+
+std::vector<double> per_group(const char* name, const std::vector<double>& values,
+                              std::size_t groups) {
+  if (values.size() == groups) return values;
+  if (values.size() == 1) return std::vector<double>(groups, values[0]);
+  throw std::invalid_argument(
+      fmt::format("{0} must have the same length as optimizer.param_groups. {0} has {1} values, "
+                  "param_groups has {2}.",
+                  name, values.size(), groups));
 }
 
 }  // namespace lctl

@@ -67,6 +67,10 @@ class TorchScheduler : public LRScheduler {
   bool is_initial_ = false;
 };
 
+// One value per group, from as many or from one. Throws std::invalid_argument in torch's words.
+std::vector<double> per_group(const char* name, const std::vector<double>& values,
+                              std::size_t groups);
+
 // Builds and starts one.
 template <typename T, typename... Args>
 std::unique_ptr<TorchScheduler> started(Args&&... args) {
