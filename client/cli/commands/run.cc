@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -17,8 +20,17 @@
 namespace lctl::cli {
 namespace {
 
+constexpr std::array<std::pair<std::string_view, jobspec::Command>, 5> kCommands = {{
+    {"fit", jobspec::Command::kFit},
+    {"validate", jobspec::Command::kValidate},
+    {"test", jobspec::Command::kTest},
+    {"predict", jobspec::Command::kPredict},
+    {"tune", jobspec::Command::kTune},
+}};
+
 struct Options {
   std::string file;
+  std::string command = "fit";
 };
 
 // A job of several machines becomes one of as many ranks on this one: it trains the same.
@@ -40,11 +52,14 @@ std::vector<std::string> on_this_machine(const v1::Resources& resources) {
 int run(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
+  for (const auto& [name, command] : kCommands) {
+    if (name == options.command) parsing.command = command;
+  }
   const auto config = jobspec::parse_file(options.file, parsing);
   if (!config.ok()) return report_findings(session, config.status(), "nothing was started");
   const auto trainer = find_program(kTrainerProgram, session.environment.variable);
   if (!trainer.ok()) return session.fail(trainer.status());
-  std::vector<std::string> words = {*trainer, "fit", "--config", options.file};
+  std::vector<std::string> words = {*trainer, options.command, "--config", options.file};
   words.insert(words.end(), session.overrides.begin(), session.overrides.end());
   if (const auto local = on_this_machine(config->job.resources()); !local.empty()) {
     session.err() << fmt::format(
@@ -81,8 +96,15 @@ void add_run(CLI::App& program, Session& session) {
                 "configuration, 75 stopped by a signal after writing a checkpoint.",
        .examples = "  lctl run digits.yaml\n"
                    "  lctl run digits.yaml --trainer.fast_dev_run=true\n"
+                   "  lctl run digits.yaml --command test --ckpt_path=best.ckpt\n"
                    "  lctl run digits.yaml --trainer.devices=2 --trainer.max_epochs=1"});
   command->add_option("FILE", options->file, "The job file (YAML)")->required()->type_name("");
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : kCommands) names.emplace_back(name);
+  command
+      ->add_option("--command", options->command, "fit (default), validate, test, predict or tune")
+      ->type_name("NAME")
+      ->check(CLI::IsMember(names));
   run_with(command, session, options, run);
 }
 
