@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <string_view>
 #include <utility>
 
@@ -134,6 +135,17 @@ void check_log_flags(const Value& given, const std::string& key, bool check_avai
   }
 }
 
+// `schedule` and `on_trace_ready` of a PyTorchProfiler.
+void check_profiler_parts(const Value& given, const std::string& key, bool check_available,
+                          Findings& findings) {
+  for (const char* name : {"schedule", "on_trace_ready"}) {
+    const Value* part = given.find(name);
+    if (part == nullptr || !part->is_map() || part->map().empty()) continue;
+    check_arguments(keys::section(join_key("profiler", name)), *part, join_key(key, name),
+                    part->location(), check_available, findings);
+  }
+}
+
 // class_path and init_args of an entry; other keys than `extra` are findings.
 struct ClassParts {
   std::string class_path;
@@ -188,6 +200,8 @@ std::optional<ClassSpec> finish_class(Kind kind, ClassParts parts, const std::st
   std::vector<ClassSpec> children;
   parse_children(*table, parts.init_args, init_key, check_available, children, findings);
   if (kind == Kind::kModel) check_log_flags(parts.init_args, init_key, check_available, findings);
+  if (kind == Kind::kProfiler)
+    check_profiler_parts(parts.init_args, init_key, check_available, findings);
   if (!check_arguments(*table, parts.init_args, init_key, parts.where, check_available, findings))
     return std::nullopt;
   return ClassSpec{std::string(table->name), Arguments(*table, std::move(parts.init_args)),
@@ -219,6 +233,36 @@ std::vector<ClassSpec> parse_classes(Kind kind, const Value& value, const std::s
     }
   }
   return classes;
+}
+
+std::optional<ClassSpec> parse_profiler(Value value, bool check_available, Findings& findings) {
+  constexpr std::pair<std::string_view, std::string_view> kShort[] = {
+      {"simple", "SimpleProfiler"},
+      {"advanced", "AdvancedProfiler"},
+      {"pytorch", "PyTorchProfiler"},
+      {"xla", "XLAProfiler"}};
+  const std::string key = "trainer.profiler";
+  // An override of the short name stands in class_path.
+  Value* name = value.is_map() ? value.find("class_path") : &value;
+  if (name == nullptr || !name->is_string() || name->as_string().find('.') != std::string::npos ||
+      keys::find_class(Kind::kProfiler, name->as_string()) != nullptr)
+    return parse_class(Kind::kProfiler, value, key, check_available, findings);
+  std::string small = name->as_string();
+  std::transform(small.begin(), small.end(), small.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const auto& [known, class_name] : kShort) {
+    if (small != known) continue;
+    *name = Value(std::string(class_name), name->location());
+    return parse_class(Kind::kProfiler, value, key, check_available, findings);
+  }
+  findings.add(name->location(), key,
+               fmt::format("`{}`: When passing string value for the `profiler` parameter of "
+                           "`Trainer`, it can only be one of ['simple', 'advanced', 'pytorch', "
+                           "'xla']",
+                           name->preview()),
+               "available: simple, advanced, pytorch",
+               nearest_name(small, {"simple", "advanced", "pytorch"}));
+  return std::nullopt;
 }
 
 std::optional<LrSchedulerSpec> parse_lr_scheduler(const Value& value, bool check_available,

@@ -22,6 +22,9 @@ std::optional<ClassSpec> parse_class(keys::Kind kind, const Value& value, const 
 std::vector<ClassSpec> parse_classes(keys::Kind kind, const Value& value, const std::string& key,
                                      bool check_available, Findings& findings);
 
+// `trainer.profiler`: a class, or Lightning's short name of one ("simple").
+std::optional<ClassSpec> parse_profiler(Value value, bool check_available, Findings& findings);
+
 // `lr_scheduler`: the class and the keys beside it.
 std::optional<LrSchedulerSpec> parse_lr_scheduler(const Value& value, bool check_available,
                                                   Findings& findings);

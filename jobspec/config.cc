@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -118,10 +120,15 @@ void parse_trainer(const Value& tree, const ParseOptions& options, Config& confi
       config.logger = config.loggers.empty() ? LoggerChoice::kNone : LoggerChoice::kListed;
     }
   }
+  if (const Value* profiler = trainer->find("profiler");
+      profiler != nullptr && !profiler->is_null()) {
+    config.profiler = parse_profiler(*profiler, options.check_available, findings);
+  }
   if (!good) return;
   Value given = *trainer;
   given.erase("callbacks");
   given.erase("logger");
+  given.erase("profiler");
   config.trainer = Arguments(table, std::move(given));
 }
 
@@ -162,6 +169,29 @@ const Value* present(const Value& tree, const char* key) {
 
 bool needs_optimizer(Command command) {
   return command == Command::kFit || command == Command::kTune;
+}
+
+// Puts in Trainer's arguments that only the environment has.
+void add_arguments_of_environment(Value& tree, const ParseOptions& options, Findings& findings) {
+  if (!options.environment) return;
+  for (const keys::Argument& argument : keys::section("trainer").arguments) {
+    std::string variable = "PL_TRAINER_" + std::string(argument.name);
+    std::transform(variable.begin(), variable.end(), variable.begin(),
+                   [](unsigned char letter) { return std::toupper(letter); });
+    const char* text = options.environment(variable.c_str());
+    if (text == nullptr) continue;
+    Value* trainer = tree.find("trainer");
+    if (trainer != nullptr && trainer->is_map() && trainer->find(argument.name) != nullptr)
+      continue;
+    const std::string_view python = text;
+    const auto source = std::make_shared<const std::string>(variable + "=" + text);
+    auto value = read_yaml(python == "None" ? "null" : python, source, false, findings);
+    if (!value.has_value() || (trainer != nullptr && !trainer->is_map() && !trainer->is_null()))
+      continue;
+    if (trainer == nullptr || trainer->is_null())
+      tree.set("trainer", Value::empty_map(Location{source, 0, 0}));
+    tree.find("trainer")->set(argument.name, *std::move(value));
+  }
 }
 
 // A misspelt section is one mistake, not two.
@@ -230,12 +260,13 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
     return findings.status();
   }
   config.tree = *std::move(tree);
+  add_arguments_of_environment(config.tree, options, findings);
   apply_overrides(options.overrides, config.tree, findings);
   settle_paths(Kind::kData, config.tree, "data", options, findings);
   settle_paths(Kind::kModel, config.tree, "model", options, findings);
   settle_ckpt_path(config.tree, options);
   parse_sections(options, config, findings);
-  if (findings.empty()) check_consistency(config, findings);
+  if (findings.empty()) check_consistency(config, options.command, findings);
   if (!findings.empty()) return findings.status();
   config.job.set_config_yaml(config.canonical_yaml());
   if (config.job.config_yaml().size() > kMaxFileBytes) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,8 +30,9 @@ struct ClassSpec {
   std::string class_name;  // short and canonical: "AdamW" for torch.optim.AdamW
   Arguments init_args;     // init_args.given() is the map as written
   Location location;
-  // Classes that are named inside init_args, in order: the `layers` of a model, the `schedulers` of
-  // SequentialLR and ChainedScheduler. Empty for all others.
+  // Classes that are named inside init_args, argument by argument in the order of the key table:
+  // the `layers` and then the `backbone` of a model, the `schedulers` of SequentialLR and
+  // ChainedScheduler. Empty for all others.
   std::vector<ClassSpec> children;
 
   friend bool operator==(const ClassSpec& a, const ClassSpec& b) {
@@ -70,12 +72,13 @@ struct Config {
   // N of seed_everything(N, workers=True); absent, null and true are 0; empty = false, nothing is
   // seeded.
   std::optional<std::int64_t> seed_everything;
-  // Arguments of Trainer, without `callbacks` and `logger`, which are below. `devices`, `num_nodes`
-  // and `accelerator` are filled in from job.resources where only that says them.
+  // Arguments of Trainer, without `callbacks`, `logger` and `profiler`, which are below. `devices`,
+  // `num_nodes` and `accelerator` are filled in from job.resources where only that says them.
   Arguments trainer;
   LoggerChoice logger = LoggerChoice::kDefault;
   std::vector<ClassSpec> loggers;    // for LoggerChoice::kListed
   std::vector<ClassSpec> callbacks;  // in the order of the file
+  std::optional<ClassSpec> profiler;
   ClassSpec model;
   ClassSpec data;
   std::optional<ClassSpec> optimizer;  // always there for fit and tune
@@ -109,6 +112,10 @@ struct ParseOptions {
   // Applied in order before any check: "--a.b=VALUE" or "a.b=VALUE", "a.b+=VALUE" appends to a
   // list; list indices are path parts; VALUE is YAML. See docs/job_file.md, "Overrides".
   std::vector<std::string> overrides;
+  // Looks up a variable of the environment; null = there is none. PL_TRAINER_<NAME> gives Trainer's
+  // argument of that name where neither file nor overrides do, as in Lightning; the value is
+  // Python's or YAML's.
+  std::function<const char*(const char* name)> environment = nullptr;
   // Input files must exist and be readable. Off on the server, which does not see them.
   bool check_files = true;
   // Refuse what Lightning knows and this version of lctl does not have yet.

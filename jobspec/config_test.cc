@@ -86,6 +86,30 @@ TEST(ConfigTest, OverridesSetAppendAndReachIntoLists) {
   EXPECT_EQ(config->callbacks[0].init_args.get_int("patience"), 9);
 }
 
+TEST(ConfigTest, EnvironmentGivesTrainerArgumentsThatNobodyElseDoes) {
+  ParseOptions options;
+  options.environment = [](const char* name) -> const char* {
+    const std::string_view variable = name;
+    if (variable == "PL_TRAINER_MAX_EPOCHS") return "3";
+    if (variable == "PL_TRAINER_MIN_STEPS") return "None";
+    if (variable == "PL_TRAINER_INFERENCE_MODE") return "False";
+    if (variable == "PL_TRAINER_LIMIT_VAL_BATCHES") return "0.5";
+    return nullptr;
+  };
+  const auto config = with({"--trainer.limit_val_batches=2"}, options);
+  ASSERT_TRUE(config.ok()) << message_of(config.status());
+  EXPECT_EQ(config->trainer.get_optional_int("max_epochs"), 3);
+  EXPECT_FALSE(config->trainer.get_optional_int("min_steps").has_value());
+  EXPECT_FALSE(config->trainer.get_bool("inference_mode"));
+  EXPECT_EQ(config->trainer.get("limit_val_batches").as_int(), 2);
+
+  options.environment = [](const char* name) -> const char* {
+    return std::string_view(name) == "PL_TRAINER_MAX_EPOCHS" ? "many" : nullptr;
+  };
+  EXPECT_THAT(refusal(with({}, options)),
+              HasSubstr("PL_TRAINER_MAX_EPOCHS=many: trainer.max_epochs"));
+}
+
 TEST(ConfigTest, AnotherClassKeepsTheArgumentsThatItShares) {
   const auto config = with({"--optimizer=SGD", "--optimizer.momentum=0.9"});
   ASSERT_TRUE(config.ok()) << message_of(config.status());

@@ -102,8 +102,23 @@ void check_data(const Config& config, Findings& findings) {
                "expected less than 1: something must be left to train on");
 }
 
+// On the CPU 16-mixed becomes bf16-mixed, which needs no scaler.
+bool scales_gradients(const Arguments& trainer) {
+  const Value& precision = trainer.get("precision");
+  const bool half = precision.is_int()
+                        ? precision.as_int() == 16
+                        : precision.as_string() == "16-mixed" || precision.as_string() == "16";
+  return half && trainer.get_string("accelerator") != "cpu";
+}
+
 void check_optimizer(const Config& config, Findings& findings) {
-  if (!config.optimizer.has_value() || config.optimizer->class_name != "SGD") return;
+  if (!config.optimizer.has_value()) return;
+  if (config.optimizer->class_name == "LBFGS" && scales_gradients(config.trainer)) {
+    findings.add(place_of(config, "precision"), "trainer.precision",
+                 "AMP and the LBFGS optimizer are not compatible.",
+                 "give another precision, such as bf16-mixed, or another optimizer");
+  }
+  if (config.optimizer->class_name != "SGD") return;
   const Arguments& sgd = config.optimizer->init_args;
   if (sgd.get_bool("nesterov") &&
       (sgd.get_double("momentum") <= 0 || sgd.get_double("dampening") != 0)) {
@@ -142,7 +157,9 @@ void check_scheduler_class(const ClassSpec& spec, const std::string& key, Findin
   }
 }
 
-void check_lr_scheduler(const Config& config, Findings& findings) {
+// lr_find runs without the schedulers: their monitor may be anything. scale_batch_size says itself
+// when it reaches the end of an epoch and misses it.
+void check_lr_scheduler(const Config& config, Command command, Findings& findings) {
   if (!config.lr_scheduler.has_value()) return;
   const LrSchedulerSpec& spec = *config.lr_scheduler;
   check_scheduler_class(spec.scheduler, "lr_scheduler", findings);
@@ -152,7 +169,7 @@ void check_lr_scheduler(const Config& config, Findings& findings) {
                  "is missing: ReduceLROnPlateau reads a metric", "give one, such as val/loss");
     return;
   }
-  if (!spec.strict) return;
+  if (!spec.strict || command == Command::kTune) return;
   const Value* monitor = config.tree.find("lr_scheduler")->find("monitor");
   check_monitor(config, *spec.monitor, monitor->location(), "lr_scheduler.monitor", findings);
 }
@@ -266,6 +283,7 @@ void check_barebones(const Config& config, Findings& findings) {
   if (logger != nullptr && !logger->is_null() && config.logger != LoggerChoice::kNone) {
     refuse("logger");
   }
+  if (config.profiler.has_value()) refuse("profiler");
 }
 
 void check_trainer(const Config& config, Findings& findings) {
@@ -291,13 +309,13 @@ void check_trainer(const Config& config, Findings& findings) {
 
 }  // namespace
 
-void check_consistency(const Config& config, Findings& findings) {
+void check_consistency(const Config& config, Command command, Findings& findings) {
   check_trainer(config, findings);
   check_callbacks(config, findings);
   check_model(config, findings);
   check_data(config, findings);
   check_optimizer(config, findings);
-  check_lr_scheduler(config, findings);
+  check_lr_scheduler(config, command, findings);
 }
 
 }  // namespace lctl::jobspec

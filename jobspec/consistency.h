@@ -7,6 +7,6 @@
 
 namespace lctl::jobspec {
 
-void check_consistency(const Config& config, Findings& findings);
+void check_consistency(const Config& config, Command command, Findings& findings);
 
 }  // namespace lctl::jobspec

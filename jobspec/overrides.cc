@@ -52,6 +52,7 @@ std::optional<Kind> kind_at(Path path, const Value& node) {
     if (path[0] == "lr_scheduler") return Kind::kLrScheduler;
     return std::nullopt;
   }
+  if (path.size() == 2 && path[0] == "trainer" && path[1] == "profiler") return Kind::kProfiler;
   const bool in_list =
       path.size() == 3 && is_class_list(path.first(2)) && index_of(path[2]).has_value();
   if (!in_list && !(is_class_list(path) && !node.is_list())) return std::nullopt;

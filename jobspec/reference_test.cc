@@ -33,7 +33,7 @@ TEST(ReferenceTest, EveryAvailableClassAndEveryTrainerArgumentIsInIt) {
   const std::string text = reference();
   for (const keys::Kind kind :
        {keys::Kind::kModel, keys::Kind::kData, keys::Kind::kOptimizer, keys::Kind::kLrScheduler,
-        keys::Kind::kCallback, keys::Kind::kLogger}) {
+        keys::Kind::kCallback, keys::Kind::kLogger, keys::Kind::kProfiler}) {
     for (const std::string_view name : keys::available_names(kind)) {
       EXPECT_THAT(text, testing::HasSubstr("### " + std::string(name) + "\n"));
     }

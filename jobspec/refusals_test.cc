@@ -47,6 +47,30 @@ void expect_accepted(const std::vector<std::string>& overrides) {
   }
 }
 
+TEST(RefusalsTest, FormatsThatAnOptimizerCannotWorkIn) {
+  const std::string lbfgs = "--optimizer={class_path: LBFGS}";
+  expect_refused({
+      {{lbfgs, "--trainer.precision=16-mixed"},
+       "trainer.precision: AMP and the LBFGS optimizer are not compatible."},
+      {{lbfgs, "--trainer.precision=16", "--trainer.accelerator=gpu"}, "are not compatible."},
+  });
+  // On the CPU 16-mixed is bf16-mixed.
+  EXPECT_TRUE(with({lbfgs, "--trainer.precision=16-mixed", "--trainer.accelerator=cpu"}).ok());
+  EXPECT_TRUE(with({lbfgs, "--trainer.precision=bf16-mixed"}).ok());
+  EXPECT_TRUE(with({"--trainer.precision=16-mixed"}).ok());
+}
+
+TEST(RefusalsTest, TuneDoesNotAskWhatAPlateauSchedulerReads) {
+  ParseOptions options;
+  options.check_files = false;
+  options.overrides = {"--lr_scheduler={class_path: ReduceLROnPlateau, monitor: my/metric}",
+                       "--tune={lr_find: {}}"};
+  EXPECT_FALSE(parse(kJob, options).ok());
+  options.command = Command::kTune;
+  const auto config = parse(kJob, options);
+  EXPECT_TRUE(config.ok()) << message_of(config.status());
+}
+
 TEST(RefusalsTest, NumbersThatAreNone) {
   expect_refused({
       {{"--optimizer.lr=.nan"}, "optimizer.init_args.lr: is not a number (NaN); expected float"},
@@ -70,6 +94,8 @@ TEST(RefusalsTest, RulesOfTheKeyTable) {
       {{"--trainer.gradient_clip_algorithm=nrom"}, "did you mean `norm`?"},
       {{"--seed_everything=4294967296"}, "expected a number in [0, 4294967295]"},
       {{"--optimizer=AdamW", "--optimizer.betas=[.9, .99, .999]"}, "a list of two numbers in"},
+      {{"--optimizer=Muon", "--optimizer.ns_coefficients=[1, 2]"}, "a list of three numbers"},
+      {{"--optimizer=Adafactor", "--optimizer.beta2_decay=0.5"}, "expected a number <= 0"},
       {{"--job.name=a/b"}, "1 to 128 letters, digits"},
       {{"--job.grace=2h"}, "`2h` is not allowed; expected at most 1h"},
       {{"--job.resources.memory=4.5"}, "`4.5` is not a size; expected a size such as 4GiB"},
@@ -113,6 +139,19 @@ TEST(RefusalsTest, ClassesAndLayers) {
       {{"--model.log={val/ac: {}}"}, "the model has no such metric; did you mean `val/acc`?"},
       {{"--trainer.logger=[{}]"}, "trainer.logger.0: expected a logger, got map"},
       {{"--trainer.plugins=[]"}, "`plugins` is known to Lightning but not available"},
+      {{"--trainer.profiler=simpel"},
+       "trainer.profiler: `simpel`: When passing string value for the `profiler` parameter of "
+       "`Trainer`, it can only be one of ['simple', 'advanced', 'pytorch', 'xla']"},
+      {{"--trainer.profiler=simpel"}, "did you mean `simple`?"},
+      {{"--trainer.profiler=XLA"}, "XLAProfiler is known to Lightning but not available"},
+      {{"--trainer.profiler=3"}, "trainer.profiler: expected a profiler, got int `3`"},
+      {{"--trainer.profiler=simple", "--trainer.profiler.extendet=1"}, "did you mean `extended`?"},
+      {{"--trainer.profiler=PyTorchProfiler", "--trainer.profiler.sort_by_key=time"},
+       "profiler.init_args.sort_by_key: `time` is not allowed"},
+      {{"--trainer.profiler=PyTorchProfiler", "--trainer.profiler.schedule={wait: 1, warmup: 1}"},
+       "profiler.init_args.schedule.active: is missing"},
+      {{"--trainer.profiler=PyTorchProfiler", "--trainer.profiler.activities=[tpu]"},
+       "`[tpu]` is not allowed; expected each one of: cpu, cuda"},
   });
 }
 
@@ -131,6 +170,8 @@ TEST(RefusalsTest, KeysThatAreWrongOnlyTogether) {
        "trainer.callbacks.init_args.monitor: the model never logs `val/los`; did you mean"},
       {{"--trainer.barebones=true", "--trainer.enable_progress_bar=true"},
        "trainer.enable_progress_bar: barebones turns everything off"},
+      {{"--trainer.barebones=true", "--trainer.profiler=simple"},
+       "trainer.profiler: barebones turns everything off"},
       {{"--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=0.5"},
        "`0.5` is a share of an epoch"},
   });

@@ -25,9 +25,10 @@ double number_of(std::string_view text) {
   return value;
 }
 
-// ">= 1", "> 0", "in [0, 1)", "not 0"
+// ">= 1", "<= 0", "> 0", "in [0, 1)", "not 0"
 bool keeps_bound(std::string_view rule, double value) {
   if (rule.starts_with(">= ")) return value >= number_of(rule.substr(3));
+  if (rule.starts_with("<= ")) return value <= number_of(rule.substr(3));
   if (rule.starts_with("> ")) return value > number_of(rule.substr(2));
   if (rule == "not 0") return value != 0 && !std::isnan(value);
   LCTL_CHECK(rule.starts_with("in ") && rule.size() > 6,
@@ -119,6 +120,7 @@ std::string broken_rule(std::string_view rule, const Value& value) {
     if (value.list().size() != 2) return fmt::format("a list of two numbers {}", rule.substr(4));
     return broken_rule(rule.substr(4), value);
   }
+  if (rule == "three") return value.list().size() == 3 ? "" : "a list of three numbers";
   if (value.is_list()) {
     for (const Value& item : value.list()) {
       if (std::string expected = broken_rule(rule, item); !expected.empty())

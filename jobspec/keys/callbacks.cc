@@ -75,12 +75,13 @@ constexpr Argument kEmaWeightAveraging[] = {
 };
 constexpr Argument kBackboneFinetuning[] = {
     {"unfreeze_backbone_at_epoch", "int", "10", ">= 0", "when the backbone starts to learn"},
-    {"lambda_func", "any?", "null", "", "a Python function", "later"},
+    {"lambda_func", "any?", "null", "", "a Python function; here: twice the rate at each epoch",
+     "later"},
     {"backbone_initial_ratio_lr", "float", "0.1", "> 0", "its first rate, as a share"},
     {"backbone_initial_lr", "float?", "null", "> 0", "its first rate"},
     {"should_align", "bool", "true", "", "stay below the rate of the rest"},
-    {"initial_denom_lr", "float", "10.0", "> 0", "divisor of the first rate"},
-    {"train_bn", "bool", "true", "", "normalisation layers learn from the start"},
+    {"initial_denom_lr", "float", "10.0", "> 0", "without effect, as in Lightning"},
+    {"train_bn", "bool", "true", "", "normalisation layers go on learning"},
     {"verbose", "bool", "false", "", "print the rates"},
     {"rounding", "int", "12", ">= 0", "digits printed"},
 };
@@ -130,8 +131,8 @@ constexpr Class kCallbacks[] = {
     {Kind::kCallback, "WeightAveraging", kWeightAveraging, true, "Averages weights."},
     {Kind::kCallback, "EMAWeightAveraging", kEmaWeightAveraging, true,
      "Averages weights exponentially."},
-    {Kind::kCallback, "BackboneFinetuning", kBackboneFinetuning, false,
-     "Freezes a backbone at first."},
+    {Kind::kCallback, "BackboneFinetuning", kBackboneFinetuning, true,
+     "Freezes the model's `backbone` at first."},
     {Kind::kCallback, "DeviceStatsMonitor", kDeviceStatsMonitor, true, "Logs device statistics."},
     {Kind::kCallback, "RichModelSummary", kModelSummary, false, "ModelSummary in colour."},
     {Kind::kCallback, "RichProgressBar", kRichProgressBar, false, "The progress bar in colour."},

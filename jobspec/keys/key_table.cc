@@ -19,6 +19,8 @@ std::vector<std::string_view> packages(Kind kind) {
       return {"lightning.pytorch.callbacks.", "pytorch_lightning.callbacks."};
     case Kind::kLogger:
       return {"lightning.pytorch.loggers.", "pytorch_lightning.loggers."};
+    case Kind::kProfiler:
+      return {"lightning.pytorch.profilers.", "pytorch_lightning.profilers."};
     case Kind::kLayer:
       return {"torch.nn.", "nn."};
     case Kind::kSection:
@@ -53,6 +55,8 @@ std::span<const Class> classes(Kind kind) {
       return callback_classes();
     case Kind::kLogger:
       return logger_classes();
+    case Kind::kProfiler:
+      return profiler_classes();
     case Kind::kLayer:
       return layer_classes();
   }
@@ -97,6 +101,8 @@ std::string_view kind_name(Kind kind) {
       return "callback";
     case Kind::kLogger:
       return "logger";
+    case Kind::kProfiler:
+      return "profiler";
     case Kind::kLayer:
       return "layer";
   }

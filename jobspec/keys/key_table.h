@@ -19,8 +19,8 @@ struct Argument {
   // Alternatives joined by "|": bool, int, float (an int will do), str, map, list, list[T], any,
   // path (a str that names an input file), duration ("60s", 0), size ("4GiB"), time ("DD:HH:MM:SS"
   // or a map of days, hours, minutes, seconds), layers, schedulers, class names (callbacks,
-  // logger), section. A final "?" says that null is a value of its own; for all others null means
-  // "not given".
+  // logger, profiler), section. A final "?" says that null is a value of its own; for all others
+  // null means "not given".
   std::string_view type;
   // The default as YAML; kRequired = there is none, it must be given.
   std::string_view fallback;
@@ -36,7 +36,17 @@ struct Argument {
 
 inline constexpr std::string_view kRequired = "!";
 
-enum class Kind { kSection, kModel, kData, kOptimizer, kLrScheduler, kCallback, kLogger, kLayer };
+enum class Kind {
+  kSection,
+  kModel,
+  kData,
+  kOptimizer,
+  kLrScheduler,
+  kCallback,
+  kLogger,
+  kProfiler,
+  kLayer
+};
 
 // One class, or one section of the file that holds keys ("trainer", "job.resources").
 // Thread rule: immutable.

@@ -16,8 +16,9 @@
 namespace lctl::jobspec::keys {
 namespace {
 
-constexpr Kind kKinds[] = {Kind::kSection,     Kind::kModel,    Kind::kData,   Kind::kOptimizer,
-                           Kind::kLrScheduler, Kind::kCallback, Kind::kLogger, Kind::kLayer};
+constexpr Kind kKinds[] = {Kind::kSection,   Kind::kModel,       Kind::kData,
+                           Kind::kOptimizer, Kind::kLrScheduler, Kind::kCallback,
+                           Kind::kLogger,    Kind::kProfiler,    Kind::kLayer};
 
 TEST(KeyTableTest, NamesAreUniqueAndFound) {
   for (const Kind kind : kKinds) {

@@ -46,7 +46,7 @@ constexpr Argument kConvTranspose[] = {
     {"groups", "int", "1", ">= 1"},
     kBias,
     {"dilation", kSize, "1", ">= 1"},
-    kPaddingMode,
+    {"padding_mode", "str", "zeros", "one of: zeros"},
 };
 constexpr Argument kMaxPool[] = {
     {"kernel_size", kSize, kRequired, ">= 1"},
@@ -159,8 +159,10 @@ constexpr Argument kGlu[] = {{"dim", "int", "-1"}};
 constexpr Argument kUpsample[] = {
     {"size", "int|list[int]?", "null", ">= 1"},
     {"scale_factor", "float|list[float]?", "null", "> 0"},
-    {"mode", "str", "nearest", "one of: nearest, linear, bilinear, bicubic, trilinear"},
-    {"align_corners", "bool?", "null"}};
+    {"mode", "str", "nearest",
+     "one of: nearest, nearest-exact, linear, bilinear, bicubic, trilinear"},
+    {"align_corners", "bool?", "null"},
+    {"recompute_scale_factor", "bool?", "null"}};
 constexpr Argument kPixelShuffle[] = {{"upscale_factor", "int", kRequired, ">= 1"}};
 
 constexpr Class layer(std::string_view name, std::span<const Argument> arguments = {},
@@ -225,9 +227,9 @@ constexpr Class kLayers[] = {
     layer("GLU", kGlu),
     layer("Bilinear", kBilinear, false),
     layer("RMSNorm", kRmsNorm),
-    layer("ConvTranspose1d", kConvTranspose, false),
-    layer("ConvTranspose2d", kConvTranspose, false),
-    layer("ConvTranspose3d", kConvTranspose, false),
+    layer("ConvTranspose1d", kConvTranspose),
+    layer("ConvTranspose2d", kConvTranspose),
+    layer("ConvTranspose3d", kConvTranspose),
     layer("MaxPool3d", kMaxPool),
     layer("AvgPool3d", kAvgPool),
     layer("AdaptiveAvgPool3d", kAdaptivePool),
@@ -237,7 +239,7 @@ constexpr Class kLayers[] = {
     layer("Dropout3d", kDropout),
     layer("AlphaDropout", kDropout),
     layer("RReLU", kRrelu),
-    layer("Upsample", kUpsample, false),
+    layer("Upsample", kUpsample),
     layer("PixelShuffle", kPixelShuffle),
 };
 

@@ -9,6 +9,12 @@ constexpr std::string_view kLosses =
     "binary_cross_entropy_with_logits";
 constexpr std::string_view kMetrics = "one of: accuracy, acc, mae, mse";
 
+constexpr std::string_view kBackbone =
+    "layers before `layers`, as the module's `backbone`: what BackboneFinetuning freezes";
+constexpr std::string_view kExample =
+    "shape of an input with its batch dimension, as [1, 64]: ModelSummary then shows sizes and "
+    "FLOPs, and TensorBoardLogger can log the graph";
+
 constexpr Argument kClassifier[] = {
     {"layers", "layers", kRequired, "",
      "in order: `ReLU` or `Linear: {in_features: 8, out_features: 4}`"},
@@ -17,6 +23,8 @@ constexpr Argument kClassifier[] = {
     {"metrics", "list[str]", "[]", kMetrics,
      "logged as train/NAME, val/NAME, test/NAME; acc is accuracy by a shorter name"},
     {"log", "map", "{}", "", "flags of self.log for a metric, `val/loss: {prog_bar: true}`"},
+    {"backbone", "layers", "null", "", kBackbone},
+    {"example_input_shape", "list[int]", "null", ">= 0", kExample},
 };
 
 constexpr Argument kRegressor[] = {
@@ -24,6 +32,8 @@ constexpr Argument kRegressor[] = {
     {"loss", "str", "mse_loss", kLosses, "as for Classifier"},
     {"metrics", "list[str]", "[]", kMetrics, "as for Classifier"},
     {"log", "map", "{}", "", "as for Classifier"},
+    {"backbone", "layers", "null", "", "as for Classifier"},
+    {"example_input_shape", "list[int]", "null", ">= 0", "as for Classifier"},
 };
 
 constexpr Class kModels[] = {

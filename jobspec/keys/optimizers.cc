@@ -24,8 +24,8 @@ constexpr Argument kDecoupled = {"decoupled_weight_decay", "bool", "false", "",
                                  "decay as in AdamW"};
 constexpr Argument kMaximize = {"maximize", "bool", "false", "", "go up instead of down"};
 constexpr Argument kFused = {"fused", "bool?", "null", "", "one kernel for all parameters"};
-constexpr Argument kForeach = {"foreach",    "bool?", "null", "", "torch's multi-tensor code",
-                               "only: false"};
+constexpr Argument kForeach = {"foreach", "bool?", "null", "",
+                               "torch's multi-tensor code; here the same loop"};
 constexpr Argument kCapturable = {"capturable", "bool", "false", "", "for CUDA graphs", "later"};
 constexpr Argument kDifferentiable = {"differentiable",          "bool", "false", "",
                                       "autograd through step()", "later"};
@@ -113,9 +113,10 @@ constexpr Argument kLbfgs[] = {
 constexpr Argument kSparseAdam[] = {lr("0.001"), kAdamBetas, eps("1e-08"), kMaximize};
 constexpr Argument kAdafactor[] = {
     lr("0.01"),
-    {"beta2_decay", "float", "-0.8", "", "decay of the second moment"},
-    {"eps", "list", "[null, 0.001]", "", "two regularizers"},
-    {"d", "float", "1.0", "> 0", "clipping of updates"},
+    {"beta2_decay", "float", "-0.8", "<= 0", "decay of the second moment"},
+    {"eps", "list", "[null, 0.001]", "two >= 0",
+     "two regularizers; null: the type's smallest step"},
+    {"d", "float", "1.0", ">= 1", "clipping of updates"},
     weight_decay("0.0"),
     kForeach,
     kMaximize};
@@ -124,9 +125,9 @@ constexpr Argument kMuon[] = {
     weight_decay("0.1"),
     {"momentum", "float", "0.95", kPositive, "momentum factor"},
     {"nesterov", "bool", "true", "", "Nesterov momentum"},
-    {"ns_coefficients", "list[float]", "[3.4445, -4.775, 2.0315]", "", "Newton-Schulz"},
+    {"ns_coefficients", "list[float]", "[3.4445, -4.775, 2.0315]", "three", "Newton-Schulz"},
     eps("1e-07"),
-    {"ns_steps", "int", "5", ">= 1", "Newton-Schulz steps"},
+    {"ns_steps", "int", "5", "in [0, 100)", "Newton-Schulz steps"},
     {"adjust_lr_fn", "str?", "null", "one of: original, match_rms_adamw", "adjustment"}};
 
 constexpr Class kOptimizers[] = {
@@ -143,8 +144,8 @@ constexpr Class kOptimizers[] = {
     {Kind::kOptimizer, "Rprop", kRprop, true},
     {Kind::kOptimizer, "LBFGS", kLbfgs, true},
     {Kind::kOptimizer, "SparseAdam", kSparseAdam, false},
-    {Kind::kOptimizer, "Adafactor", kAdafactor, false},
-    {Kind::kOptimizer, "Muon", kMuon, false},
+    {Kind::kOptimizer, "Adafactor", kAdafactor, true},
+    {Kind::kOptimizer, "Muon", kMuon, true},
 };
 
 }  // namespace

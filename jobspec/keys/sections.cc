@@ -96,6 +96,23 @@ constexpr Argument kLogFlags[] = {
     {"sync_dist", "bool?", "null", "", "reduce over ranks; null: true for validation and test"},
 };
 
+// Arguments of torch.profiler.schedule and torch.profiler.tensorboard_trace_handler, under
+// trainer.profiler.init_args of a PyTorchProfiler.
+constexpr Argument kProfilerSchedule[] = {
+    {"wait", "int", kRequired, ">= 0", "steps of a cycle that are not recorded"},
+    {"warmup", "int", kRequired, ">= 0", "then steps whose recording is thrown away"},
+    {"active", "int", kRequired, ">= 1", "then steps that are recorded"},
+    {"repeat", "int", "0", ">= 0", "cycles; 0: to the end"},
+    {"skip_first", "int", "0", ">= 0", "steps before the first cycle"},
+    {"skip_first_wait", "bool|int", "false", "in [0, 1]", "the first cycle begins with its warmup"},
+};
+
+constexpr Argument kTraceHandler[] = {
+    {"dir_name", "str", kRequired, "", "folder of the traces"},
+    {"worker_name", "str?", "null", "", "begin of their names; null: HOST_PROCESS"},
+    {"use_gzip", "bool", "false", "", "compress them"},
+};
+
 constexpr Class kSections[] = {
     {Kind::kSection, "", kTop, true, "The top of the file."},
     {Kind::kSection, "lr_scheduler", kLrScheduler, true,
@@ -110,6 +127,10 @@ constexpr Class kSections[] = {
     {Kind::kSection, "tune.lr_find", kLrFind, true, "Arguments of Tuner.lr_find."},
     {Kind::kSection, "model.init_args.log", kLogFlags, true,
      "Flags of one metric in the `log` map of a model."},
+    {Kind::kSection, "profiler.schedule", kProfilerSchedule, true,
+     "`schedule` of a PyTorchProfiler."},
+    {Kind::kSection, "profiler.on_trace_ready", kTraceHandler, true,
+     "`on_trace_ready` of a PyTorchProfiler."},
 };
 
 }  // namespace

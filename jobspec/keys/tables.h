@@ -15,6 +15,7 @@ std::span<const Class> optimizer_classes();     // optimizers.cc
 std::span<const Class> lr_scheduler_classes();  // lr_schedulers.cc
 std::span<const Class> callback_classes();      // callbacks.cc
 std::span<const Class> logger_classes();        // loggers.cc
+std::span<const Class> profiler_classes();      // profilers.cc
 std::span<const Class> layer_classes();         // layers.cc
 
 }  // namespace lctl::jobspec::keys

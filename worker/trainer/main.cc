@@ -1,9 +1,6 @@
 // lctl-trainer: one process per rank.
-#include <malloc.h>
-
 #include <unistd.h>
 
-#include <climits>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -11,17 +8,10 @@
 
 #include "base/version.h"
 #include "worker/trainer/program/command_line.h"
+#include "worker/trainer/program/memory.h"
 #include "worker/trainer/program/run_job.h"
 
 namespace {
-
-// Activations are freed and wanted again in every step: without this glibc hands them back to the
-// kernel and faults them in anew, which costs a convolutional network a third of its time.
-void keep_freed_memory() {
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, INT_MAX);
-  mallopt(M_TOP_PAD, 16 << 20);
-}
 
 // Ends the process without LibTorch's static destructors, which take longer than its start.
 [[noreturn]] void leave(lctl::ExitCode code) {
@@ -32,7 +22,7 @@ void keep_freed_memory() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  keep_freed_memory();
+  lctl::keep_freed_memory();
   const std::vector<std::string> words(argv, argv + argc);
   try {
     const lctl::CommandLine line =

@@ -116,14 +116,14 @@ TEST(BatchNormStatisticsTest, AreGatheredAnewWithEqualWeights) {
 }
 
 TEST(EmaWeightAveragingTest, UpdatesWhereItIsTold) {
-  const EmaWeightAveraging every_third({.update_every_n_steps = 3, .update_starting_at_step = 4});
+  const EMAWeightAveraging every_third({.update_every_n_steps = 3, .update_starting_at_step = 4});
   std::vector<std::int64_t> steps;
   for (std::int64_t step = 0; step < 12; ++step) {
     if (every_third.should_update_after_step(step)) steps.push_back(step);
   }
   EXPECT_EQ(steps, (std::vector<std::int64_t>{6, 9}));
   EXPECT_FALSE(every_third.should_update_after_epoch(100));
-  const EmaWeightAveraging epochs({.update_starting_at_epoch = 2});
+  const EMAWeightAveraging epochs({.update_starting_at_epoch = 2});
   EXPECT_FALSE(epochs.should_update_after_epoch(1));
   EXPECT_TRUE(epochs.should_update_after_epoch(2));
 }

@@ -21,8 +21,8 @@ class Callback {
  public:
   virtual ~Callback() = default;
 
-  // "EarlyStopping".
-  virtual std::string type_name() const = 0;
+  // The class without namespaces: "EarlyStopping".
+  virtual std::string type_name() const;
   // Names this callback's state in checkpoints: the class, and what tells two of them apart.
   virtual std::string state_key() const { return type_name(); }
   virtual checkpoint::Dict state_dict() { return {}; }

@@ -61,7 +61,7 @@ void EarlyStopping::setup(Trainer& trainer, TrainableModule&, std::string_view) 
   const TrainerOptions& options = trainer.options();
   const bool whole_epoch =
       !options.val_check_time &&
-      std::visit([](auto interval) { return interval == 1; }, options.val_check_interval);
+      std::visit([](auto interval) { return interval == 1; }, options.val_check_interval.value());
   check_on_train_epoch_end_ =
       whole_epoch && options.check_val_every_n_epoch == std::optional<std::int64_t>(1);
 }
@@ -98,7 +98,8 @@ void EarlyStopping::check(Trainer& trainer) {
   if (verdict.stop) {
     trainer.set_should_stop();
     stopped_epoch_ = trainer.current_epoch();
-    reason_message_ = verdict.reason;
+    reason_message_.reset();  // another rank's reason is not known here
+    if (!verdict.reason.empty()) reason_message_ = verdict.reason;
   }
   if (!verdict.reason.empty() && options_.verbose) console::info(verdict.reason);
 }

@@ -36,6 +36,8 @@ enum class StoppingReason : std::int64_t {
 // Throws std::runtime_error when the metric is missing (strict). Thread rule: one strand only.
 class EarlyStopping final : public Callback {
  public:
+  using Options = EarlyStoppingOptions;
+
   explicit EarlyStopping(EarlyStoppingOptions options);
 
   std::string type_name() const override { return "EarlyStopping"; }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/trainer/trainer.h"
 
@@ -47,6 +48,16 @@ void GradientAccumulationScheduler::on_train_start(Trainer& trainer, TrainableMo
     throw std::runtime_error(
         "Automatic gradient accumulation and the `GradientAccumulationScheduler` is not supported "
         "for manual optimization. Please remove the callback or switch to automatic optimization.");
+  }
+  const bool replaces =
+      module.overrides(Hook::optimizer_step) || module.overrides(Hook::optimizer_zero_grad);
+  const bool accumulates = std::any_of(scheduling_.begin(), scheduling_.end(),
+                                       [](const auto& entry) { return entry.second > 1; });
+  if (replaces && accumulates) {
+    console::warn(
+        "When using `Trainer(accumulate_grad_batches != 1)` and overriding "
+        "`LightningModule.optimizer_{step,zero_grad}`, the hooks will not be called on every batch "
+        "(rather, they are called on every optimization step).");
   }
   if (trainer.options().accumulate_grad_batches != 1) {
     throw MisconfigurationException(

@@ -50,6 +50,16 @@ double momentum_of(const ParamGroup& group) {
   return number_of(group.options.find("momentum"));
 }
 
+// Lightning fails, too, where an optimizer (Rprop, LBFGS) has none.
+double weight_decay_of(const ParamGroup& group, const Optimizer& optimizer) {
+  const checkpoint::Value* decay = group.options.find("weight_decay");
+  if (decay != nullptr) return number_of(decay);
+  throw MisconfigurationException(
+      fmt::format("LearningRateMonitor(log_weight_decay=True): {} has no 'weight_decay'; leave "
+                  "log_weight_decay out",
+                  optimizer.type_name()));
+}
+
 void set(Stats& stats, const std::string& name, double value) {
   const auto found = std::find_if(stats.begin(), stats.end(),
                                   [&](const auto& each) { return each.first == name; });
@@ -67,7 +77,7 @@ void add_stats(Optimizer& optimizer, const std::vector<std::string>& names,
     set(stats, names[i], group.lr);
     if (options.log_momentum) set(stats, names[i] + "-momentum", momentum_of(group));
     if (options.log_weight_decay) {
-      set(stats, names[i] + "-weight_decay", number_of(group.options.find("weight_decay")));
+      set(stats, names[i] + "-weight_decay", weight_decay_of(group, optimizer));
     }
   }
 }

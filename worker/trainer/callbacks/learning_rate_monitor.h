@@ -31,6 +31,8 @@ std::vector<std::pair<std::string, double>> learning_rate_stats(
 // callbacks/lr_monitor.py. Thread rule: one strand only.
 class LearningRateMonitor final : public Callback {
  public:
+  using Options = LearningRateMonitorOptions;
+
   // Throws MisconfigurationException for an unknown interval.
   explicit LearningRateMonitor(LearningRateMonitorOptions options);
 

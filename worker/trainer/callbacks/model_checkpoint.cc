@@ -190,7 +190,8 @@ bool ModelCheckpoint::saves_on_train_epoch_end(const Trainer& trainer) const {
   if (options.val_check_time) return false;
   if (options.check_val_every_n_epoch != std::optional<std::int64_t>(1)) return false;
   if (trainer.num_val_batches() == 0) return true;
-  return std::visit([](auto interval) { return interval == 1; }, options.val_check_interval);
+  return std::visit([](auto interval) { return interval == 1; },
+                    options.val_check_interval.value());
 }
 
 MonitorCandidates ModelCheckpoint::monitor_candidates(Trainer& trainer) const {
@@ -255,6 +256,11 @@ void ModelCheckpoint::on_train_batch_end(Trainer& trainer, TrainableModule& modu
       return;
     }
     if (should_skip_saving(trainer)) return;
+  } else {
+    console::warn(
+        "Using ModelCheckpoint with manual optimization and every_n_train_steps, but no "
+        "pre-optimization state was saved. The checkpoint will contain the model state AFTER "
+        "optimization.");
   }
   save_topk(trainer, candidates);
   save_last(trainer, candidates);

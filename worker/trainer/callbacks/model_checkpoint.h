@@ -57,6 +57,8 @@ std::vector<std::string> template_names(std::string_view filename);
 // thread).
 class ModelCheckpoint final : public Callback {
  public:
+  using Options = ModelCheckpointOptions;
+
   // Throws MisconfigurationException in Lightning's words.
   explicit ModelCheckpoint(ModelCheckpointOptions options);
 
@@ -109,8 +111,8 @@ class ModelCheckpoint final : public Callback {
                      const std::string& current) const;
   bool file_exists(Trainer& trainer, const std::string& path) const;
   void warn_of_template(std::string_view filename, const MonitorCandidates& candidates) const;
-  void warn_of_old_last(const Trainer& trainer) const;
-  void warn_of_skipped_step(const Trainer& trainer) const;
+  void warn_of_old_last(const Trainer& trainer);
+  void warn_of_skipped_step(const Trainer& trainer);
   std::string path_for(const MonitorCandidates& candidates, std::string_view filename,
                        std::optional<std::int64_t> version) const;
   std::string unused_path(Trainer& trainer, const MonitorCandidates& candidates,
@@ -126,6 +128,8 @@ class ModelCheckpoint final : public Callback {
   std::optional<MonotonicTime> last_time_checked_;
   std::string last_checkpoint_saved_;
   bool defer_save_until_validation_ = false;
+  bool warned_of_old_last_ = false;
+  bool warned_of_skipped_step_ = false;
 
   std::optional<MetricValue> current_score_;
   std::vector<std::pair<std::string, MetricValue>> best_k_models_;  // in insertion order

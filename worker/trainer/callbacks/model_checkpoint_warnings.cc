@@ -1,6 +1,8 @@
 // ModelCheckpoint: where Lightning's rules surprise people, it says so once and what to do.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "worker/trainer/callbacks/model_checkpoint.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/python_format.h"
@@ -27,7 +29,8 @@ void ModelCheckpoint::warn_of_template(std::string_view filename,
 }
 
 // `last` follows the saves of the best ones, so it is not renewed when nothing got better.
-void ModelCheckpoint::warn_of_old_last(const Trainer& trainer) const {
+void ModelCheckpoint::warn_of_old_last(const Trainer& trainer) {
+  if (std::exchange(warned_of_old_last_, true)) return;
   console::warn(fmt::format(
       "ModelCheckpoint(monitor={}, save_last=True): no new best at step {}, so, as in Lightning, "
       "the `last` checkpoint is not renewed either. For one of the newest state set "
@@ -36,7 +39,8 @@ void ModelCheckpoint::warn_of_old_last(const Trainer& trainer) const {
 }
 
 // The save waits for a validation that will not trigger it.
-void ModelCheckpoint::warn_of_skipped_step(const Trainer& trainer) const {
+void ModelCheckpoint::warn_of_skipped_step(const Trainer& trainer) {
+  if (std::exchange(warned_of_skipped_step_, true)) return;
   console::warn(fmt::format(
       "ModelCheckpoint(monitor={}): the metric is not there yet at step {}, so, as in Lightning, "
       "steps are left out until it is, and later ones are ranked by the validation before them. "

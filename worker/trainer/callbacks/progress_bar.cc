@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "worker/trainer/core/console.h"
 #include "worker/trainer/core/python_format.h"
 #include "worker/trainer/trainer/trainer.h"
 
@@ -86,7 +87,14 @@ void ProgressBar::draw(Trainer& trainer, const Bar& bar, bool last) {
     std::string shown =
         number != nullptr ? std::to_string(*number) : std::get<std::string>(version);
     if (number == nullptr && shown.size() > 4) shown.erase(0, shown.size() - 4);
-    if (!shown.empty()) text += ", v_num=" + shown;
+    if (shown.empty()) break;
+    text += ", v_num=" + shown;
+    if (trainer.progress_bar_metrics().find("v_num") != nullptr) {
+      console::warn(
+          "The progress bar already tracks a metric with the name(s) 'v_num' and "
+          "`self.log('v_num', ..., prog_bar=True)` will overwrite this value.  If this is "
+          "undesired, change the name or override `get_metrics()` in the progress bar callback.");
+    }
     break;
   }
   for (const auto& [name, value] : trainer.progress_bar_metrics().entries())
@@ -124,7 +132,7 @@ void ProgressBar::on_validation_start(Trainer& trainer, TrainableModule&) {
   std::int64_t total =
       trainer.state().fn == RunFn::kFit ? trainer.num_val_batches() : kInfiniteBatches;
   if (sanity && trainer.options().num_sanity_val_steps >= 0)
-    total = std::min(total, trainer.options().num_sanity_val_steps);
+    total = std::min(total, trainer.options().num_sanity_val_steps.value());
   begin(trainer, evaluation_, sanity ? "Sanity Checking DataLoader 0" : "Validation DataLoader 0",
         total);
 }

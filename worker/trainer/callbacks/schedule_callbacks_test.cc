@@ -38,7 +38,7 @@ class NoScheduler final : public LRScheduler {
 class LearningRateMonitorTest : public testing::Test {
  protected:
   Optimizer& add_sgd(double lr, double momentum = 0) {
-    config_.optimizers.push_back(std::make_unique<Sgd>(std::vector<at::Tensor>{at::ones({1})},
+    config_.optimizers.push_back(std::make_unique<SGD>(std::vector<at::Tensor>{at::ones({1})},
                                                        SgdOptions{.lr = lr, .momentum = momentum}));
     return *config_.optimizers.back();
   }

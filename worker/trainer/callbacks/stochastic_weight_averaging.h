@@ -33,6 +33,8 @@ struct StochasticWeightAveragingOptions {
 // Thread rule: one strand only (the training thread).
 class StochasticWeightAveraging final : public Callback {
  public:
+  using Options = StochasticWeightAveragingOptions;
+
   // Throws MisconfigurationException in Lightning's words.
   explicit StochasticWeightAveraging(StochasticWeightAveragingOptions options);
 

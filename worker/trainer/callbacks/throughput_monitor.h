@@ -29,6 +29,8 @@ struct ThroughputMonitorOptions {
 // thread).
 class ThroughputMonitor final : public Callback {
  public:
+  using Options = ThroughputMonitorOptions;
+
   // Throws std::invalid_argument for a window below 2.
   explicit ThroughputMonitor(ThroughputMonitorOptions options);
 

@@ -21,6 +21,8 @@ struct TimerOptions {
 // all. Source: Lightning, callbacks/timer.py. Thread rule: one strand only.
 class Timer final : public Callback {
  public:
+  using Options = TimerOptions;
+
   enum class Period : std::uint8_t { kTrain, kSanityCheck, kValidate, kTest, kPredict };
 
   // Throws MisconfigurationException for an unknown interval.

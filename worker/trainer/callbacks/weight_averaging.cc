@@ -116,15 +116,15 @@ void WeightAveraging::on_load_checkpoint(Trainer& /*trainer*/, TrainableModule& 
   module.load_state_dict(current->as_dict(), /*strict=*/true);
 }
 
-EmaWeightAveraging::EmaWeightAveraging(const EmaWeightAveragingOptions& options)
+EMAWeightAveraging::EMAWeightAveraging(const EmaWeightAveragingOptions& options)
     : WeightAveraging(options.base, exponential_average(options.decay)), options_(options) {}
 
-bool EmaWeightAveraging::should_update_after_step(std::int64_t step) const {
+bool EMAWeightAveraging::should_update_after_step(std::int64_t step) const {
   return step >= options_.update_starting_at_step.value_or(0) &&
          options_.update_every_n_steps > 0 && step % options_.update_every_n_steps == 0;
 }
 
-bool EmaWeightAveraging::should_update_after_epoch(std::int64_t epoch) const {
+bool EMAWeightAveraging::should_update_after_epoch(std::int64_t epoch) const {
   return options_.update_starting_at_epoch && epoch >= *options_.update_starting_at_epoch;
 }
 

@@ -21,6 +21,8 @@ struct WeightAveragingOptions {
 // callbacks/weight_averaging.py. Thread rule: one strand only (the training thread).
 class WeightAveraging : public Callback {
  public:
+  using Options = WeightAveragingOptions;
+
   explicit WeightAveraging(WeightAveragingOptions options = {},
                            AverageFunction average = equal_average());
 
@@ -64,9 +66,11 @@ struct EmaWeightAveragingOptions {
 };
 
 // The exponential moving average. Thread rule: one strand only (the training thread).
-class EmaWeightAveraging final : public WeightAveraging {
+class EMAWeightAveraging final : public WeightAveraging {
  public:
-  explicit EmaWeightAveraging(const EmaWeightAveragingOptions& options);
+  using Options = EmaWeightAveragingOptions;
+
+  explicit EMAWeightAveraging(const EmaWeightAveragingOptions& options);
 
   std::string type_name() const override { return "EMAWeightAveraging"; }
   bool should_update_after_step(std::int64_t step) const override;

@@ -20,6 +20,9 @@ struct Dict::Index {
 };
 
 Dict::Dict() = default;
+Dict::Dict(std::initializer_list<std::pair<std::string_view, Value>> items) {
+  for (const auto& [key, value] : items) set(key, value);
+}
 Dict::Dict(const Dict&) = default;
 Dict::Dict(Dict&&) noexcept = default;
 Dict& Dict::operator=(const Dict&) = default;

@@ -6,9 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -35,6 +39,8 @@ class Dict {
 
   // Defined where Entry is complete.
   Dict();
+  // {{"lr", 0.1}, {"layers", 3}}; of equal keys the last counts.
+  Dict(std::initializer_list<std::pair<std::string_view, Value>> items);
   Dict(const Dict&);
   Dict(Dict&&) noexcept;
   Dict& operator=(const Dict&);
@@ -52,6 +58,11 @@ class Dict {
 
   // Like find, but throws std::out_of_range naming the key and the keys that exist.
   const Value& at(std::string_view key) const;
+
+  // at(), as a bool, an integer type, a floating point type or std::string. Throws
+  // std::invalid_argument naming the key when the value is of another type.
+  template <typename T>
+  T get(std::string_view key) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
   std::size_t size() const;
@@ -127,5 +138,23 @@ struct Dict::Entry {
   Value key;
   Value value;
 };
+
+template <typename T>
+T Dict::get(std::string_view key) const {
+  const Value& value = at(key);
+  try {
+    if constexpr (std::is_same_v<T, bool>) {
+      return value.as_bool();
+    } else if constexpr (std::is_integral_v<T>) {
+      return static_cast<T>(value.as_int());
+    } else if constexpr (std::is_floating_point_v<T>) {
+      return static_cast<T>(value.as_double());
+    } else {
+      return T(value.as_string());
+    }
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument("'" + std::string(key) + "': " + error.what());
+  }
+}
 
 }  // namespace lctl::checkpoint

@@ -203,6 +203,24 @@ TEST_F(LoggerConnectorTest, UserStepReplacesTheStep) {
   EXPECT_THAT(logger_->rows, ElementsAre("40: a=1.000000"));
 }
 
+// Two ranks, the other one of which has logged 2 + 52 on 5 samples so far where this one has 4.
+TEST_F(LoggerConnectorTest, UnequalSampleCountsOfTheRanksAreTruncatedAndSaid) {
+  connector_.set_distributed(2, [](const at::Tensor& value, Reduction op) {
+    if (!value.is_floating_point()) return value.add(5);
+    return op == Reduction::kMean ? value.add(52).div(2) : value.add(52);
+  });
+  LogOptions options = both_levels();
+  options.on_step = false;
+  options.sync_dist = true;
+  train_batch(4, [&] { log("uneven", 0.5, options); });
+  ::testing::internal::CaptureStderr();
+  end_epoch();
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              ::testing::HasSubstr("`self.log('uneven', ..., sync_dist=True)`: the ranks saw "
+                                   "different numbers of samples"));
+  EXPECT_EQ(logger_->rows.back(), "0: uneven=6.750000 epoch=0");
+}
+
 TEST_F(LoggerConnectorTest, TensorsMustHaveOneElement) {
   EXPECT_THROW(train_batch(1, [&] { connector_.log("v", rows(2), {}); }), std::invalid_argument);
 }

@@ -1,13 +1,18 @@
 #include "worker/trainer/connectors/data_connector.h"
 
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <stdexcept>
 
+#include "worker/trainer/connectors/batch_transfer.h"
+#include "worker/trainer/connectors/distributed_run.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
+#include "worker/trainer/data/combined_loader.h"
 #include "worker/trainer/loops/data_fetcher.h"
 #include "worker/trainer/precision/precision.h"
 
@@ -27,6 +32,13 @@ std::string_view prefix(Stage stage) {
   }
 }
 
+// Those that this process may use.
+std::int64_t available_cpus() {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  return sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
+}
+
 }  // namespace
 
 std::int64_t StageLoaders::total() const {
@@ -39,16 +51,26 @@ std::int64_t StageLoaders::total() const {
 }
 
 void DataConnector::prepare_data() {
-  if (strategy_.layout().local_rank == 0) {
-    if (hooks_.data_module() != nullptr)
-      hooks_.data_module(Hook::prepare_data, &LightningDataModule::prepare_data);
+  const auto mine = [this](bool per_node) {
+    return (per_node ? strategy_.layout().local_rank : strategy_.layout().global_rank) == 0;
+  };
+  LightningDataModule* data = hooks_.data_module();
+  if (data != nullptr && mine(data->prepare_data_per_node))
+    hooks_.data_module(Hook::prepare_data, &LightningDataModule::prepare_data);
+  if (mine(hooks_.module().prepare_data_per_node))
     hooks_.module(Hook::prepare_data, &TrainableModule::prepare_data);
-  }
   strategy_.barrier();
 }
 
+bool DataConnector::has_val_dataloader() const {
+  const LightningDataModule* data = hooks_.data_module();
+  return data != nullptr ? data->overrides(Hook::val_dataloader)
+                         : hooks_.module().overrides(Hook::val_dataloader);
+}
+
 bool DataConnector::validation_enabled() const {
-  return hooks_.module().overrides(Hook::validation_step) && !is_zero(options_.limit_val_batches);
+  return has_val_dataloader() && hooks_.module().overrides(Hook::validation_step) &&
+         !is_zero(options_.limit_val_batches);
 }
 
 StageLoaders DataConnector::load_train() {
@@ -62,9 +84,7 @@ StageLoaders DataConnector::load_train() {
     throw MisconfigurationException(
         "`train_dataloader` must be implemented to be used with the Lightning Trainer");
   }
-  loader = fit_to_run(std::move(loader), Stage::kTrain);
-  result.limits.push_back(batches(*loader, Stage::kTrain));
-  result.loaders.push_back(std::move(loader));
+  add(result, std::move(loader), Stage::kTrain);
   return result;
 }
 
@@ -92,12 +112,37 @@ StageLoaders DataConnector::load_evaluation(Stage stage) {
                     : hooks_.module(Hook::val_dataloader, &TrainableModule::val_dataloader);
       break;
   }
-  for (auto& loader : loaders) {
-    loader = fit_to_run(std::move(loader), stage);
-    result.limits.push_back(batches(*loader, stage));
-    result.loaders.push_back(std::move(loader));
-  }
+  for (auto& loader : loaders) add(result, std::move(loader), stage);
   return result;
+}
+
+void DataConnector::add(StageLoaders& loaders, std::shared_ptr<DataLoader> loader, Stage stage) {
+  const auto* combined = dynamic_cast<const CombinedLoader*>(loader.get());
+  if (combined == nullptr) {
+    loader = fit_to_run(std::move(loader), stage);
+    loaders.limits.push_back(batches(*loader, stage));
+    loaders.loaders.push_back(std::move(loader));
+    return;
+  }
+  const bool sequential = combined->mode() == CombinedLoader::Mode::kSequential;
+  if (stage == Stage::kTrain && sequential) {
+    throw std::invalid_argument(
+        "`_FitLoop` does not support the `CombinedLoader(mode=\"sequential\")` mode. The available "
+        "modes are: ['min_size', 'max_size_cycle', 'max_size']");
+  }
+  if (stage == Stage::kPredict && !sequential) {
+    throw std::invalid_argument(
+        "`trainer.predict()` only supports the `CombinedLoader(mode=\"sequential\")` mode.");
+  }
+  CombinedLoader::Parts parts;
+  CombinedLoader::Limits limits;
+  for (const auto& part : combined->parts()) {
+    parts.push_back(fit_to_run(part, stage));
+    const std::int64_t limit = batches(*parts.back(), stage);
+    limits.push_back(limit == kInfiniteBatches ? std::nullopt : std::optional(limit));
+  }
+  loaders.loaders.push_back(combined->with_parts(std::move(parts), std::move(limits)));
+  loaders.limits.push_back(loaders.loaders.back()->size().value_or(kInfiniteBatches));
 }
 
 std::shared_ptr<DataLoader> DataConnector::fit_to_run(std::shared_ptr<DataLoader> loader,
@@ -112,28 +157,6 @@ std::shared_ptr<DataLoader> DataConnector::fit_to_run(std::shared_ptr<DataLoader
     loader = loader->with_sequential_sampler();
   }
   if (stage == Stage::kPredict) loader = loader->for_prediction();
-  if (strategy_.is_distributed() && options_.use_distributed_sampler &&
-      !loader->has_distributed_sampler()) {
-    const bool shuffle = training ? !overfit : loader->shuffles();
-    if (shuffle && !loader->shuffles()) {
-      console::warn(
-          "The `train_dataloader` does not shuffle, but with several ranks it does: as in "
-          "Lightning, its sampler is replaced by a `DistributedSampler(shuffle=True)`. Set "
-          "use_distributed_sampler: false to shard the data yourself in a fixed order.");
-    }
-    const RankLayout& layout = strategy_.layout();
-    loader = loader->with_distributed_sampler(layout.world_size, layout.global_rank, shuffle,
-                                              static_cast<std::uint64_t>(global_seed().value_or(0)),
-                                              /*pad=*/stage != Stage::kPredict);
-    if (state_.fn == RunFn::kValidate || state_.fn == RunFn::kTest) {
-      console::warn(
-          fmt::format("Using `DistributedSampler` with the dataloaders. During `trainer.{}()`, it "
-                      "is recommended to use "
-                      "`Trainer(devices=1, num_nodes=1)` to ensure each sample/batch gets "
-                      "evaluated exactly once.",
-                      fn_name(state_.fn)));
-    }
-  }
   if (!training && loader->shuffles()) {
     console::warn(
         fmt::format("Your `{}_dataloader`'s sampler has shuffling enabled, it is strongly "
@@ -141,21 +164,77 @@ std::shared_ptr<DataLoader> DataConnector::fit_to_run(std::shared_ptr<DataLoader
                     "shuffling off for val/test dataloaders.",
                     prefix(stage)));
   }
+  if (is_distributed_run(strategy_, options_) && options_.use_distributed_sampler &&
+      !loader->has_distributed_sampler()) {
+    loader = distribute(std::move(loader), stage, training ? !overfit : loader->shuffles());
+  }
+  check_workers(*loader, stage);
   return loader;
 }
 
-std::int64_t DataConnector::batches(const DataLoader& loader, Stage stage) const {
+std::shared_ptr<DataLoader> DataConnector::distribute(std::shared_ptr<DataLoader> loader,
+                                                      Stage stage, bool shuffle) {
+  if (shuffle && !loader->shuffles()) {
+    console::warn(
+        "The `train_dataloader` does not shuffle, but a distributed run does: as in "
+        "Lightning, its sampler is replaced by a `DistributedSampler(shuffle=True)`. Set "
+        "use_distributed_sampler: false to shard the data yourself in a fixed order.");
+  }
+  if (state_.fn == RunFn::kValidate || state_.fn == RunFn::kTest) {
+    console::warn(fmt::format(
+        "Using `DistributedSampler` with the dataloaders. During `trainer.{}()`, it is recommended "
+        "to use `Trainer(devices=1, num_nodes=1)` to ensure each sample/batch gets evaluated "
+        "exactly once. Otherwise, multi-device settings use `DistributedSampler` that replicates "
+        "some samples to make sure all devices have same batch size in case of uneven inputs.",
+        fn_name(state_.fn)));
+  }
+  const RankLayout& layout = strategy_.layout();
+  return loader->with_distributed_sampler(layout.world_size, layout.global_rank, shuffle,
+                                          static_cast<std::uint64_t>(global_seed().value_or(0)),
+                                          /*pad=*/stage != Stage::kPredict);
+}
+
+void DataConnector::check_workers(const DataLoader& loader, Stage stage) const {
+  const std::optional<std::int64_t> workers = loader.num_workers();
+  if (!workers || *workers >= 2) return;
+  const std::int64_t enough =
+      available_cpus() / std::max(1, strategy_.layout().local_world_size) - 1;
+  if (enough <= 1) return;
+  console::warn(
+      fmt::format("The '{}_dataloader' does not have many workers which may be a bottleneck. "
+                  "Consider increasing the value of the `num_workers` argument` to "
+                  "`num_workers={}` in the `DataLoader` to improve performance.",
+                  prefix(stage), enough));
+}
+
+// Lightning's has_len_all_ranks.
+std::optional<std::int64_t> DataConnector::length_on_all_ranks(const DataLoader& loader) {
+  const std::optional<std::int64_t> own = loader.size();
+  if (!own) return std::nullopt;
+  std::int64_t total = *own;
+  if (strategy_.is_distributed()) {
+    const at::Tensor length = at::full({}, *own, at::TensorOptions(at::kLong));
+    total = strategy_.reduce(length, Reduction::kSum).item().toLong();
+  }
+  if (total == 0) {
+    console::warn(
+        "Total length of `DataLoader` across ranks is zero. Please make sure this was your "
+        "intention.");
+  } else if (*own == 0) {
+    throw std::runtime_error(
+        "`DataLoader` within local rank has zero length. Please make sure that it returns at least "
+        "1 batch.");
+  }
+  return own;
+}
+
+std::int64_t DataConnector::batches(const DataLoader& loader, Stage stage) {
   const Limit& limit = stage == Stage::kTrain     ? options_.limit_train_batches
                        : stage == Stage::kTest    ? options_.limit_test_batches
                        : stage == Stage::kPredict ? options_.limit_predict_batches
                                                   : options_.limit_val_batches;
   const std::string_view name = prefix(stage);
-  const std::optional<std::int64_t> length = loader.size();
-  if (length == 0) {
-    console::warn(
-        "Total length of `DataLoader` across ranks is zero. Please make sure this was your "
-        "intention.");
-  }
+  const std::optional<std::int64_t> length = length_on_all_ranks(loader);
   if (const auto* count = std::get_if<std::int64_t>(&limit))
     return std::min(length.value_or(*count), *count);
   const double fraction = std::get<double>(limit);
@@ -177,13 +256,49 @@ std::int64_t DataConnector::batches(const DataLoader& loader, Stage stage) const
   return wanted;
 }
 
+// The same with a profiler: each hook is an action of the one whose it is.
+template <typename Owner>
+Batch DataConnector::profiled_transfer(Owner& owner, Batch batch, std::int64_t dataloader_idx) {
+  const auto action = [this](Hook hook) {
+    const LightningDataModule* data = hooks_.data_module();
+    return data != nullptr && data->overrides(hook) ? hooks_.profile_data_module(hook)
+                                                    : hooks_.profile_module(hook);
+  };
+  {
+    const ActionScope before = action(Hook::on_before_batch_transfer);
+    batch = owner.on_before_batch_transfer(std::move(batch), dataloader_idx);
+  }
+  const ActionScope whole = hooks_.profile_batch_to_device();
+  {
+    const ActionScope transfer = action(Hook::transfer_batch_to_device);
+    batch =
+        owner.transfer_batch_to_device(std::move(batch), strategy_.root_device(), dataloader_idx);
+  }
+  const ActionScope after = action(Hook::on_after_batch_transfer);
+  return owner.on_after_batch_transfer(std::move(batch), dataloader_idx);
+}
+
 Batch DataConnector::to_device(Batch batch, std::int64_t dataloader_idx) {
-  TrainableModule& module = hooks_.module();
+  LightningDataModule* data = hooks_.data_module();
+  if (hooks_.profiler() == nullptr) [[likely]] {
+    return transferred(std::move(batch), dataloader_idx, precision_, data, hooks_.module(),
+                       strategy_.root_device());
+  }
   batch = precision_.convert_input(std::move(batch));
-  batch = module.on_before_batch_transfer(std::move(batch), dataloader_idx);
-  batch =
-      module.transfer_batch_to_device(std::move(batch), strategy_.root_device(), dataloader_idx);
-  return module.on_after_batch_transfer(std::move(batch), dataloader_idx);
+  return data != nullptr ? profiled_transfer(*data, std::move(batch), dataloader_idx)
+                         : profiled_transfer(hooks_.module(), std::move(batch), dataloader_idx);
+}
+
+Batch transferred(Batch batch, std::int64_t dataloader_idx, Precision& precision,
+                  LightningDataModule* data, TrainableModule& module, c10::Device device) {
+  const auto transfer = [&](auto& owner) {
+    batch = owner.on_before_batch_transfer(std::move(batch), dataloader_idx);
+    batch = owner.transfer_batch_to_device(std::move(batch), device, dataloader_idx);
+    return owner.on_after_batch_transfer(std::move(batch), dataloader_idx);
+  };
+  batch = precision.convert_input(std::move(batch));
+  // What a data module does not replace it hands on to the module.
+  return data != nullptr ? transfer(*data) : transfer(module);
 }
 
 }  // namespace lctl

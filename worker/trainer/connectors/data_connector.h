@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "worker/trainer/data/batch.h"
@@ -46,13 +47,22 @@ class DataConnector {
 
   // Whether validation is possible inside fit, without asking for the loader yet.
   bool validation_enabled() const;
+  // Whether the data module, or else the module, defines one.
+  bool has_val_dataloader() const;
 
   // Precision, transfer hooks, device.
   Batch to_device(Batch batch, std::int64_t dataloader_idx);
 
  private:
+  void add(StageLoaders& loaders, std::shared_ptr<DataLoader> loader, Stage stage);
   std::shared_ptr<DataLoader> fit_to_run(std::shared_ptr<DataLoader> loader, Stage stage);
-  std::int64_t batches(const DataLoader& loader, Stage stage) const;
+  template <typename Owner>
+  Batch profiled_transfer(Owner& owner, Batch batch, std::int64_t dataloader_idx);
+  std::shared_ptr<DataLoader> distribute(std::shared_ptr<DataLoader> loader, Stage stage,
+                                         bool shuffle);
+  void check_workers(const DataLoader& loader, Stage stage) const;
+  std::int64_t batches(const DataLoader& loader, Stage stage);
+  std::optional<std::int64_t> length_on_all_ranks(const DataLoader& loader);
 
   const TrainerOptions& options_;
   const RunState& state_;

@@ -14,8 +14,8 @@ LoggerConnector::LoggerConnector(Options options, const RunState& state,
                                  const TrainerProgress& progress, const HookCaller& hooks)
     : options_(options), state_(state), progress_(progress), fit_(progress.fit), hooks_(hooks) {}
 
-void LoggerConnector::set_distributed(bool distributed, MetricReduce reduce) {
-  distributed_ = distributed;
+void LoggerConnector::set_distributed(std::int64_t world_size, MetricReduce reduce) {
+  world_size_ = world_size;
   reduce_ = std::move(reduce);
 }
 
@@ -96,7 +96,7 @@ void LoggerConnector::log_value(std::string_view name, const MetricValue& value,
   call.name = name;
   call.on_step = levels.on_step;
   call.on_epoch = levels.on_epoch;
-  call.sync = options.sync_dist && distributed_ && !options.rank_zero_only;
+  call.sync = options.sync_dist && world_size_ > 1 && !options.rank_zero_only;
   call.options = &options;
   collection.log(call, value, [this] { return infer_batch_size(); }, reduce_);
   current_fx_ = hook;
@@ -116,13 +116,13 @@ void LoggerConnector::on_batch_start(const Batch& batch,
 void LoggerConnector::collect_current() {
   results().collect(first_loop_iter_.has_value(),
                     {&callback_metrics_, &logged_metrics_, &progress_bar_metrics_}, reduce_,
-                    distributed_);
+                    world_size_);
 }
 
 MetricDict LoggerConnector::collect_log() {
   MetricDict metrics;
   results().collect(first_loop_iter_.has_value(), {nullptr, &metrics, nullptr}, reduce_,
-                    distributed_);
+                    world_size_);
   return metrics;
 }
 

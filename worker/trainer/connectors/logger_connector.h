@@ -42,7 +42,7 @@ class LoggerConnector final : public LogSink {
   const std::vector<std::shared_ptr<Logger>>& loggers() const { return loggers_; }
   void set_has_user_logger(bool has) { has_user_logger_ = has; }
   bool has_user_logger() const { return has_user_logger_; }
-  void set_distributed(bool distributed, MetricReduce reduce);
+  void set_distributed(std::int64_t world_size, MetricReduce reduce);
 
   // ---- self.log
   void log(std::string_view name, const at::Tensor& value, const LogOptions& options) override;
@@ -112,7 +112,7 @@ class LoggerConnector final : public LogSink {
 
   std::vector<std::shared_ptr<Logger>> loggers_;
   bool has_user_logger_ = false;
-  bool distributed_ = false;
+  std::int64_t world_size_ = 1;
   MetricReduce reduce_;
 
   ResultCollection train_results_{true};

@@ -30,6 +30,23 @@ bool same_arguments(const ResultMetric& metric, const LogCall& call, std::int64_
          metric.rank_zero_only == options.rank_zero_only && metric.dataloader_idx == dataloader_idx;
 }
 
+// The mean of the ranks' sample counts is truncated, as it is in Lightning.
+std::int64_t mean_count(const ResultMetric& metric, const MetricReduce& reduce,
+                        std::int64_t world_size) {
+  const at::Tensor counts =
+      metric.value.tensor().new_full({}, metric.count, at::TensorOptions(at::kLong));
+  const std::int64_t sum = reduce(counts, Reduction::kSum).item().toLong();
+  const std::int64_t mean = counts.new_full({}, sum).div(world_size).to(at::kLong).item().toLong();
+  if (mean * world_size != sum) {
+    console::warn("`self.log('" + metric.key +
+                  "', ..., sync_dist=True)`: the ranks saw different numbers of samples, and the "
+                  "mean of these counts is not a whole number. As in Lightning it is truncated, so "
+                  "the logged mean is too large. Give every rank as many samples (drop_last=True, "
+                  "or a size that the ranks divide), or validate with one device.");
+  }
+  return mean;
+}
+
 }  // namespace
 
 void ResultMetric::reset() {
@@ -111,8 +128,9 @@ void ResultCollection::log(const LogCall& call, const MetricValue& value,
   }
 }
 
-void ResultCollection::compute(ResultMetric& metric, const MetricReduce& reduce, bool distributed) {
-  if (distributed && !metric.sync && !metric.rank_zero_only) {
+void ResultCollection::compute(ResultMetric& metric, const MetricReduce& reduce,
+                               std::int64_t world_size) {
+  if (world_size > 1 && !metric.sync && !metric.rank_zero_only) {
     console::warn("It is recommended to use `self.log('" + metric.key +
                   "', ..., sync_dist=True)` when logging on epoch level in distributed setting to "
                   "accumulate the metric "
@@ -122,18 +140,13 @@ void ResultCollection::compute(ResultMetric& metric, const MetricReduce& reduce,
   std::int64_t count = metric.count;
   if (metric.sync) {
     value = MetricValue(reduce(metric.value.tensor().clone(), metric.reduce_fx));
-    if (metric.reduce_fx == Reduction::kMean) {
-      // The mean of integer counts is truncated, as it is in Lightning.
-      const at::Tensor counts =
-          at::Tensor(value.tensor()).new_full({}, count, at::TensorOptions(at::kLong));
-      count = reduce(counts, Reduction::kMean).item().toLong();
-    }
+    if (metric.reduce_fx == Reduction::kMean) count = mean_count(metric, reduce, world_size);
   }
   metric.computed = metric.reduce_fx == Reduction::kMean ? value.divided_by(count) : value;
 }
 
 void ResultCollection::collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce,
-                               bool distributed) {
+                               std::int64_t world_size) {
   for (auto& metric : metrics_) {
     if (metric->has_reset || metric->dataloader_idx != dataloader_idx_) continue;
     const MetricValue* value = nullptr;
@@ -142,7 +155,7 @@ void ResultCollection::collect(bool on_step, const MetricSinks& sinks, const Met
       value = &*metric->step_value;
     } else {
       if (!metric->on_epoch) continue;
-      if (!metric->computed) compute(*metric, reduce, distributed);
+      if (!metric->computed) compute(*metric, reduce, world_size);
       value = &*metric->computed;
     }
     const std::string& forked = on_step ? metric->step_name : metric->epoch_name;

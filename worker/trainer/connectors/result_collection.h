@@ -78,9 +78,9 @@ class ResultCollection {
            const MetricReduce& reduce);
 
   // Adds the current step values (on_step) or epoch values to the dictionaries, as Lightning does.
-  // Epoch values are reduced over ranks here, once.
+  // Epoch values are reduced over the `world_size` ranks here, once.
   void collect(bool on_step, const MetricSinks& sinks, const MetricReduce& reduce,
-               bool distributed);
+               std::int64_t world_size);
 
   // Before and after step values go to the loggers: says once of each value that it is an old one.
   void warn_of_stale_steps() const;
@@ -100,7 +100,7 @@ class ResultCollection {
 
  private:
   ResultMetric& find_or_add(const LogCall& call);
-  void compute(ResultMetric& metric, const MetricReduce& reduce, bool distributed);
+  void compute(ResultMetric& metric, const MetricReduce& reduce, std::int64_t world_size);
 
   bool training_;
   std::vector<std::unique_ptr<ResultMetric>> metrics_;  // in order of first logging

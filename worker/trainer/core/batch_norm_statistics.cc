@@ -31,7 +31,8 @@ void LightningModule::begin_statistics(bool from_zero) {
   const torch::NoGradGuard no_grad;
   momenta_.clear();
   for_each_batch_norm(*this, [&](auto& layer) {
-    if (from_zero && layer.running_mean.defined()) layer.reset_running_stats();
+    // Without a count: frozen by BaseFinetuning, which keeps its statistics.
+    if (from_zero && layer.num_batches_tracked.defined()) layer.reset_running_stats();
     momenta_.push_back(layer.options.momentum());
     layer.options.momentum(std::nullopt);
   });

@@ -38,6 +38,12 @@ TEST(PythonFormatTest, FormatSpecsOfFileNames) {
   EXPECT_EQ(python_format(0.25, ".1%"), "25.0%");
   EXPECT_EQ(python_format(1234567.0, ",.1f"), "1,234,567.0");
   EXPECT_EQ(python_format(1e-7, ".3g"), "1e-07");
+  EXPECT_EQ(python_format(1234.5, ".5"), "1234.5");
+  EXPECT_EQ(python_format(12345.67, ".5"), "1.2346e+04");
+  EXPECT_EQ(python_format(99999.6, ".5"), "1e+05");
+  EXPECT_EQ(python_format(12.0, ".5"), "12.0");
+  EXPECT_EQ(python_format(1.022e-6, ".5"), "1.022e-06");
+  EXPECT_EQ(python_format(0.0, ".5"), "0.0");
   EXPECT_EQ(python_format(0.5, ">6"), "   0.5");
 }
 

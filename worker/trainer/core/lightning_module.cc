@@ -4,7 +4,10 @@
 #include <torch/nn/modules/instancenorm.h>
 
 #include <map>
+#include <set>
 #include <stdexcept>
+
+#include "worker/trainer/core/errors.h"
 
 namespace lctl {
 namespace {
@@ -61,6 +64,27 @@ std::string shape_text(const at::Tensor& tensor) {
 
 LightningModule::LightningModule(std::string class_name) : Module(std::move(class_name)) {}
 LightningModule::~LightningModule() = default;
+
+at::Tensor LightningModule::forward(const at::Tensor&) {
+  throw MisconfigurationException(
+      type_name() +
+      " has no `forward`: override `at::Tensor forward(const at::Tensor& input)`, or "
+      "`Batch call(const Batch& input)` for inputs of another kind");
+}
+
+Batch LightningModule::call(const Batch& input) {
+  if (input.is_tensor()) return forward(input.tensor());
+  throw MisconfigurationException(
+      type_name() +
+      "'s `forward` takes one tensor, and what it is given holds more: override "
+      "`predict_step` (return forward(batch[0].tensor());) or `call(const Batch&)`");
+}
+
+std::string LightningModule::type_name() const {
+  std::string name = torch::nn::Module::name();  // of the dynamic type unless given
+  if (const auto colon = name.rfind(':'); colon != std::string::npos) name.erase(0, colon + 1);
+  return name;
+}
 
 std::vector<NamedTensor> LightningModule::parameter_list() const {
   std::vector<NamedTensor> list;
@@ -136,7 +160,9 @@ void LightningModule::load_state_dict(const checkpoint::Dict& state, bool strict
 
 std::vector<SubmoduleDescription> LightningModule::describe_submodules() const {
   std::vector<SubmoduleDescription> list;
-  walk(*this, "", [&list](const std::string& path, const Module& module) {
+  std::set<const Module*> seen;  // a module in two places is listed once, as in Python
+  walk(*this, "", [&](const std::string& path, const Module& module) {
+    if (!seen.insert(&module).second) return;
     SubmoduleDescription description;
     description.name = path;
     description.type = short_type(module);

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
 
 namespace lctl {
 
@@ -24,6 +27,15 @@ struct LogOptions {
   bool add_dataloader_idx = true;
   std::optional<std::int64_t> batch_size;  // unset: inferred from the batch
   bool rank_zero_only = false;
+};
+
+// One value of log_dict: a tensor of one element or a number.
+struct LogValue {
+  LogValue(at::Tensor value) : held(std::move(value)) {}  // NOLINT: {"loss", loss}
+  template <typename Number, typename = std::enable_if_t<std::is_arithmetic_v<Number>>>
+  LogValue(Number value) : held(static_cast<double>(value)) {}  // NOLINT: {"lr", 0.1}
+
+  std::variant<at::Tensor, double> held;
 };
 
 // Receives what modules and callbacks log. The trainer is the one implementation.

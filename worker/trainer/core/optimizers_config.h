@@ -1,10 +1,12 @@
 // What configure_optimizers returns.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/trainer/optim/lr_scheduler.h"
@@ -23,8 +25,30 @@ struct LRSchedulerConfig {
   bool strict = true;                  // a missing monitor is an error
 };
 
-// Move-only. Schedulers refer to optimizers of the same list.
+// What Lightning's configure_optimizers may return: nothing, an optimizer, one with its scheduler
+// dictionary, or lists. Move-only. Schedulers refer to optimizers of the same list.
+//
+//   auto optimizer = adam_w(parameters(), {.lr = 1e-3});
+//   auto scheduler = step_lr(*optimizer, /*step_size=*/10);
+//   return {std::move(optimizer), {.scheduler = std::move(scheduler), .interval = "step"}};
 struct OptimizersConfig {
+  OptimizersConfig() = default;
+  template <std::derived_from<Optimizer> T>
+  OptimizersConfig(std::unique_ptr<T> optimizer) {  // NOLINT: return optimizer;
+    optimizers.push_back(std::move(optimizer));
+  }
+  template <std::derived_from<Optimizer> T>
+  OptimizersConfig(std::unique_ptr<T> optimizer, LRSchedulerConfig lr_scheduler) {
+    optimizers.push_back(std::move(optimizer));
+    lr_schedulers.push_back(std::move(lr_scheduler));
+  }
+  // A further one; manual optimisation may have several.
+  void add(std::unique_ptr<Optimizer> optimizer) { optimizers.push_back(std::move(optimizer)); }
+  void add(std::unique_ptr<Optimizer> optimizer, LRSchedulerConfig lr_scheduler) {
+    optimizers.push_back(std::move(optimizer));
+    lr_schedulers.push_back(std::move(lr_scheduler));
+  }
+
   std::vector<std::unique_ptr<Optimizer>> optimizers;
   std::vector<LRSchedulerConfig> lr_schedulers;
 };

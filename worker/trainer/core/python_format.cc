@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace lctl {
@@ -118,6 +120,23 @@ std::string sign_text(bool negative, const Spec& spec) {
       fmt::format("Unknown format code '{}' for object of type '{}'", code, type));
 }
 
+// Like 'g', but a number without exponent has a digit behind the point, which counts as one.
+std::string general_with_fraction(double magnitude, int precision) {
+  std::string scientific = fmt::format("{:.{}e}", magnitude, precision - 1);
+  const std::size_t e = scientific.find('e');
+  const int exponent = std::atoi(scientific.c_str() + e + 1);
+  if (exponent >= -4 && exponent < precision - 1) {
+    std::string digits = fmt::format("{:.{}g}", magnitude, precision);
+    return digits.find('.') == std::string::npos ? digits + ".0" : digits;
+  }
+  std::size_t end = e;
+  if (scientific.find('.') != std::string::npos) {
+    while (scientific[end - 1] == '0') --end;
+    if (scientific[end - 1] == '.') --end;
+  }
+  return scientific.erase(end, e - end);
+}
+
 }  // namespace
 
 std::string python_repr(double value) {
@@ -178,8 +197,7 @@ std::string python_format(double value, std::string_view text) {
       if (spec.precision < 0) {
         digits = python_repr(magnitude);
       } else {
-        digits = fmt::format("{:.{}g}", magnitude, spec.precision == 0 ? 1 : spec.precision);
-        if (digits.find_first_of(".e") == std::string::npos) digits += ".0";
+        digits = general_with_fraction(magnitude, std::max(spec.precision, 1));
       }
       break;
     case 'f':

@@ -12,6 +12,12 @@
 #include "worker/trainer/core/console.h"
 
 namespace lctl {
+namespace {
+
+// torch.manual_seed's lazy call on devices that nobody has touched yet. Main thread only.
+std::optional<std::uint64_t> seed_for_accelerator;
+
+}  // namespace
 
 void seed_everything(std::int64_t seed, bool workers, Accelerator* accelerator) {
   if (seed < 0 || seed > 4294967295) {
@@ -26,7 +32,13 @@ void seed_everything(std::int64_t seed, bool workers, Accelerator* accelerator) 
     const std::lock_guard lock(generator.mutex());
     generator.set_current_seed(static_cast<std::uint64_t>(seed));
   }
-  if (accelerator != nullptr) accelerator->seed(static_cast<std::uint64_t>(seed));
+  seed_for_accelerator = static_cast<std::uint64_t>(seed);
+  if (accelerator != nullptr) seed_accelerator(*accelerator);
+}
+
+void seed_accelerator(Accelerator& accelerator) {
+  if (seed_for_accelerator) accelerator.seed(*seed_for_accelerator);
+  seed_for_accelerator.reset();
 }
 
 std::optional<std::int64_t> global_seed() {

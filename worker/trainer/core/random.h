@@ -12,9 +12,13 @@ namespace lctl {
 class Accelerator;
 
 // Lightning's seed_everything(seed, workers): seeds torch's generators, and sets PL_GLOBAL_SEED and
-// PL_SEED_WORKERS so that child ranks and loader workers follow. `accelerator` may be null.
+// PL_SEED_WORKERS so that child ranks and loader workers follow. Before there is an accelerator
+// (null) its generators' seed is kept for seed_accelerator().
 // Throws std::invalid_argument for a seed outside 0..4294967295.
-void seed_everything(std::int64_t seed, bool workers, Accelerator* accelerator);
+void seed_everything(std::int64_t seed, bool workers = false, Accelerator* accelerator = nullptr);
+
+// Seeds a new accelerator if seed_everything has been called since the one before it.
+void seed_accelerator(Accelerator& accelerator);
 
 // PL_GLOBAL_SEED, if set by an earlier seed_everything (of this process or its parent).
 // Throws std::invalid_argument when it is no number.

@@ -15,6 +15,9 @@ struct StepOutput {
   StepOutput() = default;  // None
   StepOutput(at::Tensor loss_value)
       : loss(std::move(loss_value)) {}  // NOLINT: as in Python, `return loss;`
+  // A dict: return {loss, {{"logits", logits}}};
+  StepOutput(at::Tensor loss_value, std::vector<std::pair<std::string, at::Tensor>> more)
+      : loss(std::move(loss_value)), extra(std::move(more)) {}
 
   bool is_none() const { return !loss.defined() && extra.empty(); }
 

@@ -6,7 +6,6 @@
 
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
-#include "worker/trainer/core/gradient_clipping.h"
 #include "worker/trainer/core/optimizers_config.h"
 #include "worker/trainer/data/data_loader.h"
 
@@ -20,8 +19,23 @@ namespace {
 
 }  // namespace
 
-TrainableModule::TrainableModule() { overridden_.set(); }
+TrainableModule::TrainableModule() {
+  overridden_.set();
+  for (const Hook hook :
+       {Hook::on_validation_model_train, Hook::on_test_model_train, Hook::on_predict_model_train,
+        Hook::on_before_batch_transfer, Hook::transfer_batch_to_device,
+        Hook::on_after_batch_transfer, Hook::optimizer_step, Hook::optimizer_zero_grad}) {
+    overridden_.reset(static_cast<std::size_t>(hook));
+  }
+}
 TrainableModule::~TrainableModule() = default;
+
+Batch TrainableModule::call(const Batch&) {
+  throw MisconfigurationException(
+      type_name() +
+      " has no `forward` that lctl knows: override `forward(const at::Tensor&)`, or "
+      "`call(const Batch&)` for inputs of another kind");
+}
 
 StepOutput TrainableModule::training_step(const Batch&, std::int64_t) {
   not_defined("training_step");
@@ -32,8 +46,8 @@ StepOutput TrainableModule::validation_step(const Batch&, std::int64_t, std::int
 StepOutput TrainableModule::test_step(const Batch&, std::int64_t, std::int64_t) {
   not_defined("test_step");
 }
-Batch TrainableModule::predict_step(const Batch&, std::int64_t, std::int64_t) {
-  not_defined("predict_step");
+Batch TrainableModule::predict_step(const Batch& batch, std::int64_t, std::int64_t) {
+  return call(batch);
 }
 
 OptimizersConfig TrainableModule::configure_optimizers() { return {}; }
@@ -97,9 +111,10 @@ void TrainableModule::log(std::string_view name, double value, const LogOptions&
   if (sink_ != nullptr) sink_->log(name, value, options);
 }
 
-void TrainableModule::log_dict(const std::vector<std::pair<std::string, at::Tensor>>& values,
+void TrainableModule::log_dict(const std::vector<std::pair<std::string, LogValue>>& values,
                                const LogOptions& options) {
-  for (const auto& [name, value] : values) log(name, value, options);
+  for (const auto& [name, value] : values)
+    std::visit([&, &name = name](const auto& held) { log(name, held, options); }, value.held);
 }
 
 void TrainableModule::save_hyperparameters(checkpoint::Dict values, std::string name) {

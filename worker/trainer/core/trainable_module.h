@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "worker/trainer/checkpoint/value.h"
+#include "worker/trainer/core/gradient_clipping.h"
 #include "worker/trainer/core/hook.h"
 #include "worker/trainer/core/log_options.h"
 #include "worker/trainer/core/step_output.h"
@@ -29,14 +30,13 @@ namespace lctl {
 
 class Callback;
 class DataLoader;
+class LightningModule;
 class Optimizer;
 class Trainer;
 struct LRSchedulerConfig;
 struct OptimizersConfig;
 
 using OptimizerClosure = std::function<void()>;
-
-enum class ClipAlgorithm : std::uint8_t { kNorm, kValue };
 
 // A parameter or buffer under its dotted name ("net.0.weight").
 struct NamedTensor {
@@ -63,7 +63,12 @@ class TrainableModule {
   TrainableModule(const TrainableModule&) = delete;
   TrainableModule& operator=(const TrainableModule&) = delete;
 
-  // ---- steps. A default implementation throws; see overrides().
+  // Python's `model(input)`: forward, for summaries, graphs, export and predict_step. By default it
+  // throws: this class does not know the module's forward.
+  virtual Batch call(const Batch& input);
+
+  // ---- steps. A default implementation throws; see overrides(). That of predict_step is
+  // call(batch).
   virtual StepOutput training_step(const Batch& batch, std::int64_t batch_idx);
   virtual StepOutput validation_step(const Batch& batch, std::int64_t batch_idx,
                                      std::int64_t dataloader_idx);
@@ -128,6 +133,10 @@ class TrainableModule {
   virtual void on_validation_model_eval() { set_training(false); }
   virtual void on_test_model_eval() { set_training(false); }
   virtual void on_predict_model_eval() { set_training(false); }
+  // Replaced: the module's business. Else the trainer puts back the modes from before the run.
+  virtual void on_validation_model_train() {}
+  virtual void on_test_model_train() {}
+  virtual void on_predict_model_train() {}
   virtual void on_before_zero_grad(Optimizer& /*optimizer*/) {}
   virtual void on_before_backward(const at::Tensor& /*loss*/) {}
   virtual void on_after_backward() {}
@@ -187,7 +196,7 @@ class TrainableModule {
   // ---- self.log and self.log_dict
   void log(std::string_view name, const at::Tensor& value, const LogOptions& options = {});
   void log(std::string_view name, double value, const LogOptions& options = {});
-  void log_dict(const std::vector<std::pair<std::string, at::Tensor>>& values,
+  void log_dict(const std::vector<std::pair<std::string, LogValue>>& values,
                 const LogOptions& options = {});
 
   // ---- hyper-parameters (self.save_hyperparameters): plain data, in order. Kept in checkpoints
@@ -197,14 +206,22 @@ class TrainableModule {
   checkpoint::Dict& hparams() { return hparams_; }
   const std::string& hparams_name() const { return hparams_name_; }
 
+  // An input of call(): makes ModelSummary show sizes and operations, and TensorBoardLogger the
+  // graph. None = not set.
+  Batch example_input_array;
+
+  // prepare_data runs on local rank 0 of every node, or else on global rank 0 only.
+  bool prepare_data_per_node = true;
+
   // ---- where it runs; valid between setup and teardown
   Trainer* trainer() const { return trainer_; }
   c10::Device device() const { return device_; }
   bool automatic_optimization() const { return automatic_optimization_; }
   void set_automatic_optimization(bool on) { automatic_optimization_ = on; }
 
-  // Whether the concrete class replaces that step. Known for classes made through
-  // remember_overrides<T>(); for others every step counts as replaced.
+  // Whether the concrete class replaces that hook. Known for classes that went through
+  // remember_overrides<T>(), which Trainer::fit and its like call; for others every step counts as
+  // replaced, and none of the hooks that replace what the trainer does by itself.
   bool overrides(Hook hook) const { return overridden_[static_cast<std::size_t>(hook)]; }
   template <typename T>
   static void remember_overrides(T& module);
@@ -223,6 +240,20 @@ class TrainableModule {
   std::bitset<kHookCount> overridden_;
 };
 
+// The class that declares a member function. Only its type is of use.
+template <typename Function, typename Class>
+Class* declaring_class(Function Class::*);
+
+// Whether T brings a `forward` of its own.
+template <typename T>
+constexpr bool defines_forward() {
+  if constexpr (requires { declaring_class(&T::forward); }) {
+    return !std::is_same_v<decltype(declaring_class(&T::forward)), LightningModule*>;
+  } else {
+    return std::is_base_of_v<LightningModule, T>;  // it has several of that name
+  }
+}
+
 template <typename T>
 void TrainableModule::remember_overrides(T& module) {
   // A member that T inherits unchanged has the type of the class that declares it.
@@ -233,9 +264,24 @@ void TrainableModule::remember_overrides(T& module) {
   LCTL_REMEMBER(validation_step)
   LCTL_REMEMBER(test_step)
   LCTL_REMEMBER(predict_step)
+  LCTL_REMEMBER(val_dataloader)
   LCTL_REMEMBER(configure_optimizers)
   LCTL_REMEMBER(configure_model)
+  LCTL_REMEMBER(on_validation_model_train)
+  LCTL_REMEMBER(on_test_model_train)
+  LCTL_REMEMBER(on_predict_model_train)
+  LCTL_REMEMBER(on_before_batch_transfer)
+  LCTL_REMEMBER(transfer_batch_to_device)
+  LCTL_REMEMBER(on_after_batch_transfer)
+  LCTL_REMEMBER(optimizer_step)
+  LCTL_REMEMBER(optimizer_zero_grad)
 #undef LCTL_REMEMBER
+  // The default of predict_step is call(), and LightningModule's call() is forward().
+  using CallOf = decltype(declaring_class(&T::call));
+  const bool defines_call =
+      !std::is_same_v<CallOf, TrainableModule*> && !std::is_same_v<CallOf, LightningModule*>;
+  if (defines_call || defines_forward<T>())
+    module.TrainableModule::overridden_.set(static_cast<std::size_t>(Hook::predict_step));
 }
 
 }  // namespace lctl

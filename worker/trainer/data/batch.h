@@ -3,7 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstddef>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,7 +39,20 @@ class Batch {
   const Map& map() const;
   std::size_t size() const;                          // of a list or map
   const Batch& operator[](std::size_t index) const;  // of a list
+  const Batch& operator[](int index) const { return (*this)[static_cast<std::size_t>(index)]; }
   const Batch& operator[](std::string_view key) const;
+
+  // The tensors of a list of N tensors: const auto [x, y] = batch.tensors<2>();
+  template <std::size_t N>
+  std::array<at::Tensor, N> tensors() const {
+    if (list().size() != N) {
+      throw std::invalid_argument("the batch has " + std::to_string(size()) + " parts, not " +
+                                  std::to_string(N));
+    }
+    std::array<at::Tensor, N> parts;
+    for (std::size_t i = 0; i < N; ++i) parts[i] = list()[i].tensor();
+    return parts;
+  }
 
   // A batch of the same shape with every tensor replaced by fn(tensor).
   template <typename Fn>

@@ -48,6 +48,9 @@ class DataLoader {
   virtual std::shared_ptr<DataLoader> with_sequential_sampler() = 0;
   virtual std::shared_ptr<DataLoader> for_prediction() = 0;
 
+  // Workers that prepare batches; empty where the loader has no such setting.
+  virtual std::optional<std::int64_t> num_workers() const { return std::nullopt; }
+
   // Passed on to a sampler that has one.
   virtual void set_epoch(std::int64_t epoch) = 0;
 };

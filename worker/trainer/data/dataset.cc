@@ -7,6 +7,7 @@
 #include <ATen/ops/stack.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
@@ -122,6 +123,26 @@ Batch Subset::get_batch(std::span<const std::int64_t> indices) const {
   Batch batch = whole_->get_batch(rows);
   scratch = std::move(rows);
   return batch;
+}
+
+std::vector<std::int64_t> split_lengths(std::int64_t size, const std::vector<double>& fractions) {
+  double sum = 0;
+  for (const double fraction : fractions) sum += fraction;
+  if (std::abs(sum - 1) > 1e-9 || fractions.empty()) {
+    throw std::invalid_argument(
+        fmt::format("random_split: the fractions must sum up to 1, not to {}", sum));
+  }
+  std::vector<std::int64_t> lengths;
+  std::int64_t left = size;
+  for (const double fraction : fractions) {
+    if (fraction < 0 || fraction > 1)
+      throw std::invalid_argument(
+          fmt::format("random_split: a fraction must be between 0 and 1, not {}", fraction));
+    lengths.push_back(static_cast<std::int64_t>(std::floor(static_cast<double>(size) * fraction)));
+    left -= lengths.back();
+  }
+  for (std::size_t i = 0; left > 0; ++i, --left) ++lengths[i % lengths.size()];
+  return lengths;
 }
 
 std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const Dataset> whole,

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "worker/trainer/data/batch.h"
@@ -62,5 +65,20 @@ Batch collate(const std::vector<Batch>& samples);
 std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const Dataset> whole,
                                                          const std::vector<std::int64_t>& lengths,
                                                          std::uint64_t seed);
+
+// Shares of a data set of `size` samples as torch's random_split rounds them: each down, and what
+// is left over one by one to the first parts. Throws std::invalid_argument unless they add up to 1.
+std::vector<std::int64_t> split_lengths(std::int64_t size, const std::vector<double>& fractions);
+
+// random_split(whole, {0.8, 0.2}, 42), random_split(whole, {1437, 360}, 42)
+template <typename Number>
+std::vector<std::shared_ptr<const Dataset>> random_split(std::shared_ptr<const Dataset> whole,
+                                                         std::initializer_list<Number> parts,
+                                                         std::uint64_t seed) {
+  std::vector<std::int64_t> lengths(parts.begin(), parts.end());
+  if constexpr (std::is_floating_point_v<Number>)
+    lengths = split_lengths(whole->size(), {parts.begin(), parts.end()});
+  return random_split(std::move(whole), lengths, seed);
+}
 
 }  // namespace lctl

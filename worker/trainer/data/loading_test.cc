@@ -99,6 +99,19 @@ TEST(DistributedSamplerTest, RanksShareThePaddedPermutation) {
   }
 }
 
+TEST(DistributedSamplerTest, AnEpochSetBeforeTheFirstIndexCounts) {
+  const auto sampler = distributed_sampler(9, {.seed = 7});
+  const auto early = sampler->iterate();
+  sampler->set_epoch(2);
+  EXPECT_EQ(all(*early), all(*sampler->iterate()));
+  const auto begun = sampler->iterate();
+  const std::optional<std::int64_t> first = begun->next();
+  sampler->set_epoch(3);
+  const Indices rest = all(*begun);
+  EXPECT_EQ(first, all(*distributed_sampler(9, {.seed = 9})->iterate()).front());
+  EXPECT_EQ(rest.size(), 8U);
+}
+
 TEST(DistributedSamplerTest, WithoutShuffleTakesEveryNth) {
   const auto second = distributed_sampler(5, {.world_size = 2, .rank = 1, .shuffle = false});
   EXPECT_THAT(all(*second->iterate()), ElementsAre(1, 3, 0));

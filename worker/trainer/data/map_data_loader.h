@@ -40,6 +40,7 @@ class MapDataLoader final : public DataLoader {
                                                        std::uint64_t seed, bool pad) override;
   std::shared_ptr<DataLoader> with_sequential_sampler() override;
   std::shared_ptr<DataLoader> for_prediction() override;
+  std::optional<std::int64_t> num_workers() const override { return options_.num_workers; }
   void set_epoch(std::int64_t epoch) override { sampler_->set_epoch(epoch); }
 
  private:

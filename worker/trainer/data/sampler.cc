@@ -19,21 +19,6 @@ std::vector<std::int64_t> permutation(std::int64_t size, const at::Generator& ge
   return {values, values + size};
 }
 
-// A fixed order.
-class ListIterator final : public IndexIterator {
- public:
-  explicit ListIterator(std::vector<std::int64_t> order) : order_(std::move(order)) {}
-
-  std::optional<std::int64_t> next() override {
-    if (position_ >= order_.size()) return std::nullopt;
-    return order_[position_++];
-  }
-
- private:
-  std::vector<std::int64_t> order_;
-  std::size_t position_ = 0;
-};
-
 class SequentialIterator final : public IndexIterator {
  public:
   explicit SequentialIterator(std::int64_t size) : size_(size) {}
@@ -106,7 +91,25 @@ class RandomSampler final : public Sampler {
   std::optional<at::Generator> generator_;
 };
 
-class DistributedSampler final : public Sampler {
+class DistributedSampler;
+
+// Orders at the first request, so that an epoch set between making the iterator and that counts: a
+// resumed run sets it then.
+class DistributedIterator final : public IndexIterator {
+ public:
+  explicit DistributedIterator(std::shared_ptr<const DistributedSampler> sampler)
+      : sampler_(std::move(sampler)) {}
+
+  std::optional<std::int64_t> next() override;
+
+ private:
+  std::shared_ptr<const DistributedSampler> sampler_;  // let go at the first request
+  std::vector<std::int64_t> order_;
+  std::size_t position_ = 0;
+};
+
+class DistributedSampler final : public Sampler,
+                                 public std::enable_shared_from_this<DistributedSampler> {
  public:
   DistributedSampler(std::int64_t size, DistributedShare share) : size_(size), share_(share) {
     LCTL_CHECK(share.world_size >= 1 && share.rank >= 0 && share.rank < share.world_size,
@@ -124,6 +127,11 @@ class DistributedSampler final : public Sampler {
   bool is_distributed() const override { return true; }
 
   std::unique_ptr<IndexIterator> iterate() override {
+    return std::make_unique<DistributedIterator>(shared_from_this());
+  }
+
+  // This rank's part of the present epoch's order.
+  std::vector<std::int64_t> order() const {
     std::vector<std::int64_t> all;
     if (share_.shuffle) {
       all = permutation(
@@ -143,7 +151,7 @@ class DistributedSampler final : public Sampler {
          i += static_cast<std::size_t>(share_.world_size)) {
       mine.push_back(all[i]);
     }
-    return std::make_unique<ListIterator>(std::move(mine));
+    return mine;
   }
 
  private:
@@ -151,6 +159,15 @@ class DistributedSampler final : public Sampler {
   DistributedShare share_;
   std::int64_t epoch_ = 0;
 };
+
+std::optional<std::int64_t> DistributedIterator::next() {
+  if (sampler_ != nullptr) {
+    order_ = sampler_->order();
+    sampler_.reset();
+  }
+  if (position_ >= order_.size()) return std::nullopt;
+  return order_[position_++];
+}
 
 }  // namespace
 

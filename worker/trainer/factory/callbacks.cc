@@ -9,6 +9,7 @@
 #include <charconv>
 #include <map>
 
+#include "worker/trainer/callbacks/backbone_finetuning.h"
 #include "worker/trainer/callbacks/device_stats_monitor.h"
 #include "worker/trainer/callbacks/early_stopping.h"
 #include "worker/trainer/callbacks/gradient_accumulation_scheduler.h"
@@ -23,7 +24,7 @@
 #include "worker/trainer/callbacks/throughput_monitor.h"
 #include "worker/trainer/callbacks/timer.h"
 #include "worker/trainer/callbacks/weight_averaging.h"
-#include "worker/trainer/core/console.h"
+#include "worker/trainer/connectors/callback_connector.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/factory/trainer_options.h"
 
@@ -153,7 +154,20 @@ std::shared_ptr<Callback> make_ema_weight_averaging(const Arguments& arguments) 
   options.update_every_n_steps = arguments.get_int("update_every_n_steps");
   options.update_starting_at_step = arguments.get_optional_int("update_starting_at_step");
   options.update_starting_at_epoch = arguments.get_optional_int("update_starting_at_epoch");
-  return std::make_shared<EmaWeightAveraging>(options);
+  return std::make_shared<EMAWeightAveraging>(options);
+}
+
+std::shared_ptr<Callback> make_backbone_finetuning(const Arguments& arguments) {
+  BackboneFinetuningOptions options;
+  options.unfreeze_backbone_at_epoch = arguments.get_int("unfreeze_backbone_at_epoch");
+  options.backbone_initial_ratio_lr = arguments.get_double("backbone_initial_ratio_lr");
+  options.backbone_initial_lr = arguments.get_optional_double("backbone_initial_lr");
+  options.should_align = arguments.get_bool("should_align");
+  options.initial_denom_lr = arguments.get_double("initial_denom_lr");
+  options.train_bn = arguments.get_bool("train_bn");
+  options.verbose = arguments.get_bool("verbose");
+  options.rounding = arguments.get_int("rounding");
+  return std::make_shared<BackboneFinetuning>(std::move(options));
 }
 
 using Make = std::shared_ptr<Callback> (*)(const Arguments& arguments, bool rank_zero);
@@ -163,7 +177,7 @@ struct Entry {
   Make make;
 };
 
-constexpr std::array<Entry, 15> kCallbacks = {{
+constexpr std::array<Entry, 16> kCallbacks = {{
     {"ModelCheckpoint", [](const Arguments& a, bool) { return make_model_checkpoint(a); }},
     {"EarlyStopping", [](const Arguments& a, bool) { return make_early_stopping(a); }},
     {"LearningRateMonitor", [](const Arguments& a, bool) { return make_learning_rate_monitor(a); }},
@@ -177,6 +191,7 @@ constexpr std::array<Entry, 15> kCallbacks = {{
        return std::make_shared<WeightAveraging>(weight_averaging_options(a));
      }},
     {"EMAWeightAveraging", [](const Arguments& a, bool) { return make_ema_weight_averaging(a); }},
+    {"BackboneFinetuning", [](const Arguments& a, bool) { return make_backbone_finetuning(a); }},
     {"DeviceStatsMonitor",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<DeviceStatsMonitor>(a.get_optional_bool("cpu_stats"));
@@ -209,44 +224,6 @@ constexpr std::array<Entry, 15> kCallbacks = {{
      }},
 }};
 
-bool has_kind(const std::vector<std::shared_ptr<Callback>>& callbacks, Callback::Kind kind) {
-  return std::any_of(callbacks.begin(), callbacks.end(),
-                     [kind](const auto& callback) { return callback->kind() == kind; });
-}
-
-void check_conflicts(const std::vector<std::shared_ptr<Callback>>& callbacks,
-                     const TrainerOptions& options) {
-  if (!options.enable_checkpointing && has_kind(callbacks, Callback::Kind::kCheckpoint)) {
-    throw MisconfigurationException(
-        "Trainer was configured with `enable_checkpointing=False` but found `ModelCheckpoint` in "
-        "callbacks list.");
-  }
-  const auto bars = std::count_if(callbacks.begin(), callbacks.end(), [](const auto& callback) {
-    return callback->kind() == Callback::Kind::kProgressBar;
-  });
-  if (bars > 1) {
-    throw MisconfigurationException(
-        "You added multiple progress bar callbacks to the Trainer, but currently only one progress "
-        "bar is supported.");
-  }
-  if (!options.enable_progress_bar && bars > 0) {
-    throw MisconfigurationException(
-        "Trainer was configured with `enable_progress_bar=False` but found `TQDMProgressBar` in "
-        "callbacks list.");
-  }
-  for (std::size_t i = 0; i < callbacks.size(); ++i) {
-    const bool stateful = callbacks[i]->state_dict().size() > 0;
-    for (std::size_t j = 0; stateful && j < i; ++j) {
-      if (callbacks[i]->state_key() != callbacks[j]->state_key()) continue;
-      throw MisconfigurationException(fmt::format(
-          "Found more than one stateful callback of type `{}`. In the current configuration, "
-          "this callback does not support being saved alongside other instances of the same "
-          "type.",
-          callbacks[i]->type_name()));
-    }
-  }
-}
-
 }  // namespace
 
 std::shared_ptr<Callback> make_callback(const jobspec::ClassSpec& spec, bool rank_zero) {
@@ -261,27 +238,7 @@ std::vector<std::shared_ptr<Callback>> make_callbacks(const std::vector<jobspec:
                                                       bool rank_zero) {
   std::vector<std::shared_ptr<Callback>> callbacks;
   for (const jobspec::ClassSpec& spec : specs) callbacks.push_back(make_callback(spec, rank_zero));
-  check_conflicts(callbacks, options);
-  if (options.max_time.has_value()) {
-    const bool has_timer =
-        std::any_of(callbacks.begin(), callbacks.end(),
-                    [](const auto& callback) { return callback->type_name() == "Timer"; });
-    if (has_timer) {
-      console::info("Ignoring `Trainer(max_time=...)`, callbacks list already contains a Timer.");
-    } else {
-      callbacks.push_back(std::make_shared<Timer>(TimerOptions{.duration = options.max_time}));
-    }
-  }
-  if (options.enable_progress_bar && !has_kind(callbacks, Callback::Kind::kProgressBar)) {
-    callbacks.push_back(std::make_shared<ProgressBar>("TQDMProgressBar", 1));
-  }
-  if (options.enable_model_summary && !has_kind(callbacks, Callback::Kind::kModelSummary)) {
-    callbacks.push_back(std::make_shared<ModelSummary>(1));
-  }
-  if (options.enable_checkpointing && !has_kind(callbacks, Callback::Kind::kCheckpoint)) {
-    callbacks.push_back(std::make_shared<ModelCheckpoint>(ModelCheckpointOptions{}));
-  }
-  return callbacks;
+  return complete_callbacks(std::move(callbacks), options);
 }
 
 std::vector<std::string_view> callback_names() {

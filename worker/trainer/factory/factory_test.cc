@@ -12,6 +12,7 @@
 #include "worker/trainer/factory/data_modules.h"
 #include "worker/trainer/factory/loggers.h"
 #include "worker/trainer/factory/optimizers.h"
+#include "worker/trainer/factory/profilers.h"
 #include "worker/trainer/factory/trainer_options.h"
 #include "worker/trainer/models/factory.h"
 
@@ -38,6 +39,7 @@ TEST(FactoryTest, KeyTableAndFactoriesNameTheSameClasses) {
   expect_same(jobspec::keys::Kind::kLrScheduler, lr_scheduler_names());
   expect_same(jobspec::keys::Kind::kCallback, callback_names());
   expect_same(jobspec::keys::Kind::kLogger, logger_names());
+  expect_same(jobspec::keys::Kind::kProfiler, profiler_names());
 }
 
 constexpr char kJob[] = R"(

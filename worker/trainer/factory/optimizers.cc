@@ -4,11 +4,13 @@
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/optim/adadelta.h"
+#include "worker/trainer/optim/adafactor.h"
 #include "worker/trainer/optim/adagrad.h"
 #include "worker/trainer/optim/adam.h"
 #include "worker/trainer/optim/adam_variants.h"
 #include "worker/trainer/optim/asgd.h"
 #include "worker/trainer/optim/lbfgs.h"
+#include "worker/trainer/optim/muon.h"
 #include "worker/trainer/optim/rmsprop.h"
 #include "worker/trainer/optim/rprop.h"
 #include "worker/trainer/optim/sgd.h"
@@ -29,7 +31,7 @@ std::unique_ptr<Optimizer> make_sgd(const Arguments& a, Parameters parameters) {
   options.maximize = a.get_bool("maximize");
   options.foreach = a.get_optional_bool("foreach");
   options.fused = a.get_optional_bool("fused");
-  return std::make_unique<Sgd>(std::move(parameters), options);
+  return std::make_unique<SGD>(std::move(parameters), options);
 }
 
 AdamOptions adam_options(const Arguments& a) {
@@ -75,7 +77,7 @@ std::unique_ptr<Optimizer> make_rmsprop(const Arguments& a, Parameters parameter
   options.centered = a.get_bool("centered");
   options.maximize = a.get_bool("maximize");
   options.foreach = a.get_optional_bool("foreach");
-  return std::make_unique<Rmsprop>(std::move(parameters), options);
+  return std::make_unique<RMSprop>(std::move(parameters), options);
 }
 
 AdamVariantOptions variant_options(const Arguments& a) {
@@ -127,7 +129,7 @@ std::unique_ptr<Optimizer> make_asgd(const Arguments& a, Parameters parameters) 
   options.weight_decay = a.get_double("weight_decay");
   options.maximize = a.get_bool("maximize");
   options.foreach = a.get_optional_bool("foreach");
-  return std::make_unique<Asgd>(std::move(parameters), options);
+  return std::make_unique<ASGD>(std::move(parameters), options);
 }
 
 std::unique_ptr<Optimizer> make_rprop(const Arguments& a, Parameters parameters) {
@@ -151,7 +153,39 @@ std::unique_ptr<Optimizer> make_lbfgs(const Arguments& a, Parameters parameters)
   options.tolerance_change = a.get_double("tolerance_change");
   options.history_size = a.get_int("history_size");
   options.line_search_fn = a.get_optional_string("line_search_fn");
-  return std::make_unique<Lbfgs>(std::move(parameters), options);
+  return std::make_unique<LBFGS>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_adafactor(const Arguments& a, Parameters parameters) {
+  AdafactorOptions options;
+  options.lr = a.get_double("lr");
+  options.beta2_decay = a.get_double("beta2_decay");
+  const jobspec::Value::List& eps = a.get("eps").list();
+  if (!(eps[0].is_number() || eps[0].is_null()) || !eps[1].is_number()) {
+    throw MisconfigurationException(
+        "optimizer.init_args.eps: expected a number or null, and a number, as [null, 0.001]");
+  }
+  if (eps[0].is_number()) options.eps1 = eps[0].as_double();
+  options.eps2 = eps[1].as_double();
+  options.d = a.get_double("d");
+  options.weight_decay = a.get_double("weight_decay");
+  options.maximize = a.get_bool("maximize");
+  options.foreach = a.get_optional_bool("foreach");
+  return std::make_unique<Adafactor>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_muon(const Arguments& a, Parameters parameters) {
+  MuonOptions options;
+  options.lr = a.get_double("lr");
+  options.weight_decay = a.get_double("weight_decay");
+  options.momentum = a.get_double("momentum");
+  options.nesterov = a.get_bool("nesterov");
+  const std::vector<double> coefficients = a.get_doubles("ns_coefficients");
+  options.ns_coefficients = {coefficients.at(0), coefficients.at(1), coefficients.at(2)};
+  options.eps = a.get_double("eps");
+  options.ns_steps = a.get_int("ns_steps");
+  options.adjust_lr_fn = a.get_optional_string("adjust_lr_fn");
+  return std::make_unique<Muon>(std::move(parameters), options);
 }
 
 struct Entry {
@@ -159,7 +193,7 @@ struct Entry {
   std::unique_ptr<Optimizer> (*make)(const Arguments& arguments, Parameters parameters);
 };
 
-constexpr std::array<Entry, 12> kOptimizers = {{
+constexpr std::array<Entry, 14> kOptimizers = {{
     {"SGD", make_sgd},
     {"Adam", make_adam},
     {"AdamW",
@@ -175,6 +209,8 @@ constexpr std::array<Entry, 12> kOptimizers = {{
     {"ASGD", make_asgd},
     {"Rprop", make_rprop},
     {"LBFGS", make_lbfgs},
+    {"Adafactor", make_adafactor},
+    {"Muon", make_muon},
 }};
 
 }  // namespace

@@ -20,6 +20,20 @@ Limit limit_of(const Value& value) {
   return value.as_double();
 }
 
+void set_if_given(Argument<Limit>& option, const Arguments& arguments, std::string_view name) {
+  if (arguments.has(name)) option = limit_of(arguments.get(name));
+}
+
+void set_if_given(TrainerOptions::Count& option, const Arguments& arguments,
+                  std::string_view name) {
+  if (arguments.has(name)) option = arguments.get_int(name);
+}
+
+void set_if_given(TrainerOptions::Switch& option, const Arguments& arguments,
+                  std::string_view name) {
+  if (arguments.has(name)) option = arguments.get_bool(name);
+}
+
 std::optional<std::int64_t> whole_number(std::string_view text) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -116,23 +130,23 @@ TrainerOptions trainer_options(const Arguments& arguments) {
   options.min_steps = arguments.get_optional_int("min_steps");
   if (!arguments.get("max_time").is_null())
     options.max_time = seconds_of(arguments.get("max_time"), "max_time");
-  options.limit_train_batches = limit_of(arguments.get("limit_train_batches"));
-  options.limit_val_batches = limit_of(arguments.get("limit_val_batches"));
-  options.limit_test_batches = limit_of(arguments.get("limit_test_batches"));
-  options.limit_predict_batches = limit_of(arguments.get("limit_predict_batches"));
-  options.overfit_batches = limit_of(arguments.get("overfit_batches"));
+  set_if_given(options.limit_train_batches, arguments, "limit_train_batches");
+  set_if_given(options.limit_val_batches, arguments, "limit_val_batches");
+  set_if_given(options.limit_test_batches, arguments, "limit_test_batches");
+  set_if_given(options.limit_predict_batches, arguments, "limit_predict_batches");
+  set_if_given(options.overfit_batches, arguments, "overfit_batches");
   const Value& interval = arguments.get("val_check_interval");
   if (interval.is_number()) {
-    options.val_check_interval = limit_of(interval);
+    set_if_given(options.val_check_interval, arguments, "val_check_interval");
   } else {
     options.val_check_time = seconds_of(interval, "val_check_interval");
   }
   options.check_val_every_n_epoch = arguments.get_optional_int("check_val_every_n_epoch");
-  options.num_sanity_val_steps = arguments.get_int("num_sanity_val_steps");
-  options.log_every_n_steps = arguments.get_int("log_every_n_steps");
-  options.enable_checkpointing = arguments.get_bool("enable_checkpointing");
-  options.enable_progress_bar = arguments.get_bool("enable_progress_bar");
-  options.enable_model_summary = arguments.get_bool("enable_model_summary");
+  set_if_given(options.num_sanity_val_steps, arguments, "num_sanity_val_steps");
+  set_if_given(options.log_every_n_steps, arguments, "log_every_n_steps");
+  set_if_given(options.enable_checkpointing, arguments, "enable_checkpointing");
+  set_if_given(options.enable_progress_bar, arguments, "enable_progress_bar");
+  set_if_given(options.enable_model_summary, arguments, "enable_model_summary");
   options.accumulate_grad_batches = arguments.get_int("accumulate_grad_batches");
   options.gradient_clip_val = arguments.get_optional_double("gradient_clip_val");
   options.gradient_clip_algorithm =
@@ -143,6 +157,7 @@ TrainerOptions trainer_options(const Arguments& arguments) {
   options.use_distributed_sampler = arguments.get_bool("use_distributed_sampler");
   options.detect_anomaly = arguments.get_bool("detect_anomaly");
   options.barebones = arguments.get_bool("barebones");
+  options.sync_batchnorm = arguments.get_bool("sync_batchnorm");
   options.reload_dataloaders_every_n_epochs =
       arguments.get_int("reload_dataloaders_every_n_epochs");
   options.default_root_dir = arguments.get_optional_string("default_root_dir").value_or("");

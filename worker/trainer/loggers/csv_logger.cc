@@ -58,6 +58,7 @@ std::string CSVLogger::log_dir() {
 }
 
 void CSVLogger::start() {
+  if (std::exchange(started_, true)) return;  // a further run of the same trainer: rows go on
   const std::filesystem::path dir = log_dir();
   std::error_code error;
   if (std::filesystem::exists(dir, error) && !std::filesystem::is_empty(dir, error)) {

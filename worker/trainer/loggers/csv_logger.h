@@ -49,6 +49,7 @@ class CSVLogger final : public Logger {
   std::vector<std::string> columns_;  // sorted
   std::vector<Row> rows_;             // all of them: a wider header needs the old ones again
   std::size_t saved_rows_ = 0;
+  bool started_ = false;
   bool header_is_new_ = true;
   std::optional<checkpoint::Dict> hparams_;
   bool hparams_saved_ = false;

@@ -100,5 +100,15 @@ TEST_F(CSVLoggerTest, AFolderThatCannotBeMadeIsAnErrorWithItsName) {
   EXPECT_THROW(logger.start(), std::system_error);
 }
 
+TEST_F(CSVLoggerTest, RowsOfAFurtherRunFollowThoseOfTheFirst) {
+  CSVLogger logger({.save_dir = dir_.string()});
+  logger.start();
+  log(logger, {{"loss", 0.5}}, 0);
+  logger.finalize("success");
+  logger.start();
+  log(logger, {{"loss", 0.5}}, 1);
+  EXPECT_EQ(slurp("lightning_logs/version_0/metrics.csv"), "loss,step\r\n0.5,0\r\n0.5,1\r\n");
+}
+
 }  // namespace
 }  // namespace lctl

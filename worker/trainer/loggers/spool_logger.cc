@@ -224,6 +224,9 @@ void SpoolCallback::report(Trainer& trainer, const char* stage, std::optional<st
 }
 
 void SpoolCallback::ended(Trainer& trainer) {
+  global_step_ = trainer.global_step();
+  epoch_ = trainer.current_epoch();
+  resumed_at_step_ = trainer.resumed_at_step();
   if (reporter_->rank_zero() && stage_ != nullptr)
     send(trainer, trainer.progress().fit.batch.current.ready);
 }

@@ -122,18 +122,29 @@ class SpoolCallback final : public Callback {
   void on_test_start(Trainer& trainer, TrainableModule&) override { began(trainer, "test"); }
   void on_predict_start(Trainer& trainer, TrainableModule&) override { began(trainer, "predict"); }
 
-  // Tells where the run stands once it has ended, however it did: a stop or a failure comes between
-  // two reports. Needs neither the module nor the other ranks.
-  void ended(Trainer& trainer);
+  // A stop or a failure comes between two reports: where the run stands is told once more.
+  void teardown(Trainer& trainer, TrainableModule&, std::string_view) override { ended(trainer); }
+  void on_exception(Trainer& trainer, TrainableModule&, const std::exception&) override {
+    ended(trainer);
+  }
+
+  // Of the run that ended last, and of the checkpoint that it came from.
+  std::int64_t global_step() const { return global_step_; }
+  std::int64_t epoch() const { return epoch_; }
+  std::int64_t resumed_at_step() const { return resumed_at_step_; }
 
  private:
   void began(Trainer& trainer, const char* stage);
+  void ended(Trainer& trainer);
   void report(Trainer& trainer, const char* stage, std::optional<std::int64_t> batch = {});
   void send(Trainer& trainer, std::int64_t batch);
   double steps_per_second(MonotonicTime now, std::int64_t step);
 
   std::shared_ptr<SpoolReporter> reporter_;
   std::shared_ptr<SpoolLogger> logger_;  // null on other ranks
+  std::int64_t global_step_ = 0;
+  std::int64_t epoch_ = 0;
+  std::int64_t resumed_at_step_ = 0;
   MonotonicTime last_report_{};
   const char* stage_ = nullptr;            // of the last report; null = none yet
   std::map<std::string, double> metrics_;  // of the last report

@@ -7,11 +7,13 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,10 +40,13 @@ jit::Module mirrored(torch::nn::Module& module, const std::string& path, const s
                      std::map<std::string, std::string>& scopes) {
   scopes[path] = scope;
   jit::Module mirror(c10::QualifiedName("__torch__." + class_name(module)));
-  for (const auto& parameter : module.named_parameters(false))
-    mirror.register_parameter(parameter.key(), parameter.value(), false);
-  for (const auto& buffer : module.named_buffers(false))
-    mirror.register_buffer(buffer.key(), buffer.value());
+  for (const auto& parameter : module.named_parameters(false)) {
+    if (parameter.value().defined())
+      mirror.register_parameter(parameter.key(), parameter.value(), false);
+  }
+  for (const auto& buffer : module.named_buffers(false)) {
+    if (buffer.value().defined()) mirror.register_buffer(buffer.key(), buffer.value());
+  }
   for (const auto& child : module.named_children()) {
     const std::string place = scope + "/" + class_name(*child.value()) + "[" + child.key() + "]";
     const std::string child_path = path.empty() ? child.key() : path + "." + child.key();
@@ -181,21 +186,53 @@ class GraphWriter {
   std::map<const jit::Value*, std::string> owners_;  // of parameters: their module's scope
 };
 
+void collect_tensors(const Batch& batch, jit::Stack& stack) {
+  if (batch.is_tensor()) stack.emplace_back(batch.tensor());
+  if (batch.is_list()) {
+    for (const Batch& item : batch.list()) collect_tensors(item, stack);
+  }
+  if (batch.is_map()) {
+    for (const auto& [key, item] : batch.map()) collect_tensors(item, stack);
+  }
+}
+
+// What the tracer hands over, in the shape of the example.
+Batch as_example(const jit::Stack& stack, const Batch& example) {
+  if (example.is_tensor()) return stack.at(0).toTensor();
+  Batch::List items;
+  for (const c10::IValue& value : stack) items.emplace_back(value.toTensor());
+  return Batch(std::move(items));
+}
+
 }  // namespace
 
+bool can_be_traced(const Batch& example) {
+  if (!example.is_list()) return example.is_tensor();
+  return example.size() > 0 && std::all_of(example.list().begin(), example.list().end(),
+                                           [](const Batch& item) { return item.is_tensor(); });
+}
+
 tensorboard::GraphDef traced_graph(torch::nn::Module& model, const TracedForward& forward,
-                                   const at::Tensor& example) {
+                                   const Batch& example) {
+  if (!can_be_traced(example))
+    throw std::invalid_argument("traced_graph: the example must be a tensor or a list of tensors");
   const c10::InferenceMode no_inference_mode(false);  // which the tracer cannot record
   const torch::NoGradGuard no_grad;
   const EvaluationMode evaluation(model);
   std::map<std::string, std::string> scopes;
   jit::Module mirror = mirrored(model, "", class_name(model), scopes);
-  const auto run = [&](jit::Stack inputs) -> jit::Stack {
-    return {forward(inputs.at(0).toTensor())};
+  const auto run = [&](const jit::Stack& inputs) {
+    jit::Stack outputs;
+    collect_tensors(forward(as_example(inputs, example)), outputs);
+    return outputs;
   };
   const auto no_name = [](const at::Tensor&) { return std::string(); };
+  jit::Stack inputs;
+  collect_tensors(example, inputs);
+  std::vector<std::string> names = {"x"};
+  for (std::size_t i = 1; i < inputs.size(); ++i) names.push_back("x" + std::to_string(i));
   const auto [state, outputs] =
-      jit::tracer::trace({example}, run, no_name, true, false, &mirror, {"x"});
+      jit::tracer::trace(std::move(inputs), run, no_name, true, false, &mirror, names);
   jit::Inline(*state->graph);
   tensorboard::GraphDef graph;
   GraphWriter(scopes, graph).write(*state->graph);

@@ -43,7 +43,7 @@ struct Model : torch::nn::Module {
 
 tensorboard::GraphDef graph_of(Model& model) {
   return traced_graph(
-      model, [&](const at::Tensor& x) { return model.forward(x); }, at::ones({4, 2}));
+      model, [&](const Batch& x) { return Batch(model.forward(x.tensor())); }, at::ones({4, 2}));
 }
 
 const tensorboard::NodeDef& node_of(const tensorboard::GraphDef& graph, const std::string& op) {
@@ -117,10 +117,26 @@ TEST(TracedGraphTest, TheModelStaysAsItWas) {
 
 TEST(TracedGraphTest, WhatTheModelThrowsPassesThrough) {
   Model model;
-  const auto failing = [](const at::Tensor&) -> at::Tensor { throw std::runtime_error("no"); };
+  const auto failing = [](const Batch&) -> Batch { throw std::runtime_error("no"); };
   EXPECT_THROW(traced_graph(model, failing, at::ones({1, 2})), std::runtime_error);
   EXPECT_TRUE(model.is_training());
   EXPECT_EQ(graph_of(model).versions().producer(), 22);
+}
+
+TEST(TracedGraphTest, SeveralInputsAndOutputsAreNodesOfTheirOwn) {
+  Model model;
+  const auto forward = [&](const Batch& inputs) {
+    const auto [x, y] = inputs.tensors<2>();
+    return Batch(Batch::List{model.forward(x) + y, y});
+  };
+  const tensorboard::GraphDef graph =
+      traced_graph(model, forward, Batch(Batch::List{at::ones({4, 2}), at::ones({4, 3})}));
+  EXPECT_EQ(graph.node(0).name(), "input/x");
+  EXPECT_EQ(graph.node(1).name(), "input/x1");
+  EXPECT_THAT(shape_of(graph.node(1)), ElementsAre(4, 3));
+  EXPECT_EQ(graph.node(2).name(), "output/output.1");
+  EXPECT_EQ(graph.node(3).input(0), "input/x1");
+  EXPECT_THROW(traced_graph(model, forward, Batch()), std::invalid_argument);
 }
 
 }  // namespace

@@ -12,9 +12,12 @@
 #include <vector>
 
 #include "worker/trainer/core/console.h"
+#include "worker/trainer/core/trainable_module.h"
 #include "worker/trainer/loggers/hparams_yaml.h"
 #include "worker/trainer/loggers/run_folder.h"
+#include "worker/trainer/loggers/tensorboard_graph.h"
 #include "worker/trainer/loggers/tensorboard_hparams.h"
+#include "worker/trainer/trainer/example_input.h"
 
 namespace lctl {
 namespace {
@@ -99,14 +102,7 @@ SummaryWriter& TensorBoardLogger::experiment() {
   return *experiment_;
 }
 
-void TensorBoardLogger::start() {
-  experiment();
-  if (options_.log_graph) {
-    console::warn(
-        "Could not log computational graph to TensorBoard: The `model.example_input_array` "
-        "attribute is not set or `input_array` was not given.");
-  }
-}
+void TensorBoardLogger::start() { experiment(); }
 
 std::string_view TensorBoardLogger::tag(std::string_view metric) {
   if (options_.prefix.empty()) return metric;
@@ -131,6 +127,32 @@ void TensorBoardLogger::log_hyperparams(const checkpoint::Dict& hparams) {
   const std::array<std::string_view, 1> metrics = {kPlaceholderMetric};
   for (tensorboard::Summary& summary : hparams_summaries(flat_hparams(hparams), metrics))
     writer.add_summary(std::move(summary));
+}
+
+void TensorBoardLogger::log_graph(TrainableModule& module) {
+  if (!options_.log_graph) return;
+  constexpr std::string_view kCould = "Could not log computational graph to TensorBoard: ";
+  const Batch& given = module.example_input_array;
+  if (given.is_none()) {
+    console::warn(
+        fmt::format("{}The `model.example_input_array` attribute is not set or "
+                    "`input_array` was not given.",
+                    kCould));
+    return;
+  }
+  auto* tree = dynamic_cast<torch::nn::Module*>(&module);
+  if (tree == nullptr || !can_be_traced(given)) {
+    console::warn(
+        fmt::format("{}The `input_array` or `model.example_input_array` can't be traced by "
+                    "TensorBoard. Make it "
+                    "a tensor, or a list of the tensors that the model's `call()` takes.",
+                    kCould));
+    return;
+  }
+  Trainer* trainer = module.trainer();
+  const Batch input = trainer == nullptr ? given : transferred_example(*trainer, module);
+  experiment().add_graph(
+      traced_graph(*tree, [&module](const Batch& example) { return module.call(example); }, input));
 }
 
 void TensorBoardLogger::save() {

@@ -9,6 +9,7 @@
 #include <string>
 #include <variant>
 
+#include "worker/trainer/loggers/graph_logger.h"
 #include "worker/trainer/loggers/logger.h"
 #include "worker/trainer/loggers/tensorboard_writer.h"
 
@@ -20,7 +21,7 @@ namespace lctl {
 // run of the same process opens a new event file in the same folder. Source:
 // lightning/pytorch/loggers/tensorboard.py and lightning/fabric/loggers/tensorboard.py (2.6.6).
 // Layout: docs/formats/tensorboard.md. Thread rule: one strand only (the training thread).
-class TensorBoardLogger final : public Logger {
+class TensorBoardLogger final : public Logger, public GraphLogger {
  public:
   struct Options {
     std::string save_dir;
@@ -49,6 +50,9 @@ class TensorBoardLogger final : public Logger {
   void start() override;
   void log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) override;
   void log_hyperparams(const checkpoint::Dict& hparams) override;
+  // With log_graph and an example_input_array; else, or for an example that is no tensor and no
+  // list of tensors, a warning.
+  void log_graph(TrainableModule& module) override;
   void save() override;
   void finalize(std::string_view status) override;
 

@@ -68,7 +68,12 @@ void write_sample(const char* folder) {
   writer.add_text("notes", "# A *note*\n\nwith an ä", 4);
   Residual model;
   writer.add_graph(lctl::traced_graph(
-      model, [](const at::Tensor& x) { return x.relu().add(x); }, at::ones({1, 2})));
+      model,
+      [](const lctl::Batch& batch) {
+        const at::Tensor& x = batch.tensor();
+        return lctl::Batch(x.relu().add(x));
+      },
+      at::ones({1, 2})));
   logger.finalize("success");
 }
 

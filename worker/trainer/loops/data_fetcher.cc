@@ -9,6 +9,7 @@ void DataFetcher::setup(std::vector<std::shared_ptr<DataLoader>> loaders,
   loaders_ = std::move(loaders);
   limits_ = std::move(limits);
   length_ = 0;
+  profiler_ = nullptr;
   for (std::size_t i = 0; i < loaders_.size(); ++i) {
     const std::int64_t size = std::min(loaders_[i]->size().value_or(kInfiniteBatches), limits_[i]);
     length_ =
@@ -38,7 +39,13 @@ void DataFetcher::start() {
   }
 }
 
+void DataFetcher::profile_as(Profiler* profiler, std::string_view action) {
+  profiler_ = profiler;
+  action_ = profiler == nullptr ? nullptr : &profiler->action(action);
+}
+
 bool DataFetcher::fetch(FetchedBatch& out) {
+  const ActionScope action(profiler_, action_);
   while (iterator_) {
     if (batch_idx_ < limits_[current_]) {
       if (std::optional<Batch> batch = iterator_->next()) {

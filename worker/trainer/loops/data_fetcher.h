@@ -5,11 +5,13 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "worker/trainer/core/random.h"
 #include "worker/trainer/data/batch.h"
 #include "worker/trainer/data/data_loader.h"
+#include "worker/trainer/profilers/profiler.h"
 
 namespace lctl {
 
@@ -32,6 +34,10 @@ class DataFetcher {
 
   // Makes a new iterator (drawing what torch draws) and forgets the count.
   void start();
+
+  // From now on, until setup(), each batch that is taken is that action of the profiler. Null:
+  // none.
+  void profile_as(Profiler* profiler, std::string_view action);
 
   // False when there is none left.
   bool next(FetchedBatch& out);
@@ -74,6 +80,8 @@ class DataFetcher {
   bool done_ = false;
   bool remember_ = false;
   at::Tensor generator_before_;
+  Profiler* profiler_ = nullptr;
+  const Action* action_ = nullptr;
 };
 
 }  // namespace lctl

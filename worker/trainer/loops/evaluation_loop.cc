@@ -23,9 +23,20 @@ std::vector<std::int64_t> EvaluationLoop::max_batches() const {
   std::vector<std::int64_t> batches = data_.limits;
   if (context_.state.sanity_checking() && context_.options.num_sanity_val_steps >= 0) {
     for (std::int64_t& count : batches)
-      count = std::min(count, context_.options.num_sanity_val_steps);
+      count = std::min(count, context_.options.num_sanity_val_steps.value());
   }
   return batches;
+}
+
+std::int64_t EvaluationLoop::total_with_sanity_check() const {
+  std::int64_t total = data_.total();
+  const std::int64_t most = context_.options.num_sanity_val_steps;
+  for (const std::int64_t count : data_.limits) {
+    const std::int64_t checked = most < 0 ? count : std::min(count, most);
+    if (total == kInfiniteBatches || checked == kInfiniteBatches) return kInfiniteBatches;
+    total += checked;
+  }
+  return total;
 }
 
 void EvaluationLoop::setup_data() {
@@ -84,6 +95,8 @@ void EvaluationLoop::reset() {
   }
   fetcher_.setup(data_.loaders, max_batches());
   fetcher_.start();
+  fetcher_.profile_as(context_.hooks.profiler(),
+                      testing() ? "[_EvaluationLoop].test_next" : "[_EvaluationLoop].val_next");
   fetcher_.add_fetched(progress_.current.ready);
 }
 
@@ -93,12 +106,14 @@ void EvaluationLoop::on_run_start() {
   if (testing()) {
     hooks.module(Hook::on_test_model_eval, &TrainableModule::on_test_model_eval);
     hooks.both(Hook::on_test_start, &Callback::on_test_start, &TrainableModule::on_test_start);
+    hooks.strategy(Hook::on_test_start);
     hooks.both(Hook::on_test_epoch_start, &Callback::on_test_epoch_start,
                &TrainableModule::on_test_epoch_start);
   } else {
     hooks.module(Hook::on_validation_model_eval, &TrainableModule::on_validation_model_eval);
     hooks.both(Hook::on_validation_start, &Callback::on_validation_start,
                &TrainableModule::on_validation_start);
+    hooks.strategy(Hook::on_validation_start);
     hooks.both(Hook::on_validation_epoch_start, &Callback::on_validation_epoch_start,
                &TrainableModule::on_validation_epoch_start);
   }
@@ -160,7 +175,7 @@ void EvaluationLoop::step(FetchedBatch fetched) {
     has_run_ = true;
     context_.logs.update_eval_step_metrics(seen_batches[loader]++);
   }
-  if (!progress_.is_last_batch && context_.requests.leave_now()) throw SigtermException();
+  if (!progress_.is_last_batch) context_.requests.leave_if_asked();
 }
 
 void EvaluationLoop::store_outputs() {
@@ -191,16 +206,25 @@ std::vector<MetricDict> EvaluationLoop::on_run_end() {
   logs.log_eval_end_metrics(all);
   if (testing()) {
     hooks.both(Hook::on_test_end, &Callback::on_test_end, &TrainableModule::on_test_end);
+    hooks.strategy(Hook::on_test_end);
   } else {
     const TrainingPosition before = context_.state.position;
     if (fn_ == RunFn::kFit && !context_.state.sanity_checking())
       context_.state.position = TrainingPosition::kValidationEnd;
     hooks.both(Hook::on_validation_end, &Callback::on_validation_end,
                &TrainableModule::on_validation_end);
+    hooks.strategy(Hook::on_validation_end);
     context_.state.position = before;
   }
   logs.reset_results();
-  hooks.module().set_training_flags(training_flags_);
+  const Hook back = testing() ? Hook::on_test_model_train : Hook::on_validation_model_train;
+  if (!hooks.module().overrides(back)) {
+    hooks.module().set_training_flags(training_flags_);
+  } else if (testing()) {
+    hooks.module(back, &TrainableModule::on_test_model_train);
+  } else {
+    hooks.module(back, &TrainableModule::on_validation_model_train);
+  }
   if (verbose_ && context_.strategy.is_global_zero())
     print_results_table(testing() ? "Test metric" : "Validate metric", outputs);
   last_end_ = context_.clock.monotonic_now();

@@ -36,6 +36,8 @@ class EvaluationLoop {
   // Batches per loader; during the sanity check no more than its number of steps.
   std::vector<std::int64_t> max_batches() const;
   std::int64_t total_batches() const { return data_.total(); }
+  // Of one validation inside fit and of the sanity check together.
+  std::int64_t total_with_sanity_check() const;
 
   // ---- restart after a checkpoint (Lightning's rules)
   void mark_restarting(bool restarting) { restarting_ = restarting; }

@@ -78,7 +78,12 @@ void FitLoop::setup_data() {
   fetcher_.setup(data_.loaders, data_.limits);
   fetcher_.start();
   limits_.num_training_batches = fetcher_.length();
-  if (limits_.num_training_batches == 0) return;
+  if (limits_.num_training_batches == 0) {
+    console::warn(
+        "Total length of `CombinedLoader` across ranks is zero. Please make sure this was your "
+        "intention.");
+    return;
+  }
   last_reload_epoch_ = context_.progress.fit.current_epoch();
   set_val_check_batch();
   const bool has_logger =
@@ -91,7 +96,7 @@ void FitLoop::setup_data() {
                     "Trainer(log_every_n_steps={}). Set a lower value for log_every_n_steps if you "
                     "want to see logs for the "
                     "training epoch.",
-                    limits_.num_training_batches, options.log_every_n_steps));
+                    limits_.num_training_batches, options.log_every_n_steps.value()));
   }
 }
 
@@ -102,7 +107,7 @@ void FitLoop::set_val_check_batch() {
     val_loop_.set_last_end(context_.clock.monotonic_now());
     return;
   }
-  if (const auto* interval = std::get_if<std::int64_t>(&options.val_check_interval)) {
+  if (const auto* interval = std::get_if<std::int64_t>(&options.val_check_interval.value())) {
     limits_.val_check_batch = *interval;
     if (*interval > batches && options.check_val_every_n_epoch &&
         !is_zero(options.limit_val_batches)) {
@@ -116,7 +121,7 @@ void FitLoop::set_val_check_batch() {
     }
     return;
   }
-  const double fraction = std::get<double>(options.val_check_interval);
+  const double fraction = std::get<double>(options.val_check_interval.value());
   const bool has_length = data_.loaders.front()->size().has_value();
   if (!has_length) {
     if (fraction != 1.0) {
@@ -237,6 +242,7 @@ void FitLoop::on_run_start() {
   }
   context_.hooks.both(Hook::on_train_start, &Callback::on_train_start,
                       &TrainableModule::on_train_start);
+  context_.hooks.strategy(Hook::on_train_start);
 }
 
 void FitLoop::on_advance_start() {
@@ -253,6 +259,7 @@ void FitLoop::on_advance_start() {
 }
 
 void FitLoop::advance() {
+  const ActionScope action = context_.hooks.profile("run_training_epoch");
   epoch_loop_.continue_from(continue_from_);
   epoch_loop_.run(fetcher_);
 }
@@ -281,7 +288,7 @@ void FitLoop::finish_epoch() {
   context_.logs.update_train_epoch_metrics();
   ++fit.batches_that_stepped;
   fit.epoch.increment_completed();
-  if (context_.requests.leave_now()) throw SigtermException();
+  context_.requests.leave_if_asked();
   if (finished()) return;  // no safety checkpoint of a run that is over
   context_.state.position = TrainingPosition::kEpochDone;
   context_.requests.at_boundary();
@@ -298,6 +305,7 @@ bool FitLoop::finished() const {
 
 void FitLoop::on_run_end() {
   context_.hooks.both(Hook::on_train_end, &Callback::on_train_end, &TrainableModule::on_train_end);
+  context_.hooks.strategy(Hook::on_train_end);
 }
 
 checkpoint::Dict FitLoop::exact_state() const {
@@ -317,6 +325,11 @@ checkpoint::Dict FitLoop::exact_state() const {
   for (const auto& [loader, batches] : val_loop_.seen_batches) seen.set(loader, batches);
   state.set("val_seen_batches", std::move(seen));
   state.set("results", context_.logs.state());
+  checkpoint::List frozen;
+  for (const NamedTensor& parameter : context_.hooks.module().parameter_list()) {
+    if (!parameter.tensor.requires_grad()) frozen.emplace_back(parameter.name);
+  }
+  state.set("frozen", std::move(frozen));
   return state;
 }
 

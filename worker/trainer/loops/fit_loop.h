@@ -28,6 +28,7 @@ class FitLoop {
 
   // Asks for the train loader (for estimates before training starts).
   void setup_data();
+  bool data_loaded() const { return data_.loaded; }
 
   // The next use of loaders asks for new ones.
   void forget_data();

@@ -25,8 +25,9 @@ class Accelerator;
 class RunRequests {
  public:
   virtual ~RunRequests() = default;
-  // SIGTERM arrived and Lightning's own behaviour applies: leave at the next opportunity.
-  virtual bool leave_now() const = 0;
+  // Does not return (SigtermException, KeyboardInterrupt) when such a signal came and Lightning's
+  // own behaviour applies: leave at the next opportunity.
+  virtual void leave_if_asked() const = 0;
   // Gradients are complete, all hooks have run: a place for a safety or stop checkpoint. May not
   // return (StopRequested).
   virtual void at_boundary() = 0;

@@ -58,7 +58,10 @@ at::Tensor Optimization::forward_and_backward() {
                  context_.progress.fit.current_epoch(), batch_idx_, *optimizer_);
     progress.increment_completed();
   }
-  if (!skip_backward_ && output_.loss.defined()) backward(output_.loss);
+  if (!skip_backward_ && output_.loss.defined()) {
+    const ActionScope action = hooks.profile_strategy(Hook::backward);
+    backward(output_.loss);
+  }
   return output_.loss;
 }
 
@@ -90,10 +93,6 @@ StepOutput Optimization::run_automatic(const Batch& batch, std::int64_t batch_id
   batch_idx_ = batch_idx;
   sync_ = !accumulate;
   output_ = StepOutput();
-  if (context_.optimizers.optimizers.empty()) {
-    throw MisconfigurationException(
-        "`configure_optimizers` gave no optimizer; automatic optimization needs one");
-  }
   optimizer_ = context_.optimizers.optimizers.front().get();
   if (accumulate) {
     forward_and_backward();
@@ -125,15 +124,18 @@ StepOutput Optimization::run_manual(const Batch& batch, std::int64_t batch_idx) 
   return output;
 }
 
-void Optimization::manual_step(Optimizer& optimizer) {
+void Optimization::manual_step(Optimizer& optimizer, const LossClosure& closure) {
   auto& progress = context_.progress.fit.manual_optimizer;
   progress.increment_ready();
   optimizer_ = &optimizer;
-  const LossClosure nothing = [] { return at::Tensor(); };
-  context_.precision.optimizer_step(optimizer, /*automatic=*/false, nothing, before_update_);
+  const ActionScope action = context_.hooks.profile("optimizer_step");
+  context_.precision.optimizer_step(optimizer, /*automatic=*/false, closure, before_update_);
   progress.increment_completed();
 }
 
-void Optimization::manual_backward(const at::Tensor& loss) { backward(loss); }
+void Optimization::manual_backward(const at::Tensor& loss) {
+  context_.strategy.after_training_forward(true, loss);
+  backward(loss);
+}
 
 }  // namespace lctl

@@ -20,7 +20,7 @@ class Optimization {
   StepOutput run_manual(const Batch& batch, std::int64_t batch_idx);
 
   // For manual optimisation: one update with its hooks.
-  void manual_step(Optimizer& optimizer);
+  void manual_step(Optimizer& optimizer, const LossClosure& closure);
   void manual_backward(const at::Tensor& loss);
 
   // Stochastic weight averaging runs one epoch without backward.

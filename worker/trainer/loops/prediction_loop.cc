@@ -26,6 +26,7 @@ std::vector<std::vector<Batch>> PredictionLoop::run() {
   DataFetcher fetcher;
   fetcher.setup(data_.loaders, data_.limits);
   fetcher.start();
+  fetcher.profile_as(context_.hooks.profiler(), "[_PredictionLoop].predict_next");
   predictions_.assign(data_.loaders.size(), {});
 
   HookCaller& hooks = context_.hooks;
@@ -33,19 +34,25 @@ std::vector<std::vector<Batch>> PredictionLoop::run() {
   hooks.module(Hook::on_predict_model_eval, &TrainableModule::on_predict_model_eval);
   hooks.both(Hook::on_predict_start, &Callback::on_predict_start,
              &TrainableModule::on_predict_start);
+  hooks.strategy(Hook::on_predict_start);
   hooks.both(Hook::on_predict_epoch_start, &Callback::on_predict_epoch_start,
              &TrainableModule::on_predict_epoch_start);
   FetchedBatch fetched;
   while (fetcher.next(fetched)) {
     step(std::move(fetched));
     if (fetcher.done() && fetcher.length() != kInfiniteBatches) break;
-    if (context_.requests.leave_now()) throw SigtermException();
+    context_.requests.leave_if_asked();
     fetched = FetchedBatch();
   }
   hooks.both(Hook::on_predict_epoch_end, &Callback::on_predict_epoch_end,
              &TrainableModule::on_predict_epoch_end);
   hooks.both(Hook::on_predict_end, &Callback::on_predict_end, &TrainableModule::on_predict_end);
-  hooks.module().set_training_flags(flags);
+  hooks.strategy(Hook::on_predict_end);
+  if (hooks.module().overrides(Hook::on_predict_model_train)) {
+    hooks.module(Hook::on_predict_model_train, &TrainableModule::on_predict_model_train);
+  } else {
+    hooks.module().set_training_flags(flags);
+  }
   return std::move(predictions_);
 }
 

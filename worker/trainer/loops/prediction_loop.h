@@ -1,6 +1,7 @@
 // One run over the data to predict.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "worker/trainer/loops/data_fetcher.h"
@@ -15,6 +16,8 @@ class PredictionLoop {
 
   // Outputs on the CPU, per loader and batch.
   std::vector<std::vector<Batch>> run();
+
+  std::int64_t total_batches() const { return data_.total(); }
 
  private:
   void step(FetchedBatch fetched);

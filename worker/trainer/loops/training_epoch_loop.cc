@@ -116,6 +116,7 @@ void TrainingEpochLoop::reset(DataFetcher& fetcher) {
   }
   // The iterator of the first epoch was made when the loader was set up.
   if (fit.current_epoch() > 0 && !resuming_ && !restarting_) fetcher.start();
+  fetcher.profile_as(context_.hooks.profiler(), "[_TrainingEpochLoop].train_dataloader_next");
   fetcher.add_fetched(fit.batch.current.ready);
 }
 
@@ -165,10 +166,12 @@ bool TrainingEpochLoop::train_batch(const Batch& batch) {
     hooks.callbacks(Hook::on_train_batch_start, &Callback::on_train_batch_start, batch, batch_idx);
     skip_rest = hooks.module(Hook::on_train_batch_start, &TrainableModule::on_train_batch_start,
                              batch, batch_idx) == -1;
+    hooks.strategy(Hook::on_train_batch_start);
     if (skip_rest) {
       fit.batch.increment_by(0, true);
     } else {
       fit.batch.increment_started();
+      const ActionScope action = hooks.profile("run_training_batch");
       output = hooks.module().automatic_optimization()
                    ? optimization_.run_automatic(batch, batch_idx, should_accumulate())
                    : optimization_.run_manual(batch, batch_idx);
@@ -225,7 +228,7 @@ void TrainingEpochLoop::after_validation() {
     for (const auto& logger : context_.logs.loggers()) logger->save();
   }
   if (is_training_done()) return;  // the end of the epoch is a better moment
-  if (context_.requests.leave_now()) throw SigtermException();
+  context_.requests.leave_if_asked();
   if (!accumulating) {
     context_.state.position = TrainingPosition::kBatchDone;
     context_.requests.at_boundary();
@@ -257,7 +260,7 @@ bool TrainingEpochLoop::should_check_val() {
         std::chrono::duration<double>(elapsed).count() >= *interval, /*all=*/false);
   }
   if (infinite) {
-    const auto* limit = std::get_if<std::int64_t>(&context_.options.limit_train_batches);
+    const auto* limit = std::get_if<std::int64_t>(&context_.options.limit_train_batches.value());
     return limit != nullptr && *limit > 0 ? (fit.batch_idx() + 1) % *limit == 0 : last;
   }
   if (limits_.val_check_batch == 0)

@@ -1,7 +1,9 @@
 #include "worker/trainer/models/declarative_module.h"
 
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include <span>
 #include <stdexcept>
 
 #include "worker/trainer/models/plain_value.h"
@@ -11,27 +13,37 @@ namespace {
 
 constexpr const char* kInitArgs = "model.init_args";
 
-std::vector<Layer> build_layers(const jobspec::ClassSpec& spec) {
-  if (spec.children.empty()) {
-    throw std::invalid_argument(fmt::format("{}.layers: at least one layer is needed", kInitArgs));
+// The layers of one argument. `specs` are the children of the model that stand there.
+std::vector<Layer> build_layers(std::span<const jobspec::ClassSpec> specs, const char* argument) {
+  if (specs.empty()) {
+    throw std::invalid_argument(
+        fmt::format("{}.{}: at least one layer is needed", kInitArgs, argument));
   }
   std::vector<Layer> layers;
-  for (std::size_t i = 0; i < spec.children.size(); ++i) {
-    const jobspec::ClassSpec& layer = spec.children[i];
-    layers.push_back(
-        make_layer(layer, fmt::format("{}.layers.{}.{}", kInitArgs, i, layer.class_name)));
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    layers.push_back(make_layer(
+        specs[i], fmt::format("{}.{}.{}.{}", kInitArgs, argument, i, specs[i].class_name)));
   }
   return layers;
 }
 
-// The arguments as the user gave them, None where not given: save_hyperparameters() in Python.
+// The arguments as the user gave them, None where not given: save_hyperparameters() in Python. The
+// last two are lctl's own and only there when given.
 checkpoint::Dict hyper_parameters(const jobspec::Value& given) {
   checkpoint::Dict hparams;
   for (const char* name : {"layers", "loss", "metrics", "log"}) {
     const jobspec::Value* value = given.find(name);
     hparams.set(name, value == nullptr ? checkpoint::Value() : plain_value(*value));
   }
+  for (const char* name : {"backbone", "example_input_shape"}) {
+    if (const jobspec::Value* value = given.find(name)) hparams.set(name, plain_value(*value));
+  }
   return hparams;
+}
+
+// Zeros, so that no generator is asked: of the kind that the first layer takes.
+at::Tensor example_input(const std::vector<std::int64_t>& shape, const std::string& first_layer) {
+  return at::zeros(shape, at::TensorOptions(first_layer == "Embedding" ? at::kLong : at::kFloat));
 }
 
 Reduction reduction(const std::string& where, const std::string& name) {
@@ -106,7 +118,23 @@ DeclarativeModule::DeclarativeModule(const jobspec::ClassSpec& spec, OptimizerFa
   val_values_ = logged(spec, "val", true);
   test_values_ = logged(spec, "test", true);
   save_hyperparameters(hyper_parameters(spec.init_args.given()));
-  net_ = register_module("net", std::make_shared<Net>(build_layers(spec)));
+  // The children stand in the order of the key table: `layers`, then `backbone`.
+  const std::span<const jobspec::ClassSpec> children = spec.children;
+  const jobspec::Value& backbone = spec.init_args.get("backbone");
+  const std::size_t of_backbone = backbone.is_list() ? backbone.list().size() : 0;
+  const std::size_t of_net = children.size() - of_backbone;
+  if (of_backbone > 0) {
+    backbone_ = register_module(
+        "backbone",
+        std::make_shared<Net>(build_layers(children.subspan(of_net), "backbone"), "backbone"));
+  }
+  net_ = register_module(
+      "net", std::make_shared<Net>(build_layers(children.first(of_net), "layers"), "net"));
+  if (spec.init_args.has("example_input_shape")) {
+    const jobspec::ClassSpec& first = children[of_backbone > 0 ? of_net : 0];
+    example_input_array =
+        example_input(spec.init_args.get_ints("example_input_shape"), first.class_name);
+  }
   remember_overrides(*this);
 }
 
@@ -126,7 +154,7 @@ std::vector<DeclarativeModule::Logged> DeclarativeModule::logged(const jobspec::
 
 at::Tensor DeclarativeModule::step(const Batch& batch, const std::vector<Logged>& values) {
   const at::Tensor& target = batch[std::size_t{1}].tensor();
-  const at::Tensor output = net_->forward(batch[std::size_t{0}].tensor());
+  const at::Tensor output = forward(batch[std::size_t{0}].tensor());
   const at::Tensor loss = loss_(output, target);
   const at::Tensor detached = output.detach();
   std::vector<at::Tensor> results;
@@ -154,13 +182,15 @@ StepOutput DeclarativeModule::test_step(const Batch& batch, std::int64_t /*batch
 
 Batch DeclarativeModule::predict_step(const Batch& batch, std::int64_t /*batch_idx*/,
                                       std::int64_t /*dataloader_idx*/) {
-  return net_->forward(batch[std::size_t{0}].tensor());
+  return forward(batch[std::size_t{0}].tensor());
 }
 
 OptimizersConfig DeclarativeModule::configure_optimizers() {
   if (!optimizers_) return {};
   std::vector<at::Tensor> parameters;
-  for (const NamedTensor& parameter : parameter_list()) parameters.push_back(parameter.tensor);
+  for (const NamedTensor& parameter : parameter_list()) {
+    if (!backbone_ || parameter.tensor.requires_grad()) parameters.push_back(parameter.tensor);
+  }
   return optimizers_(std::move(parameters));
 }
 

@@ -13,18 +13,21 @@
 
 namespace lctl {
 
-// A batch is (x, y). A step computes out = net(x), loss(out, y), then each metric of the detached
-// output, and logs `<prefix>/loss` and `<prefix>/<metric>` in that order; prefix: train, val, test.
-// Training logs with self.log's defaults, validation and test with sync_dist too, both under the
-// job file's `log` flags. predict_step returns net(x). Thread rule: one strand only (the training
-// thread).
+// A batch is (x, y). A step computes out = net(x), or net(backbone(x)) with a `backbone`, loss(out,
+// y), then each metric of the detached output, and logs `<prefix>/loss` and `<prefix>/<metric>` in
+// that order; prefix: train, val, test. Training logs with self.log's defaults, validation and test
+// with sync_dist too, both under the job file's `log` flags. predict_step returns the output. With
+// a backbone the optimizer gets the parameters that need a gradient when training starts, for
+// BackboneFinetuning. Thread rule: one strand only (the training thread).
 class DeclarativeModule final : public LightningModule {
  public:
-  // Builds the layers in order, each drawing its initial values. Throws std::invalid_argument that
-  // names the key.
+  // Builds the layers in order, those of the backbone first, each drawing its initial values.
+  // Throws std::invalid_argument that names the key.
   DeclarativeModule(const jobspec::ClassSpec& spec, OptimizerFactory optimizers);
 
-  at::Tensor forward(const at::Tensor& x) { return net_->forward(x); }
+  at::Tensor forward(const at::Tensor& x) override {
+    return net_->forward(backbone_ ? backbone_->forward(x) : x);
+  }
 
   StepOutput training_step(const Batch& batch, std::int64_t batch_idx) override;
   StepOutput validation_step(const Batch& batch, std::int64_t batch_idx,
@@ -46,6 +49,7 @@ class DeclarativeModule final : public LightningModule {
                              bool sync_dist) const;
   at::Tensor step(const Batch& batch, const std::vector<Logged>& values);
 
+  std::shared_ptr<Net> backbone_;  // null without
   std::shared_ptr<Net> net_;
   LossFunction loss_;
   std::vector<std::string> metric_names_;

@@ -1,6 +1,7 @@
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
@@ -182,6 +183,53 @@ TEST(DeclarativeModuleTest, OptimizerFactoryGetsTheParametersInOrder) {
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0].dim(), 2);
   EXPECT_EQ(seen[1].dim(), 1);
+}
+
+constexpr const char* kWithBackbone =
+    "{class_path: Classifier, init_args: {layers: [{Linear: {in_features: 3, out_features: 2}}], "
+    "backbone: [{Embedding: {num_embeddings: 5, embedding_dim: 3}}, {Select: {dim: 1, index: 0}}], "
+    "example_input_shape: [2, 4]}}";
+
+TEST(DeclarativeModuleTest, ABackboneStandsBeforeTheNet) {
+  const auto module = make_model(config_of(kWithBackbone).model, nullptr);
+  std::vector<std::string> names;
+  for (const NamedTensor& item : module->state_list()) names.push_back(item.name);
+  EXPECT_THAT(names, ElementsAre("backbone.0.weight", "net.0.weight", "net.0.bias"));
+  EXPECT_EQ(module->example_input_array.tensor().scalar_type(), at::kLong);
+  EXPECT_EQ(module->call(module->example_input_array).tensor().sizes(), at::IntArrayRef({2, 2}));
+  std::vector<std::string> hparams;
+  for (const auto& [key, value] : module->hparams().entries()) hparams.push_back(key.as_string());
+  EXPECT_THAT(hparams,
+              ElementsAre("layers", "loss", "metrics", "log", "backbone", "example_input_shape"));
+}
+
+TEST(DeclarativeModuleTest, WithABackboneTheOptimizerGetsWhatLearns) {
+  std::vector<at::Tensor> seen;
+  const auto module =
+      make_model(config_of(kWithBackbone).model, [&seen](std::vector<at::Tensor> parameters) {
+        seen = std::move(parameters);
+        return OptimizersConfig{};
+      });
+  module->configure_optimizers();
+  EXPECT_EQ(seen.size(), 3u);
+  module->parameter_list()[0].tensor.set_requires_grad(false);
+  module->configure_optimizers();
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST(DeclarativeModuleTest, AnExampleInputDrawsNothing) {
+  at::manual_seed(1);
+  const auto plain = make_model(config_of(kClassifier).model, nullptr);
+  const at::Tensor expected = at::rand({2});
+  at::manual_seed(1);
+  const auto module = make_model(
+      config_of("{class_path: Classifier, init_args: {layers: [{Linear: {in_features: 2, "
+                "out_features: 2}}], example_input_shape: [1, 2]}}")
+          .model,
+      nullptr);
+  EXPECT_TRUE(at::rand({2}).equal(expected));
+  EXPECT_EQ(module->example_input_array.tensor().scalar_type(), at::kFloat);
+  EXPECT_TRUE(plain->example_input_array.is_none());
 }
 
 std::string refusal(const std::string& log) {

@@ -11,15 +11,17 @@
 #include <vector>
 
 #include "jobspec/config.h"
+#include "worker/trainer/data/batch.h"
 
 namespace lctl {
 
 // The module holds parameters and buffers under torch's names; `forward` takes and gives one tensor
-// (of a layer that returns a tuple: its first element). Copies share the module. Thread rule: one
-// strand only (the training thread).
+// (of a layer that returns a tuple: its first element; `forward_whole` then gives all of it).
+// Copies share the module. Thread rule: one strand only (the training thread).
 struct Layer {
   std::shared_ptr<torch::nn::Module> module;
   std::function<at::Tensor(const at::Tensor&)> forward;
+  std::function<Batch(const at::Tensor&)> forward_whole = nullptr;  // null: forward gives it all
 };
 
 // Draws initial values from the global generator as torch's constructor does. Throws

@@ -20,6 +20,8 @@ struct AdadeltaOptions {
 // Thread rule: one strand only (the training thread).
 class Adadelta final : public TorchOptimizer {
  public:
+  using Options = AdadeltaOptions;
+
   // Throws std::invalid_argument in torch's words.
   Adadelta(std::vector<at::Tensor> params, const AdadeltaOptions& options);
   std::string type_name() const override { return "Adadelta"; }

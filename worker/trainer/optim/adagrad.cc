@@ -60,9 +60,11 @@ void Adagrad::update(const ParamGroup& group, std::vector<Item>& items) {
         sums.push_back((*item.state)[kSum]);
         steps.push_back((*item.state)[kStep]);
       }
+      const std::optional<at::Tensor> found_inf = found_inf_on(kind.front().param.device());
       at::_foreach_add_(steps, 1);
       at::_fused_adagrad_(params, grads, sums, steps, group.lr, lr_decay, weight_decay, eps,
-                          maximize);
+                          maximize, /*grad_scale=*/std::nullopt, found_inf);
+      take_back(steps, found_inf);
     });
     return;
   }

@@ -23,6 +23,8 @@ struct AdagradOptions {
 // Thread rule: one strand only (the training thread).
 class Adagrad final : public TorchOptimizer {
  public:
+  using Options = AdagradOptions;
+
   // Throws std::invalid_argument in torch's words.
   Adagrad(std::vector<at::Tensor> params, const AdagradOptions& options);
   std::string type_name() const override { return "Adagrad"; }

@@ -90,14 +90,18 @@ void Adam::update_fused(const Rates& rates, const std::vector<Item>& items) {
     if (rates.amsgrad) maxima.push_back(state[kMaxExpAvgSq]);
     steps.push_back(state[kStep]);
   }
+  const std::optional<at::Tensor> found_inf = found_inf_on(items.front().param.device());
   at::_foreach_add_(steps, 1);
   if (rates.decoupled) {
     at::_fused_adamw_(params, grads, averages, squares, maxima, steps, rates.lr, rates.beta1,
-                      rates.beta2, rates.weight_decay, rates.eps, rates.amsgrad, rates.maximize);
+                      rates.beta2, rates.weight_decay, rates.eps, rates.amsgrad, rates.maximize,
+                      /*grad_scale=*/std::nullopt, found_inf);
   } else {
     at::_fused_adam_(params, grads, averages, squares, maxima, steps, rates.lr, rates.beta1,
-                     rates.beta2, rates.weight_decay, rates.eps, rates.amsgrad, rates.maximize);
+                     rates.beta2, rates.weight_decay, rates.eps, rates.amsgrad, rates.maximize,
+                     /*grad_scale=*/std::nullopt, found_inf);
   }
+  take_back(steps, found_inf);
 }
 
 // The order of the operations decides the last bits; it is that of torch's loop over parameters.

@@ -27,6 +27,8 @@ struct AdamOptions {
 // Thread rule: one strand only (the training thread).
 class Adam final : public TorchOptimizer {
  public:
+  using Options = AdamOptions;
+
   // `name` is "Adam" or "AdamW": the class that a job file names. Throws std::invalid_argument in
   // torch's words.
   Adam(std::vector<at::Tensor> params, const AdamOptions& options, std::string name = "Adam");

@@ -23,6 +23,8 @@ struct AdamVariantOptions {
 // Adam with the infinity norm. Thread rule: one strand only (the training thread).
 class Adamax final : public TorchOptimizer {
  public:
+  using Options = AdamVariantOptions;
+
   // Throws std::invalid_argument in torch's words.
   Adamax(std::vector<at::Tensor> params, const AdamVariantOptions& options);
   std::string type_name() const override { return "Adamax"; }
@@ -34,6 +36,8 @@ class Adamax final : public TorchOptimizer {
 // Adam with Nesterov momentum. Thread rule: one strand only (the training thread).
 class NAdam final : public TorchOptimizer {
  public:
+  using Options = AdamVariantOptions;
+
   // Throws std::invalid_argument in torch's words.
   NAdam(std::vector<at::Tensor> params, const AdamVariantOptions& options);
   std::string type_name() const override { return "NAdam"; }
@@ -46,6 +50,8 @@ class NAdam final : public TorchOptimizer {
 // thread).
 class RAdam final : public TorchOptimizer {
  public:
+  using Options = AdamVariantOptions;
+
   // Throws std::invalid_argument in torch's words.
   RAdam(std::vector<at::Tensor> params, const AdamVariantOptions& options);
   std::string type_name() const override { return "RAdam"; }

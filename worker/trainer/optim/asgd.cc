@@ -27,11 +27,11 @@ checkpoint::Dict group_options(const AsgdOptions& options) {
 
 }  // namespace
 
-Asgd::Asgd(std::vector<at::Tensor> params, const AsgdOptions& options)
+ASGD::ASGD(std::vector<at::Tensor> params, const AsgdOptions& options)
     : TorchOptimizer(std::move(params), options.lr, group_options(options),
                      {"step", "eta", "mu", "ax"}) {}
 
-void Asgd::update(const ParamGroup& group, std::vector<Item>& items) {
+void ASGD::update(const ParamGroup& group, std::vector<Item>& items) {
   const double lambd = number_option(group, "lambd");
   const double alpha = number_option(group, "alpha");
   const double t0 = number_option(group, "t0");

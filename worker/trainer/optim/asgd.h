@@ -19,10 +19,12 @@ struct AsgdOptions {
 };
 
 // Thread rule: one strand only (the training thread).
-class Asgd final : public TorchOptimizer {
+class ASGD final : public TorchOptimizer {
  public:
+  using Options = AsgdOptions;
+
   // Throws std::invalid_argument in torch's words.
-  Asgd(std::vector<at::Tensor> params, const AsgdOptions& options);
+  ASGD(std::vector<at::Tensor> params, const AsgdOptions& options);
   std::string type_name() const override { return "ASGD"; }
 
  private:

@@ -1,19 +1,16 @@
-// LBFGS: LibTorch's, with torch's state layout.
+// torch.optim.LBFGS.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "worker/trainer/optim/number.h"
 #include "worker/trainer/optim/optimizer.h"
-
-namespace torch::optim {
-class LBFGS;
-}  // namespace torch::optim
 
 namespace lctl {
 
@@ -29,13 +26,16 @@ struct LbfgsOptions {
 };
 
 // Evaluates the closure several times per step: each runs training_step, its hooks and clipping
-// again. One parameter group. Source: Nocedal & Wright, "Numerical Optimization", ch. 7.
+// again. One parameter group. LibTorch's own LBFGS computes lengths and slopes in double; torch's
+// in Python has tensors there, and so has this one: where a search ends depends on the last bits.
+// Source: Nocedal & Wright, "Numerical Optimization", ch. 7.
 // Thread rule: one strand only (the training thread).
-class Lbfgs final : public Optimizer {
+class LBFGS final : public Optimizer {
  public:
+  using Options = LbfgsOptions;
+
   // Throws std::invalid_argument for no parameters, a bad rate or an unknown line search.
-  Lbfgs(std::vector<at::Tensor> params, const LbfgsOptions& options);
-  ~Lbfgs() override;
+  LBFGS(std::vector<at::Tensor> params, const LbfgsOptions& options);
 
   std::string type_name() const override { return "LBFGS"; }
   void step() override;  // throws std::logic_error: it needs the closure
@@ -47,10 +47,35 @@ class Lbfgs final : public Optimizer {
   void load_state_dict(const checkpoint::Dict& state) override;
 
  private:
-  void use_hyper_parameters();
+  // What one step leaves to the next; torch's names.
+  struct History {
+    std::int64_t func_evals = 0;
+    std::int64_t n_iter = 0;
+    std::vector<at::Tensor> al;  // of history_size, undefined where not yet used
+    at::Tensor d;                // the direction; undefined before the first step
+    Number t = 0.0;
+    std::vector<at::Tensor> old_dirs;
+    std::vector<at::Tensor> old_stps;
+    std::vector<at::Tensor> ro;
+    Number H_diag = 1.0;
+    at::Tensor prev_flat_grad;
+    double prev_loss = 0;
+  };
+  // Where the iterations of a step are.
+  struct Place {
+    double loss;
+    at::Tensor gradient;  // of all parameters, as one vector
+    bool flat;            // no entry beyond tolerance_grad
+  };
+
+  double option(std::string_view name) const;
+  Place evaluate(const LossClosure& closure);
+  at::Tensor direction(const Place& place);
+  bool advance(const LossClosure& closure, Place& place, bool is_last, std::int64_t& evaluations);
+  void move(const Number& length);
 
   std::vector<ParamGroup> groups_;
-  std::unique_ptr<torch::optim::LBFGS> lbfgs_;
+  std::optional<History> history_;  // none before the first evaluation
 };
 
 }  // namespace lctl

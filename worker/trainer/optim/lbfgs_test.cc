@@ -35,7 +35,7 @@ class Valley {
   double at(int i) const { return x[i].item().toDouble(); }
 
   at::Tensor x = at::tensor({-1.2, 1.0}, at::kDouble).set_requires_grad(true);
-  Lbfgs optimizer;
+  LBFGS optimizer;
   int evaluations = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "worker/trainer/optim/adam.h"
 #include "worker/trainer/optim/adam_variants.h"
 #include "worker/trainer/optim/asgd.h"
+#include "worker/trainer/optim/lbfgs.h"
 #include "worker/trainer/optim/rmsprop.h"
 #include "worker/trainer/optim/rprop.h"
 #include "worker/trainer/optim/sgd.h"
@@ -81,14 +82,14 @@ INSTANTIATE_TEST_SUITE_P(LoopAndFused, BothWays, ::testing::Bool());
 
 TEST_P(BothWays, SgdStepsAsTorch) {
   EXPECT_THAT(
-      after_four_steps(with<Sgd>(SgdOptions{.fused = fused()})),
+      after_four_steps(with<SGD>(SgdOptions{.fused = fused()})),
       near(0.9650000333786011, -2.0950000286102295, 0.3700000047683716, 0.18999998271465302));
   EXPECT_THAT(
-      after_four_steps(with<Sgd>(
+      after_four_steps(with<SGD>(
           SgdOptions{.momentum = 0.9, .dampening = 0.1, .weight_decay = 0.01, .fused = fused()})),
       near(0.8355415463447571, -2.0297417640686035, 0.09885195642709732, 0.13867834210395813));
   EXPECT_THAT(
-      after_four_steps(with<Sgd>(
+      after_four_steps(with<SGD>(
           SgdOptions{.momentum = 0.9, .nesterov = true, .maximize = true, .fused = fused()})),
       near(1.1742300987243652, -1.8243601322174072, 0.9592199921607971, 0.41592100262641907));
 }
@@ -119,11 +120,11 @@ TEST_P(BothWays, AdagradStepsAsTorch) {
 
 TEST(RmspropTest, StepsAsTorch) {
   EXPECT_THAT(
-      after_four_steps(with<Rmsprop>(RmspropOptions{})),
+      after_four_steps(with<RMSprop>(RmspropOptions{})),
       near(0.08752508461475372, -2.305471897125244, -0.2273535132408142, -1.8958678245544434));
   // Centred, the average is a small difference of squares: its error is that of float32, magnified.
   const std::vector<double> centred = after_four_steps(
-      with<Rmsprop>(RmspropOptions{.weight_decay = 0.01, .momentum = 0.9, .centered = true}));
+      with<RMSprop>(RmspropOptions{.weight_decay = 0.01, .momentum = 0.9, .centered = true}));
   EXPECT_NEAR(centred[0], -2.489713668823242, 1e-5);
   EXPECT_NEAR(centred[3], -5.355134963989258, 1e-5);
 }
@@ -157,7 +158,7 @@ TEST(AdamVariantsTest, StepAsTorch) {
 
 TEST(AsgdTest, StepsAsTorch) {
   EXPECT_THAT(
-      after_four_steps(with<Asgd>(AsgdOptions{.t0 = 1})),
+      after_four_steps(with<ASGD>(AsgdOptions{.t0 = 1})),
       near(0.9649611115455627, -2.0949177742004395, 0.3699836730957031, 0.18999150395393372));
 }
 
@@ -221,8 +222,8 @@ TEST(StateDictTest, LoadedOptimizerGoesOnAsIfNothingHappened) {
 
 TEST(StateDictTest, MismatchedGroupsAreRefused) {
   Params params = two_parameters();
-  const checkpoint::Dict state = Sgd(params, {}).state_dict();
-  Sgd other({params[0]}, {});
+  const checkpoint::Dict state = SGD(params, {}).state_dict();
+  SGD other({params[0]}, {});
   try {
     other.load_state_dict(state);
     FAIL();
@@ -233,13 +234,13 @@ TEST(StateDictTest, MismatchedGroupsAreRefused) {
 
 TEST(StateDictTest, OptionsThatAnOlderFileLacksStayAsTheyAre) {
   Params params = two_parameters();
-  checkpoint::Dict state = Sgd(params, {.lr = 0.5}).state_dict();
+  checkpoint::Dict state = SGD(params, {.lr = 0.5}).state_dict();
   checkpoint::Dict old_group;
   old_group.set("lr", 0.25);
   old_group.set("momentum", 0.5);
   old_group.set("params", state.at("param_groups").as_list().at(0).as_dict().at("params"));
   state.set("param_groups", checkpoint::List{checkpoint::Value(old_group)});
-  Sgd optimizer(params, {.weight_decay = 0.125});
+  SGD optimizer(params, {.weight_decay = 0.125});
   optimizer.load_state_dict(state);
   const ParamGroup& group = optimizer.param_groups()[0];
   EXPECT_EQ(group.lr, 0.25);
@@ -261,7 +262,7 @@ TEST(OptimizerTest, ParametersWithoutGradientAreLeftAlone) {
 TEST(OptimizerTest, ALateFirstGradientStartsItsOwnMomentum) {
   for (const std::optional<bool> fused : {std::optional<bool>(), std::optional<bool>(true)}) {
     Params params = two_parameters();
-    Sgd optimizer(params, {.lr = 0.1, .momentum = 0.9, .fused = fused});
+    SGD optimizer(params, {.lr = 0.1, .momentum = 0.9, .fused = fused});
     give_gradients(params, 0);
     params[1].mutable_grad().reset();
     optimizer.step();
@@ -273,7 +274,7 @@ TEST(OptimizerTest, ALateFirstGradientStartsItsOwnMomentum) {
 
 TEST(OptimizerTest, ZeroGradMakesGradientsUndefined) {
   Params params = two_parameters();
-  Sgd optimizer(params, {});
+  SGD optimizer(params, {});
   give_gradients(params, 0);
   optimizer.zero_grad();
   EXPECT_FALSE(params[0].grad().defined());
@@ -284,11 +285,45 @@ TEST(OptimizerTest, GroupsAddedLaterAreStepped) {
   Adam optimizer({params[0]}, {.lr = 0.1});
   give_gradients(params, 0);
   optimizer.step();
-  ParamGroup group = optimizer.param_groups()[0];
-  group.params = {params[1]};
-  optimizer.param_groups().push_back(group);
+  optimizer.add_param_group({params[1]});
   optimizer.step();
   EXPECT_NEAR(params[1].item<float>(), 0.15F, 1e-5);
+}
+
+TEST(OptimizerTest, AnAddedGroupHasTheDefaultsAndWhatItIsGiven) {
+  Params params = two_parameters();
+  SGD optimizer({params[0]}, {.lr = 0.1, .momentum = 0.9});
+  optimizer.param_groups()[0].options.set("initial_lr", 0.1);  // a scheduler's
+  optimizer.param_groups()[0].lr = 0.05;
+  optimizer.add_param_group({params[1]}, std::nullopt, {{"weight_decay", 0.5}});
+  const ParamGroup& added = optimizer.param_groups()[1];
+  EXPECT_EQ(added.lr, 0.1);
+  EXPECT_EQ(added.options.at("momentum").as_double(), 0.9);
+  EXPECT_EQ(added.options.at("weight_decay").as_double(), 0.5);
+  EXPECT_EQ(added.options.find("initial_lr"), nullptr);
+  const checkpoint::Dict state = optimizer.state_dict();
+  EXPECT_EQ(state.at("param_groups").as_list()[1].as_dict().entries()[1].key.as_string(),
+            "weight_decay");
+}
+
+TEST(OptimizerTest, ImpossibleGroupsAreRefusedInTorchsWords) {
+  const auto refusal = [](Optimizer& optimizer, const at::Tensor& param) -> std::string {
+    try {
+      add_param_group(optimizer, {param});
+      return "";
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+  };
+  Params params = two_parameters();
+  SGD optimizer({params[0]}, {});
+  EXPECT_EQ(refusal(optimizer, params[0]),
+            "some parameters appear in more than one parameter group");
+  EXPECT_EQ(refusal(optimizer, params[1].mul(2)), "can't optimize a non-leaf Tensor");
+  EXPECT_EQ(optimizer.param_groups().size(), 1u);
+  LBFGS lbfgs({params[0]}, {});
+  EXPECT_EQ(refusal(lbfgs, params[1]),
+            "LBFGS doesn't support per-parameter options (parameter groups)");
 }
 
 TEST(OptimizerTest, ImpossibleValuesAreRefusedInTorchsWords) {
@@ -301,14 +336,14 @@ TEST(OptimizerTest, ImpossibleValuesAreRefusedInTorchsWords) {
     }
   };
   const Params params = two_parameters();
-  EXPECT_EQ(refusal([&] { Sgd(params, {.lr = -1}); }), "Invalid learning rate: -1");
-  EXPECT_EQ(refusal([&] { Sgd(params, {.nesterov = true}); }),
+  EXPECT_EQ(refusal([&] { SGD(params, {.lr = -1}); }), "Invalid learning rate: -1");
+  EXPECT_EQ(refusal([&] { SGD(params, {.nesterov = true}); }),
             "Nesterov momentum requires a momentum and zero dampening");
   EXPECT_EQ(refusal([&] { Adam(params, {.betas = {1.0, 0.9}}); }),
             "Invalid beta parameter at index 0: 1");
   EXPECT_EQ(refusal([&] { Adam(params, {.foreach = true, .fused = true}); }),
             "`fused` and `foreach` cannot be `True` together.");
-  EXPECT_EQ(refusal([] { Sgd({}, {}); }), "optimizer got an empty parameter list");
+  EXPECT_EQ(refusal([] { SGD({}, {}); }), "optimizer got an empty parameter list");
 }
 
 }  // namespace

@@ -27,11 +27,11 @@ checkpoint::Dict group_options(const RmspropOptions& options) {
 
 }  // namespace
 
-Rmsprop::Rmsprop(std::vector<at::Tensor> params, const RmspropOptions& options)
+RMSprop::RMSprop(std::vector<at::Tensor> params, const RmspropOptions& options)
     : TorchOptimizer(std::move(params), options.lr, group_options(options),
                      {"step", "square_avg", "momentum_buffer", "grad_avg"}) {}
 
-void Rmsprop::update(const ParamGroup& group, std::vector<Item>& items) {
+void RMSprop::update(const ParamGroup& group, std::vector<Item>& items) {
   const double alpha = number_option(group, "alpha");
   const double eps = number_option(group, "eps");
   const double momentum = number_option(group, "momentum");

@@ -21,10 +21,12 @@ struct RmspropOptions {
 };
 
 // Thread rule: one strand only (the training thread).
-class Rmsprop final : public TorchOptimizer {
+class RMSprop final : public TorchOptimizer {
  public:
+  using Options = RmspropOptions;
+
   // Throws std::invalid_argument in torch's words.
-  Rmsprop(std::vector<at::Tensor> params, const RmspropOptions& options);
+  RMSprop(std::vector<at::Tensor> params, const RmspropOptions& options);
   std::string type_name() const override { return "RMSprop"; }
 
  private:

@@ -20,6 +20,8 @@ struct RpropOptions {
 // Thread rule: one strand only (the training thread).
 class Rprop final : public TorchOptimizer {
  public:
+  using Options = RpropOptions;
+
   // Throws std::invalid_argument in torch's words.
   Rprop(std::vector<at::Tensor> params, const RpropOptions& options);
   std::string type_name() const override { return "Rprop"; }

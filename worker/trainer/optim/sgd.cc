@@ -2,6 +2,7 @@
 
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -32,7 +33,7 @@ checkpoint::Dict group_options(const SgdOptions& options) {
 
 }  // namespace
 
-struct Sgd::Rates {
+struct SGD::Rates {
   double lr;
   double momentum;
   double dampening;
@@ -41,10 +42,10 @@ struct Sgd::Rates {
   bool maximize;
 };
 
-Sgd::Sgd(std::vector<at::Tensor> params, const SgdOptions& options)
+SGD::SGD(std::vector<at::Tensor> params, const SgdOptions& options)
     : TorchOptimizer(std::move(params), options.lr, group_options(options), {"momentum_buffer"}) {}
 
-void Sgd::update(const ParamGroup& group, std::vector<Item>& items) {
+void SGD::update(const ParamGroup& group, std::vector<Item>& items) {
   const Rates rates{.lr = group.lr,
                     .momentum = number_option(group, "momentum"),
                     .dampening = number_option(group, "dampening"),
@@ -69,22 +70,28 @@ void Sgd::update(const ParamGroup& group, std::vector<Item>& items) {
   });
 }
 
-void Sgd::update_fused(const Rates& rates, const std::vector<Item>& items, bool first) {
+void SGD::update_fused(const Rates& rates, const std::vector<Item>& items, bool first) {
+  const std::optional<at::Tensor> found_inf = found_inf_on(items.front().param.device());
+  // A first step that is left out must stay a first step. Without dampening it does by itself: a
+  // buffer of zeros gives the gradient again. With dampening somebody has to wait and see.
+  if (first && found_inf && rates.dampening != 0 && found_inf->item<float>() != 0) return;
   auto& [params, grads, buffers, unused3, unused4, unused5] = empty_lists();
   for (const Item& item : items) {
     params.push_back(item.param);
     grads.push_back(item.grad);
     if (rates.momentum == 0) continue;
     at::Tensor& buffer = (*item.state)[kMomentumBuffer];
-    if (first) buffer = at::empty_like(item.grad);  // the kernel fills it
+    // The kernel fills it, unless it leaves the step out.
+    if (first) buffer = found_inf ? at::zeros_like(item.grad) : at::empty_like(item.grad);
     buffers.push_back(buffer);
   }
   at::_fused_sgd_(params, grads, buffers, rates.weight_decay, rates.momentum, rates.lr,
-                  rates.dampening, rates.nesterov, rates.maximize, first);
+                  rates.dampening, rates.nesterov, rates.maximize, first,
+                  /*grad_scale=*/std::nullopt, found_inf);
 }
 
 // The order of the operations decides the last bits; it is that of torch's loop over parameters.
-void Sgd::update_one(const Rates& rates, Item& item) {
+void SGD::update_one(const Rates& rates, Item& item) {
   at::Tensor grad = rates.maximize ? item.grad.neg() : item.grad;
   if (rates.weight_decay != 0) grad = grad.add(item.param, rates.weight_decay);
   if (rates.momentum != 0) {

@@ -20,10 +20,12 @@ struct SgdOptions {
 };
 
 // Thread rule: one strand only (the training thread).
-class Sgd final : public TorchOptimizer {
+class SGD final : public TorchOptimizer {
  public:
+  using Options = SgdOptions;
+
   // Throws std::invalid_argument in torch's words.
-  Sgd(std::vector<at::Tensor> params, const SgdOptions& options);
+  SGD(std::vector<at::Tensor> params, const SgdOptions& options);
   std::string type_name() const override { return "SGD"; }
 
  private:

@@ -1,9 +1,11 @@
 #include "worker/trainer/optim/torch_optimizer.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "worker/trainer/optim/saved_groups.h"
@@ -16,12 +18,42 @@ using checkpoint::Value;
 
 TorchOptimizer::TorchOptimizer(std::vector<at::Tensor> params, double lr, Dict options,
                                std::initializer_list<const char*> state_names)
-    : state_names_(state_names) {
+    : default_lr_(lr), defaults_(options), state_names_(state_names) {
   if (params.empty()) throw std::invalid_argument("optimizer got an empty parameter list");
   require(lr >= 0, "Invalid learning rate", lr);
   if (flag_option({{}, lr, options}, "fused")) check_fused(params);
   groups_.push_back({std::move(params), lr, std::move(options)});
   states_.emplace_back(groups_.front().params.size());
+}
+
+void TorchOptimizer::add_param_group(std::vector<at::Tensor> params, std::optional<double> lr,
+                                     Dict options) {
+  for (const at::Tensor& param : params) {
+    if (!param.is_leaf() && !param.retains_grad())
+      throw std::invalid_argument("can't optimize a non-leaf Tensor");
+    for (const ParamGroup& group : groups_) {
+      const bool known = std::any_of(group.params.begin(), group.params.end(),
+                                     [&](const at::Tensor& other) { return other.is_same(param); });
+      if (known)
+        throw std::invalid_argument("some parameters appear in more than one parameter group");
+    }
+  }
+  for (const auto& [key, value] : defaults_.entries()) {
+    if (options.find(key.as_string()) == nullptr) options.set(key.as_string(), value);
+  }
+  ParamGroup added{std::move(params), lr.value_or(default_lr_), std::move(options)};
+  if (flag_option(added, "fused")) check_fused(added.params);
+  groups_.push_back(std::move(added));
+}
+
+void add_param_group(Optimizer& optimizer, std::vector<at::Tensor> params, std::optional<double> lr,
+                     Dict options) {
+  auto* torch = dynamic_cast<TorchOptimizer*>(&optimizer);
+  if (torch == nullptr) {
+    throw std::invalid_argument(fmt::format(
+        "{} doesn't support per-parameter options (parameter groups)", optimizer.type_name()));
+  }
+  torch->add_param_group(std::move(params), lr, std::move(options));
 }
 
 void TorchOptimizer::step() {
@@ -46,6 +78,29 @@ void TorchOptimizer::step() {
   }
   items_.clear();  // holds no tensor beyond the step
   empty_lists();
+}
+
+bool TorchOptimizer::can_skip_non_finite() const {
+  return std::all_of(groups_.begin(), groups_.end(),
+                     [](const ParamGroup& group) { return flag_option(group, "fused"); });
+}
+
+void TorchOptimizer::step_unless(const at::Tensor& found_inf) {
+  struct Scope {
+    at::Tensor& marked;
+    ~Scope() { marked.reset(); }
+  } scope{found_inf_ = found_inf};
+  step();
+}
+
+std::optional<at::Tensor> TorchOptimizer::found_inf_on(c10::Device device) const {
+  if (!found_inf_.defined()) return std::nullopt;
+  return found_inf_.to(device, found_inf_.scalar_type(), /*non_blocking=*/true);
+}
+
+void TorchOptimizer::take_back(std::vector<at::Tensor>& steps,
+                               const std::optional<at::Tensor>& found_inf) {
+  if (found_inf) at::_foreach_sub_(steps, std::vector<at::Tensor>(steps.size(), *found_inf));
 }
 
 TorchOptimizer::TensorLists& TorchOptimizer::empty_lists() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "worker/trainer/optim/optimizer.h"
+#include "worker/trainer/optim/skips_non_finite.h"
 
 namespace lctl {
 
@@ -21,7 +22,7 @@ namespace lctl {
 // Groups may be changed from outside between steps (schedulers, callbacks that unfreeze layers):
 // update() reads its hyper-parameters from the group at every step.
 // Thread rule: one strand only (the training thread).
-class TorchOptimizer : public Optimizer {
+class TorchOptimizer : public Optimizer, public SkipsNonFinite {
  public:
   static constexpr std::size_t kMaxStateTensors = 4;
   // Parallel to the state's names; undefined = torch has no such entry yet.
@@ -30,7 +31,14 @@ class TorchOptimizer : public Optimizer {
   using Optimizer::step;
   void step() final;
   void zero_grad() final;
+  bool can_skip_non_finite() const final;
+  void step_unless(const at::Tensor& found_inf) final;
   std::vector<ParamGroup>& param_groups() final { return groups_; }
+  // One more group at the end, for layers that begin to learn. Without a rate and for options that
+  // are not given: the optimizer's defaults, those of its constructor. Throws std::invalid_argument
+  // in torch's words for a tensor that is no leaf and for a parameter of another group.
+  void add_param_group(std::vector<at::Tensor> params, std::optional<double> lr = std::nullopt,
+                       checkpoint::Dict options = {});
   checkpoint::Dict state_dict() const final;
 
   // Copies values in; floating ones in the type of their parameter. Throws std::invalid_argument in
@@ -54,6 +62,11 @@ class TorchOptimizer : public Optimizer {
 
   std::vector<std::vector<State>>& states() { return states_; }
 
+  // Inside step_unless(): its argument on that device, for a fused kernel; else empty.
+  std::optional<at::Tensor> found_inf_on(c10::Device device) const;
+  // After a kernel that may have left the step out: takes back what was added to the step counts.
+  static void take_back(std::vector<at::Tensor>& steps, const std::optional<at::Tensor>& found_inf);
+
   // Lists for the call of a fused kernel (parameters, gradients, ...): empty, with the capacity of
   // the step before, so that a step allocates nothing. Their tensors are let go after update().
   static constexpr std::size_t kMaxLists = 6;
@@ -64,11 +77,18 @@ class TorchOptimizer : public Optimizer {
   State load_state(const ParamGroup& group, const at::Tensor& param, const checkpoint::Dict& saved);
 
   std::vector<ParamGroup> groups_;
+  double default_lr_ = 0;
+  checkpoint::Dict defaults_;               // of groups that are added
   std::vector<std::vector<State>> states_;  // [group][parameter]
   std::vector<const char*> state_names_;
   std::vector<Item> items_;  // of the current step; kept for its capacity
   TensorLists lists_;
+  at::Tensor found_inf_;  // undefined outside of step_unless()
 };
+
+// The same of any optimizer; LBFGS has one group and refuses, as in torch.
+void add_param_group(Optimizer& optimizer, std::vector<at::Tensor> params,
+                     std::optional<double> lr = std::nullopt, checkpoint::Dict options = {});
 
 // ---- hyper-parameters of a group, as update() reads them
 double number_option(const ParamGroup& group, std::string_view name);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "worker/trainer/optim/optimizer.h"
+#include "worker/trainer/optim/skips_non_finite.h"
 
 namespace lctl {
 
@@ -50,10 +51,13 @@ void GradScaler::unscale(Optimizer& optimizer) {
   }
 }
 
-bool GradScaler::step(Optimizer& optimizer) {
-  if (found_inf_.item().toDouble() != 0) return false;
-  optimizer.step();
-  return true;
+void GradScaler::step(Optimizer& optimizer) {
+  auto* fused = dynamic_cast<SkipsNonFinite*>(&optimizer);
+  if (fused != nullptr && fused->can_skip_non_finite()) {
+    fused->step_unless(found_inf_);
+  } else if (found_inf_.item<float>() == 0) {
+    optimizer.step();
+  }
 }
 
 void GradScaler::update() {

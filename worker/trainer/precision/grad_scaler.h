@@ -25,8 +25,9 @@ class GradScaler {
   // Divides the gradients of all groups, and remembers whether all are finite. Throws
   // std::invalid_argument for float16 gradients (the weights must be float32).
   void unscale(Optimizer& optimizer);
-  // The optimizer's step unless a gradient was not finite. Waits for the device. False = left out.
-  bool step(Optimizer& optimizer);
+  // The optimizer's step unless a gradient was not finite. Fused optimizers read that on the device
+  // themselves (optim/skips_non_finite.h); for all others the host waits for the answer.
+  void step(Optimizer& optimizer);
   // Once after step().
   void update();
 

@@ -2,16 +2,23 @@
 // are compared with Lightning's in the conformance suite.
 #include "worker/trainer/precision/precision.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <limits>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "worker/trainer/core/errors.h"
+#include "worker/trainer/optim/adagrad.h"
+#include "worker/trainer/optim/adam.h"
 #include "worker/trainer/optim/sgd.h"
+#include "worker/trainer/optim/skips_non_finite.h"
 #include "worker/trainer/precision/grad_scaler.h"
 
 namespace lctl {
@@ -23,18 +30,19 @@ class GradScalerTest : public testing::Test {
  protected:
   GradScalerTest() : weight_(at::ones({2}).set_requires_grad(true)), sgd_({weight_}, {.lr = 1.0}) {}
 
-  // One step whose scaled gradient is `gradient`; whether the optimizer took it.
+  // One step whose scaled gradient is `gradient`; whether it changed the weight.
   bool step(double gradient) {
+    const double before = weight_[0].item().toDouble();
     weight_.mutable_grad() = at::full({2}, gradient);
     scaler_.unscale(sgd_);
-    const bool taken = scaler_.step(sgd_);
+    scaler_.step(sgd_);
     scaler_.update();
-    return taken;
+    return weight_[0].item().toDouble() != before;
   }
   double scale() const { return scaler_.state_dict().at("scale").as_double(); }
 
   at::Tensor weight_;
-  Sgd sgd_;
+  SGD sgd_;
   GradScaler scaler_{c10::kCPU};
 };
 
@@ -71,9 +79,68 @@ TEST_F(GradScalerTest, GoodStepsInARowRaiseTheScaleAndStateSurvives) {
   EXPECT_EQ(scale(), 8.0);
 }
 
+// Steps of fused optimizers, some of them with a gradient that is not finite.
+class FusedStepsTest : public testing::Test {
+ protected:
+  // Weight and state after the steps that are finite, and the scale after all.
+  static void expect_equal_to_finite_steps(
+      const std::function<std::unique_ptr<Optimizer>(std::vector<at::Tensor>)>& make) {
+    const std::vector<double> gradients = {kInfinity, 1.0, 0.5, kInfinity, -2.0};
+    const at::Tensor weight = at::ones({3}).set_requires_grad(true);
+    const at::Tensor expected = at::ones({3}).set_requires_grad(true);
+    const std::unique_ptr<Optimizer> scaled = make({weight});
+    const std::unique_ptr<Optimizer> plain = make({expected});
+    ASSERT_TRUE(dynamic_cast<SkipsNonFinite&>(*scaled).can_skip_non_finite());
+    GradScaler scaler(c10::kCPU);
+    for (const double gradient : gradients) {
+      weight.mutable_grad() =
+          at::full({3}, gradient).mul(scaler.state_dict().at("scale").as_double());
+      scaler.unscale(*scaled);
+      scaler.step(*scaled);
+      scaler.update();
+      if (gradient == kInfinity) continue;
+      expected.mutable_grad() = at::full({3}, gradient);
+      plain->step();
+    }
+    EXPECT_TRUE(at::equal(weight, expected)) << weight << expected;
+    EXPECT_EQ(scaler.state_dict().at("scale").as_double(), 16384.0);
+    const auto state = [](Optimizer& optimizer) {
+      return optimizer.state_dict().at("state").as_dict().find(std::int64_t{0})->as_dict();
+    };
+    const checkpoint::Dict wanted = state(*plain);
+    const checkpoint::Dict got = state(*scaled);
+    for (const auto& [name, value] : got.entries()) {
+      EXPECT_TRUE(at::equal(value.as_tensor(), wanted.at(name.as_string()).as_tensor()))
+          << name.as_string();
+    }
+  }
+};
+
+TEST_F(FusedStepsTest, AdamLeavesThemOutInTheKernel) {
+  expect_equal_to_finite_steps([](std::vector<at::Tensor> params) {
+    return adam_w(std::move(params), {.lr = 0.1, .fused = true});
+  });
+}
+
+TEST_F(FusedStepsTest, AdagradLeavesThemOutInTheKernel) {
+  expect_equal_to_finite_steps([](std::vector<at::Tensor> params) {
+    return std::make_unique<Adagrad>(std::move(params), AdagradOptions{.lr = 0.1, .fused = true});
+  });
+}
+
+TEST_F(FusedStepsTest, AFirstStepOfSgdThatIsLeftOutStaysTheFirst) {
+  for (const double dampening : {0.0, 0.5}) {
+    expect_equal_to_finite_steps([dampening](std::vector<at::Tensor> params) {
+      return std::make_unique<SGD>(
+          std::move(params),
+          SgdOptions{.lr = 0.1, .momentum = 0.9, .dampening = dampening, .fused = true});
+    });
+  }
+}
+
 TEST_F(GradScalerTest, HalfWeightsAreRefused) {
   const at::Tensor half = at::ones({2}, at::kHalf).set_requires_grad(true);
-  Sgd optimizer({half}, {.lr = 1.0});
+  SGD optimizer({half}, {.lr = 1.0});
   half.mutable_grad() = at::ones({2}, at::kHalf);
   EXPECT_THROW(scaler_.unscale(optimizer), std::invalid_argument);
 }
@@ -82,7 +149,7 @@ TEST(Fp16MixedTest, ForwardIsHalfBackwardIsScaledAndHooksSeeTrueGradients) {
   const std::unique_ptr<Precision> precision = make_fp16_mixed(c10::kCPU);
   EXPECT_EQ(precision->state_key(), "MixedPrecision");
   const at::Tensor weight = at::ones({2, 2}).set_requires_grad(true);
-  Sgd optimizer({weight}, {.lr = 1.0});
+  SGD optimizer({weight}, {.lr = 1.0});
   at::ScalarType forward = at::kFloat;
   double seen = 0;
   precision->optimizer_step(
@@ -108,7 +175,7 @@ TEST(Fp16MixedTest, AStepWithoutLossIsNoStep) {
   const std::unique_ptr<Precision> precision = make_fp16_mixed(c10::kCPU);
   const at::Tensor weight = at::ones({2}).set_requires_grad(true);
   weight.mutable_grad() = at::ones({2});
-  Sgd optimizer({weight}, {.lr = 1.0});
+  SGD optimizer({weight}, {.lr = 1.0});
   bool told = false;
   precision->optimizer_step(
       optimizer, /*automatic=*/true, [] { return at::Tensor(); }, [&] { told = true; });

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "worker/trainer/accelerators/cuda/plugin.h"
+#include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 
 namespace lctl {
@@ -87,6 +88,18 @@ std::vector<int> choose_devices(const TrainerOptions& options, const Accelerator
   std::vector<int> chosen(static_cast<std::size_t>(count));
   std::iota(chosen.begin(), chosen.end(), 0);
   return chosen;
+}
+
+void log_device_info(const Accelerator& accelerator) {
+  const bool used = accelerator.name() == "cuda";
+  const bool available = used || gpu_present();
+  console::info(fmt::format("GPU available: {}, used: {}", available ? "True (cuda)" : "False",
+                            used ? "True" : "False"));
+  console::info("TPU available: False, using: 0 TPU cores");
+  if (available && !used) {
+    console::warn(
+        "GPU available but not used. You can set it by doing `Trainer(accelerator='gpu')`.");
+  }
 }
 
 }  // namespace lctl

@@ -19,4 +19,7 @@ std::unique_ptr<Accelerator> open_accelerator(const TrainerOptions& options,
 // The ids of `devices` for that accelerator; one per local rank.
 std::vector<int> choose_devices(const TrainerOptions& options, const Accelerator& accelerator);
 
+// Lightning's lines about which devices there are, and which are used.
+void log_device_info(const Accelerator& accelerator);
+
 }  // namespace lctl

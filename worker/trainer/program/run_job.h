@@ -5,17 +5,9 @@
 #include <vector>
 
 #include "worker/trainer/program/command_line.h"
+#include "worker/trainer/program/exit_code.h"
 
 namespace lctl {
-
-// Exit codes of docs/formats/launch.md.
-enum class ExitCode : int {
-  kSucceeded = 0,
-  kFailed = 1,
-  kBadConfiguration = 2,
-  kStopped = 75,
-  kTerminated = 143
-};
 
 // Runs the command. Failures end as one line on stderr, in the spool (if there is one) and in the
 // code; nothing is thrown. `words` is the whole command line of this process: further local ranks

@@ -263,7 +263,24 @@ TEST(TrainerProcessTest, StoppedAndResumedWithWorkersAndValidationInsideTheEpoch
   expect_stop_and_resume_is_exact("stop-val", overrides);
 }
 
-// Every place at which a ModelCheckpoint may save is one from which training goes on exactly.
+// Every file that a run leaves in `ck` is one from which training goes on exactly.
+void expect_every_checkpoint_resumes_exactly(const std::vector<std::string>& overrides,
+                                             int at_least) {
+  TrainerProcess whole("ckpt-whole");
+  ASSERT_EQ(whole.run(overrides), 0);
+  const std::vector<std::string> expected = digests(whole);
+  int resumed = 0;
+  for (const auto& entry : fs::directory_iterator(whole.path("ck"))) {
+    TrainerProcess again("ckpt-again");
+    std::vector<std::string> words = overrides;
+    words.push_back("--ckpt_path=" + entry.path().string());
+    ASSERT_EQ(again.run(words), 0) << entry.path();
+    EXPECT_EQ(digests(again), expected) << overrides.front() << " " << entry.path();
+    ++resumed;
+  }
+  EXPECT_GE(resumed, at_least) << overrides.front();
+}
+
 TEST(TrainerProcessTest, EveryModelCheckpointResumesExactly) {
   const auto callbacks = [](const std::string& arguments) {
     return "--trainer.callbacks=[{class_path: RunSummary}, {class_path: ModelCheckpoint, "
@@ -273,22 +290,38 @@ TEST(TrainerProcessTest, EveryModelCheckpointResumesExactly) {
   for (const std::string& arguments :
        {std::string("every_n_train_steps: 5"), std::string("every_n_epochs: 1"),
         std::string("save_on_train_epoch_end: false")}) {
-    const std::vector<std::string> overrides = {callbacks(arguments),
-                                                "--trainer.val_check_interval=0.5"};
-    TrainerProcess whole("ckpt-whole");
-    ASSERT_EQ(whole.run(overrides), 0);
-    const std::vector<std::string> expected = digests(whole);
-    int resumed = 0;
-    for (const auto& entry : fs::directory_iterator(whole.path("ck"))) {
-      TrainerProcess again("ckpt-again");
-      std::vector<std::string> words = overrides;
-      words.push_back("--ckpt_path=" + entry.path().string());
-      ASSERT_EQ(again.run(words), 0) << entry.path();
-      EXPECT_EQ(digests(again), expected) << arguments << " " << entry.path();
-      ++resumed;
-    }
-    EXPECT_GE(resumed, 3) << arguments;
+    expect_every_checkpoint_resumes_exactly(
+        {callbacks(arguments), "--trainer.val_check_interval=0.5"}, 3);
   }
+}
+
+// Frozen until epoch 1, with statistics of batches before and after.
+const std::vector<std::string> kFinetuning = {
+    "--trainer.callbacks=[{class_path: RunSummary}, {class_path: BackboneFinetuning, init_args: "
+    "{unfreeze_backbone_at_epoch: 1}}, {class_path: ModelCheckpoint, init_args: {dirpath: ck, "
+    "save_top_k: -1, every_n_train_steps: 6}}]",
+    "--model.init_args.backbone=[{Linear: {in_features: 8, out_features: 8}}, {BatchNorm1d: "
+    "{num_features: 8}}, ReLU]",
+    "--trainer.max_epochs=3"};
+
+TEST(TrainerProcessTest, FinetuningResumesExactlyBeforeAndAfterTheBackboneJoins) {
+  expect_every_checkpoint_resumes_exactly(kFinetuning, 6);
+}
+
+// Lightning's ranks drift apart here: DDP there goes on averaging what learned at the start.
+TEST(TrainerProcessTest, TwoRanksThatUnfreezeABackboneEndWithEqualParameterBits) {
+  TrainerProcess run("two-ranks-finetuning");
+  std::vector<std::string> words = kFinetuning;
+  words.push_back("--trainer.devices=2");
+  ASSERT_EQ(run.orchestrated().run(words), 0);
+  const auto other = run.events("events.log.rank1");
+  ASSERT_FALSE(other.empty());
+  EXPECT_EQ(finished(run).parameters_sha256().size(), 64u);
+  EXPECT_EQ(finished(run).parameters_sha256(), other.back().finished().parameters_sha256());
+  TrainerProcess resumed("two-ranks-finetuning-resumed");
+  words.push_back("--ckpt_path=" + run.path("ck/epoch=1-step=12.ckpt").string());
+  ASSERT_EQ(resumed.run(words), 0);
+  EXPECT_EQ(digests(resumed), digests(run));
 }
 
 TEST(TrainerProcessTest, RecoveryCheckpointsAreWrittenAndResumeExactly) {
@@ -434,6 +467,47 @@ TEST(TrainerProcessTest, SigtermWithoutAnAgentEndsTheRun) {
       [](const v1::Event& event) { return event.has_metrics() && event.metrics().step() >= 4; });
   run.signal(SIGTERM);
   EXPECT_EQ(run.wait(), 143);
+}
+
+// Before the end of its time SLURM sends SIGUSR1: the run saves, asks to be queued again, and the
+// next one goes on from there.
+TEST(TrainerProcessTest, SlurmsSignalSavesAndRequeuesAndTheNextRunGoesOn) {
+  TrainerProcess run("slurm");
+  fs::create_directories(run.path("bin"));
+  const fs::path scontrol = run.path("bin/scontrol");
+  std::ofstream(scontrol) << "#!/bin/sh\necho \"$@\" > asked.tmp\nmv asked.tmp asked\n";
+  fs::permissions(scontrol, fs::perms::owner_all);
+  run.with("PATH", run.path("bin").string() + ":/usr/bin:/bin")
+      .with("SLURM_NTASKS", "1")
+      .with("SLURM_JOB_ID", "42")
+      .start({"--trainer.max_epochs=1000000"});
+  const auto wait_for = [](const fs::path& file) {
+    while (!fs::exists(file)) std::this_thread::yield();
+  };
+  wait_for(run.path("lightning_logs/version_0/metrics.csv"));
+  run.signal(SIGUSR1);
+  wait_for(run.path("asked"));
+  std::string asked;
+  std::getline(std::ifstream(run.path("asked")), asked);
+  EXPECT_EQ(asked, "requeue 42");
+  EXPECT_TRUE(fs::exists(run.path("hpc_ckpt_1.ckpt")));
+  run.signal(SIGTERM);
+  EXPECT_EQ(run.wait(), 143);
+
+  ASSERT_EQ(run.run({"--trainer.max_steps=1"}), 0);
+  EXPECT_GT(run.summary()["global_step"].get<std::int64_t>(), 1) << "it began anew";
+}
+
+// Ctrl-C in a terminal: callbacks are told, so an OnExceptionCheckpoint has its say.
+TEST(TrainerProcessTest, AnInterruptedRunEndsInOrder) {
+  TrainerProcess run("interrupted");
+  run.start(
+      {"--trainer.max_epochs=1000000",
+       "--trainer.callbacks=[{class_path: OnExceptionCheckpoint, init_args: {dirpath: ck}}]"});
+  while (!fs::exists(run.path("lightning_logs/version_0/metrics.csv"))) std::this_thread::yield();
+  run.signal(SIGINT);
+  EXPECT_EQ(run.wait(), 1);
+  EXPECT_TRUE(fs::exists(run.path("ck/on_exception.ckpt")));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
@@ -13,6 +14,7 @@
 #include <stdexcept>
 
 #include "worker/trainer/accelerators/accelerator.h"
+#include "worker/trainer/core/console.h"
 #include "worker/trainer/core/trainable_module.h"
 #include "worker/trainer/strategies/boundary_agreement.h"
 #include "worker/trainer/strategies/rendezvous_store.h"
@@ -56,6 +58,7 @@ class DdpStrategy final : public Strategy {
     group_->setDefaultBackend(type);
     group_->setBackend(device_.type(), type, backend);
     group_->setGroupName("default");
+    say_that_all_are_here();
   }
 
   void setup_module(TrainableModule& module, bool training) override {
@@ -70,7 +73,10 @@ class DdpStrategy final : public Strategy {
     }
     std::vector<at::Tensor> state;
     for (const NamedTensor& tensor : module.state_list()) state.push_back(tensor.tensor.detach());
-    if (!training) return;
+    if (!training) {  // without a seed each rank has other weights
+      if (!state.empty()) c10d::broadcast_coalesced(group_, state, kBroadcastBytes, 0);
+      return;
+    }
     if (parameters.empty()) {
       throw std::runtime_error(
           "the strategy ddp needs at least one parameter that requires a gradient; the model has "
@@ -173,15 +179,12 @@ class DdpStrategy final : public Strategy {
     const std::uint64_t length = bytes.size();
     std::memcpy(block.mutable_data_ptr(), &length, 8);
     std::memcpy(static_cast<char*>(block.mutable_data_ptr()) + 8, bytes.data(), bytes.size());
-    std::vector<at::Tensor> inputs{block.to(device_)};
-    std::vector<std::vector<at::Tensor>> outputs(1);
-    for (int rank = 0; rank < layout_.world_size; ++rank)
-      outputs[0].push_back(at::empty_like(inputs[0]));
-    group_->allgather(outputs, inputs)->wait();
+    const at::Tensor blocks = all_gather(block);
     std::vector<std::string> gathered;
     if (!is_global_zero()) return gathered;
-    for (const at::Tensor& output : outputs[0]) {
-      const at::Tensor host = output.cpu();
+    const at::Tensor all = blocks.cpu();
+    for (int rank = 0; rank < layout_.world_size; ++rank) {
+      const at::Tensor host = all[rank];
       const char* data = static_cast<const char*>(host.const_data_ptr());
       std::uint64_t got = 0;
       std::memcpy(&got, data, 8);
@@ -190,10 +193,22 @@ class DdpStrategy final : public Strategy {
     return gathered;
   }
 
+  at::Tensor all_gather(const at::Tensor& tensor) override {
+    std::vector<at::Tensor> inputs{tensor.to(device_).contiguous()};
+    std::vector<std::vector<at::Tensor>> outputs(1);
+    for (int rank = 0; rank < layout_.world_size; ++rank)
+      outputs[0].push_back(at::empty_like(inputs[0]));
+    group_->allgather(outputs, inputs)->wait();
+    return at::stack(outputs[0]);
+  }
+
   void barrier() override { group_->barrier()->wait(); }
 
   std::unique_ptr<BoundaryAgreement> make_agreement() override {
-    return make_store_agreement(store_, layout_.global_rank, layout_.world_size);
+    // Keys of the fit before must not speak to this one.
+    const auto store = c10::make_intrusive<c10d::PrefixStore>(
+        "agreement-" + std::to_string(agreements_++), store_);
+    return make_store_agreement(store, layout_.global_rank, layout_.world_size);
   }
 
  private:
@@ -224,6 +239,17 @@ class DdpStrategy final : public Strategy {
         /*use_python_reducer=*/false, std::vector<std::int64_t>{});
   }
 
+  void say_that_all_are_here() const {
+    const std::string line(100, '-');
+    const int world_size = layout_.world_size;
+    console::info("Initializing distributed: GLOBAL_RANK: " + std::to_string(layout_.global_rank) +
+                  ", MEMBER: " + std::to_string(layout_.global_rank + 1) + "/" +
+                  std::to_string(world_size));
+    console::info(line + "\ndistributed_backend=" + accelerator_.backend_name() +
+                  "\nAll distributed processes registered. Starting with " +
+                  std::to_string(world_size) + " processes\n" + line + "\n");
+  }
+
   // Buffers (batch norm's statistics) become rank 0's after each averaged step.
   void sync_buffers() {
     if (!sync_buffers_next_ || buffers_.empty()) return;
@@ -245,6 +271,7 @@ class DdpStrategy final : public Strategy {
   std::unique_ptr<c10d::Reducer> reducer_;
   std::vector<at::Tensor> buffers_;
   bool sync_buffers_next_ = true;
+  int agreements_ = 0;
 };
 
 }  // namespace

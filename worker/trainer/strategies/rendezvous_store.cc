@@ -1,5 +1,6 @@
 #include "worker/trainer/strategies/rendezvous_store.h"
 
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <exception>
@@ -8,9 +9,17 @@
 
 namespace lctl {
 
-c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvous,
-                                                      const RankLayout& layout,
-                                                      std::chrono::milliseconds timeout) {
+struct SharedStore {
+  c10::intrusive_ptr<c10d::Store> store;
+  int uses = 0;
+};
+
+std::shared_ptr<SharedStore> make_shared_store() { return std::make_shared<SharedStore>(); }
+
+namespace {
+
+c10::intrusive_ptr<c10d::Store> open(const Rendezvous& rendezvous, const RankLayout& layout,
+                                     std::chrono::milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(rendezvous.port);
   options.isServer = layout.global_rank == 0;
@@ -27,6 +36,19 @@ c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvo
         "rank " + std::to_string(layout.global_rank) + " cannot reach the rendezvous at " + where +
         " (MASTER_ADDR, MASTER_PORT): " + std::string(error.what()).substr(0, 300));
   }
+}
+
+}  // namespace
+
+c10::intrusive_ptr<c10d::Store> open_rendezvous_store(const Rendezvous& rendezvous,
+                                                      const RankLayout& layout,
+                                                      std::chrono::milliseconds timeout) {
+  if (!rendezvous.shared) return open(rendezvous, layout, timeout);
+  SharedStore& shared = *rendezvous.shared;
+  if (!shared.store) shared.store = open(rendezvous, layout, timeout);
+  // All ranks make their trainers in the same order: the same number names the same one.
+  return c10::make_intrusive<c10d::PrefixStore>("trainer-" + std::to_string(shared.uses++),
+                                                shared.store);
 }
 
 }  // namespace lctl

@@ -1,17 +1,23 @@
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/linspace.h>
+#include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <torch/nn/modules/container/sequential.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 
 #include "worker/trainer/accelerators/accelerator.h"
+#include "worker/trainer/core/batch_norm.h"
 #include "worker/trainer/strategies/boundary_agreement.h"
 #include "worker/trainer/strategies/strategy.h"
 
@@ -96,6 +102,99 @@ TEST(DdpStrategyTest, GatherKeepsSizesApart) {
     } else {
       EXPECT_TRUE(all.empty());
     }
+  });
+}
+
+// ---- batch normalisation over all ranks
+
+// The whole batch, of which a rank sees some rows.
+at::Tensor whole_batch() {
+  at::manual_seed(3);
+  return at::randn({6, 4, 3}).mul(2).add(1);
+}
+
+at::Tensor loss_weights() { return at::linspace(-1, 2, 6 * 4 * 3).view({6, 4, 3}); }
+
+struct Normalised {
+  at::Tensor output;
+  at::Tensor input_gradient;
+  BatchNorm1d layer = nullptr;
+};
+
+// Two steps of a layer on those rows; the loss sums over them.
+Normalised normalise(const torch::nn::BatchNormOptions& options, std::int64_t first,
+                     std::int64_t rows, Strategy* strategy) {
+  Normalised result;
+  result.layer = BatchNorm1d(options);
+  result.layer->share_statistics(strategy);
+  if (options.affine()) {
+    const at::NoGradGuard no_grad;
+    result.layer->weight.copy_(at::linspace(0.5, 2, 4));
+  }
+  result.layer->forward(whole_batch().narrow(0, first, rows).mul(0.5));
+  const at::Tensor input = whole_batch().narrow(0, first, rows).clone().set_requires_grad(true);
+  result.output = result.layer->forward(input);
+  result.output.mul(loss_weights().narrow(0, first, rows)).sum().backward();
+  result.input_gradient = input.grad();
+  return result;
+}
+
+// Halves, unequal parts, and a rank that has nothing.
+TEST(SyncBatchNormTest, TwoRanksEqualOneRankWithTheWholeBatch) {
+  on_two_ranks([](Strategy& strategy, int rank) {
+    for (const std::int64_t of_zero : {3, 4, 6}) {
+      for (const bool affine : {true, false}) {
+        for (const std::optional<double> momentum : {std::optional(0.1), std::optional<double>()}) {
+          const auto options =
+              torch::nn::BatchNormOptions(4).affine(affine).momentum(momentum).eps(1e-3);
+          const Normalised whole = normalise(options, 0, 6, nullptr);
+          const std::int64_t first = rank == 0 ? 0 : of_zero;
+          const std::int64_t rows = rank == 0 ? of_zero : 6 - of_zero;
+          const Normalised part = normalise(options, first, rows, &strategy);
+          const auto close = [](const at::Tensor& a, const at::Tensor& b) {
+            return at::allclose(a, b, 1e-5, 1e-5);
+          };
+          EXPECT_TRUE(close(part.output, whole.output.narrow(0, first, rows)));
+          EXPECT_TRUE(close(part.input_gradient, whole.input_gradient.narrow(0, first, rows)));
+          EXPECT_TRUE(close(part.layer->running_mean, whole.layer->running_mean));
+          EXPECT_TRUE(close(part.layer->running_var, whole.layer->running_var));
+          EXPECT_EQ(part.layer->num_batches_tracked.item<std::int64_t>(), 2);
+          if (!affine) continue;
+          const auto over_ranks = [&strategy](const at::Tensor& gradient) {
+            return strategy.reduce(gradient.clone(), Reduction::kSum);
+          };
+          EXPECT_TRUE(close(over_ranks(part.layer->weight.grad()), whole.layer->weight.grad()));
+          EXPECT_TRUE(close(over_ranks(part.layer->bias.grad()), whole.layer->bias.grad()));
+        }
+      }
+    }
+  });
+}
+
+TEST(SyncBatchNormTest, EvaluationAndALayerThatSharesNothingAreTorchs) {
+  BatchNorm2d ours(3);
+  torch::nn::BatchNorm2d theirs(3);
+  const at::Tensor input = at::randn({2, 3, 4, 4});
+  EXPECT_TRUE(ours->forward(input).equal(theirs->forward(input)));
+  const auto strategy = make_single_device_strategy(c10::kCPU);
+  ours->share_statistics(strategy.get());
+  ours->eval();
+  theirs->eval();
+  EXPECT_TRUE(ours->forward(input).equal(theirs->forward(input)));
+  torch::nn::Sequential sequential(BatchNorm2d(3));
+  EXPECT_EQ(sequential->forward(input).sizes(), input.sizes());
+}
+
+TEST(SyncBatchNormTest, HalfInputsAreNormalisedInFloat) {
+  on_two_ranks([](Strategy& strategy, int rank) {
+    BatchNorm1d layer(4);
+    layer->share_statistics(&strategy);
+    const at::Tensor input = whole_batch().narrow(0, 3 * rank, 3).to(at::kBFloat16);
+    const at::Tensor output = layer->forward(input);
+    EXPECT_EQ(output.scalar_type(), at::kBFloat16);
+    const at::Tensor mean =
+        whole_batch().to(at::kBFloat16).to(at::kFloat).mean(at::IntArrayRef{0, 2});
+    EXPECT_TRUE(at::allclose(layer->running_mean, mean.mul(0.1), 1e-5, 1e-5));
   });
 }
 

@@ -60,6 +60,9 @@ class Strategy {
   virtual std::string broadcast(const std::string& text) = 0;  // rank 0's
   virtual std::vector<std::string> gather(
       const std::string& bytes) = 0;  // by rank; on rank 0 only, else empty
+  // Those tensors of all ranks, stacked along a new first dimension; shapes and types must be
+  // equal. Of one process: the tensor itself, as in Lightning.
+  virtual at::Tensor all_gather(const at::Tensor& tensor) = 0;
   virtual void barrier() = 0;
 
   // How the ranks agree on the batch after which they all save or stop. After setup_environment().
@@ -69,11 +72,16 @@ class Strategy {
 // One process; needs no other part.
 std::unique_ptr<Strategy> make_single_device_strategy(c10::Device device);
 
+// The store of a process whose ranks meet more than once (several trainers, one after another).
+struct SharedStore;
+std::shared_ptr<SharedStore> make_shared_store();
+
 // Where the ranks of a distributed run meet.
 struct Rendezvous {
   std::string address;  // of rank 0
   int port = 0;
   int listen_fd = -1;  // rank 0: an already listening socket for the store; -1 = bind `port`
+  std::shared_ptr<SharedStore> shared = nullptr;  // null: the strategy has a store of its own
 };
 
 struct DdpOptions {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -13,6 +14,8 @@
 #include "worker/trainer/core/hook.h"
 #include "worker/trainer/core/lightning_data_module.h"
 #include "worker/trainer/core/trainable_module.h"
+#include "worker/trainer/profilers/hook_actions.h"
+#include "worker/trainer/profilers/profiler.h"
 
 namespace lctl {
 
@@ -28,7 +31,8 @@ class HookObserver {
 };
 
 // Calls a hook on all callbacks, on the module or on the data module, and remembers which hook is
-// running (self.log's rules depend on it). Costs a virtual call and two stores.
+// running (self.log's rules depend on it). Costs a virtual call, two stores, and one predictable
+// branch for observer and profiler together.
 // Thread rule: one strand only (the training thread).
 class HookCaller {
  public:
@@ -41,15 +45,52 @@ class HookCaller {
     module_ = module;
     data_ = data;
     callbacks_ = callbacks;
+    if (actions_ != nullptr)
+      actions_->connect(module->type_name(), data == nullptr ? std::string() : data->type_name());
   }
 
   // `self` is the observer as a callback: its own hooks are observed at its place in the list.
   void observe(HookObserver* observer, const Callback* self) {
     observer_ = observer;
     observer_callback_ = self;
+    watched_ = true;
   }
   bool observed() const { return observer_ != nullptr; }
 
+  // From now on every hook call is an action of that profiler. `strategy`: its class, which the
+  // steps are named after. Before connect().
+  void profile_with(std::shared_ptr<Profiler> profiler, std::string strategy) {
+    actions_ = std::make_unique<HookActions>(std::move(profiler), std::move(strategy));
+    watched_ = true;
+  }
+  // Null without one.
+  Profiler* profiler() const { return actions_ == nullptr ? nullptr : &actions_->profiler(); }
+
+  // ---- actions that are no hook calls of this class; nothing without a profiler
+  ActionScope profile(std::string_view action) { return {profiler(), action}; }
+  // Lightning's strategies have hooks of their own: backward, batch_to_device, on_train_start, …
+  ActionScope profile_strategy(Hook hook) {
+    return {profiler(), actions_ == nullptr ? nullptr : &actions_->of_strategy(hook)};
+  }
+  ActionScope profile_batch_to_device() {
+    return {profiler(), actions_ == nullptr ? nullptr : &actions_->batch_to_device()};
+  }
+  // One that a strategy of this trainer has nothing to do in.
+  void strategy(Hook hook) {
+    if (watched_) [[unlikely]]
+      profile_strategy(hook);
+  }
+  // Hooks that are called without this class, because nobody observes them.
+  ActionScope profile_module(Hook hook) {
+    // Lightning calls configure_model only where it is replaced.
+    const bool called = hook != Hook::configure_model || module_->overrides(hook);
+    return {profiler(), actions_ == nullptr || !called ? nullptr : actions_->of_module(hook)};
+  }
+  ActionScope profile_data_module(Hook hook) {
+    return {profiler(), actions_ == nullptr ? nullptr : &actions_->of_data_module(hook)};
+  }
+
+  bool connected() const { return module_ != nullptr; }
   Hook current() const { return current_; }
   TrainableModule& module() const { return *module_; }
   LightningDataModule* data_module() const { return data_; }
@@ -72,9 +113,14 @@ class HookCaller {
             kind == Callback::Kind::kMonitor || kind == Callback::Kind::kCheckpoint;
         if (monitoring != (only == Only::kMonitoring)) continue;
       }
-      if (observer_callback_ == callback.get()) [[unlikely]]
-        observe_call(HookOwner::kCallback, hook, arguments...);
-      ((*callback).*method)(*trainer_, *module_, arguments...);
+      if (watched_) [[unlikely]] {
+        const ActionScope action = profile_callback(*callback, hook);
+        if (observer_callback_ == callback.get())
+          observe_call(HookOwner::kCallback, hook, arguments...);
+        ((*callback).*method)(*trainer_, *module_, arguments...);
+      } else {
+        ((*callback).*method)(*trainer_, *module_, arguments...);
+      }
     }
   }
 
@@ -82,8 +128,11 @@ class HookCaller {
   Result module(Hook hook, Result (TrainableModule::*method)(Parameters...),
                 Arguments&&... arguments) {
     const Scope scope(*this, hook);
-    if (observer_ != nullptr) [[unlikely]]
-      observe_call(HookOwner::kModule, hook, arguments...);
+    if (watched_) [[unlikely]] {
+      const ActionScope action = profile_module(hook);
+      if (observer_ != nullptr) observe_call(HookOwner::kModule, hook, arguments...);
+      return (module_->*method)(std::forward<Arguments>(arguments)...);
+    }
     return (module_->*method)(std::forward<Arguments>(arguments)...);
   }
 
@@ -99,8 +148,11 @@ class HookCaller {
   template <typename Result, typename... Parameters, typename... Arguments>
   Result data_module(Hook hook, Result (LightningDataModule::*method)(Parameters...),
                      Arguments&&... arguments) {
-    if (observer_ != nullptr) [[unlikely]]
-      observe_call(HookOwner::kDataModule, hook, arguments...);
+    if (watched_) [[unlikely]] {
+      const ActionScope action = profile_data_module(hook);
+      if (observer_ != nullptr) observe_call(HookOwner::kDataModule, hook, arguments...);
+      return (data_->*method)(std::forward<Arguments>(arguments)...);
+    }
     return (data_->*method)(std::forward<Arguments>(arguments)...);
   }
 
@@ -118,6 +170,10 @@ class HookCaller {
     HookCaller& caller_;
     Hook before_;
   };
+
+  ActionScope profile_callback(const Callback& callback, Hook hook) {
+    return {profiler(), actions_ == nullptr ? nullptr : &actions_->of_callback(callback, hook)};
+  }
 
   template <typename... Arguments>
   void observe_call(HookOwner owner, Hook hook, const Arguments&... arguments) {
@@ -142,6 +198,8 @@ class HookCaller {
   const std::vector<std::shared_ptr<Callback>>* callbacks_ = nullptr;
   HookObserver* observer_ = nullptr;
   const Callback* observer_callback_ = nullptr;
+  std::unique_ptr<HookActions> actions_;
+  bool watched_ = false;  // there is an observer or a profiler
   Hook current_ = Hook::kNone;
 };
 

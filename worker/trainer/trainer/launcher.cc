@@ -1,6 +1,7 @@
 #include "worker/trainer/trainer/launcher.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -12,11 +13,13 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
 
 #include "worker/trainer/trainer/run_control.h"
+#include "worker/trainer/trainer/slurm.h"
 
 namespace lctl {
 namespace {
@@ -44,10 +47,51 @@ std::system_error system_failure(const char* what) {
 
 }  // namespace
 
+namespace {
+
+// One of srun's tasks: SLURM says which, and ranks meet on the first node of the job at a port made
+// from its number, unless MASTER_ADDR and MASTER_PORT say otherwise.
+LaunchedRank rank_of_srun() {
+  LaunchedRank launched;
+  RankLayout& layout = launched.layout;
+  layout.world_size = number_from("SLURM_NTASKS", 1, kMaxRanks).value_or(1);
+  layout.global_rank = number_from("SLURM_PROCID", 0, kMaxRanks).value_or(0);
+  layout.local_rank = number_from("SLURM_LOCALID", 0, kMaxRanks).value_or(0);
+  layout.node_rank = number_from("SLURM_NODEID", 0, kMaxRanks).value_or(0);
+  const std::optional<int> per_node = number_from("SLURM_NTASKS_PER_NODE", 1, kMaxRanks);
+  if (!per_node) {
+    throw std::invalid_argument(
+        fmt::format("You set `--ntasks={0}` in your SLURM bash script, but this variable is not "
+                    "supported. HINT: Use `--ntasks-per-node={0}` instead.",
+                    layout.world_size));
+  }
+  layout.local_world_size = *per_node;
+  const auto text = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  launched.rendezvous.address = text("MASTER_ADDR");
+  if (launched.rendezvous.address.empty()) {
+    const std::string nodes = text("SLURM_NODELIST");
+    launched.rendezvous.address = nodes.empty() ? "127.0.0.1" : first_host(nodes);
+  }
+  constexpr int kFirstPort = 15000;
+  const int job = number_from("SLURM_JOB_ID", 0, std::numeric_limits<int>::max()).value_or(0);
+  launched.rendezvous.port =
+      number_from("MASTER_PORT", 1, 65535).value_or(kFirstPort + job % 10000);
+  return launched;
+}
+
+}  // namespace
+
 std::optional<LaunchedRank> launched_rank() {
   const std::optional<int> rank = number_from("RANK", 0, kMaxRanks);
   const std::optional<int> local_rank = number_from("LOCAL_RANK", 0, kMaxRanks);
-  if (!rank && !local_rank) return std::nullopt;
+  if (!rank && !local_rank) {
+    // A single task may start further ranks itself.
+    if (!under_srun() || number_from("SLURM_NTASKS", 1, kMaxRanks) == 1) return std::nullopt;
+    return rank_of_srun();
+  }
   LaunchedRank launched;
   RankLayout& layout = launched.layout;
   layout.world_size = number_from("WORLD_SIZE", 1, kMaxRanks).value_or(1);

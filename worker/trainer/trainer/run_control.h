@@ -19,25 +19,41 @@ class StopRequested : public std::runtime_error {
   StopRequested() : std::runtime_error("stopped on request after writing a checkpoint") {}
 };
 
+// Ctrl-C. Callbacks have been told, as of every exception.
+class KeyboardInterrupt : public std::runtime_error {
+ public:
+  KeyboardInterrupt() : std::runtime_error("KeyboardInterrupt") {}
+};
+
 // Installs the SIGTERM handler (a flag, passed on to child ranks) and remembers children.
 // Thread rule: the functions belong to the main thread; the handler only sets flags and calls
 // kill(2).
 namespace signals {
 void install();
 bool sigterm_received();
+// The first SIGINT from now on ends a run in order, a second one the process. The handler says so
+// where `say` is true.
+void watch_interrupt(bool say);
+bool any_received();             // SIGTERM or SIGINT
 void forward_to(int child_pid);  // at most 1024 children
-void raise_sigterm_flag();       // as if the signal had come (tests)
-void clear();                    // forgets flag and children (tests)
+// SIGUSR1 asks for a checkpoint and a requeueing from now on, unless somebody handles it already.
+void watch_requeue();
+bool requeue_asked();
+void forget_requeue();      // it has been served
+void raise_sigterm_flag();  // as if the signal had come (tests)
+void clear();               // forgets flags and children (tests)
 }  // namespace signals
 
 // Without orchestration SIGTERM does what it does in Lightning. Under an agent it means: agree with
-// the other ranks on a batch, write a stop checkpoint there and leave. Thread rule: one strand only
+// the other ranks on a batch, write a stop checkpoint there and leave. Under SLURM SIGUSR1 means:
+// agree on a batch, save there, and go on. Thread rule: one strand only
 // (the training thread).
 class RunControl final : public RunRequests {
  public:
   struct Options {
     bool orchestrated = false;  // checkpoints go to a stage folder, SIGTERM is cooperative
     std::int64_t checkpoint_every_ms = 0;  // 0 = no recovery checkpoints
+    bool requeues = false;                 // not orchestrated, but SIGUSR1 asks for a checkpoint
   };
   using Save = std::function<void(BoundaryAction)>;
 
@@ -49,12 +65,15 @@ class RunControl final : public RunRequests {
   void end_fit();
 
   bool orchestrated() const { return options_.orchestrated; }
-  bool leave_now() const override {
-    return signals::sigterm_received() && !(options_.orchestrated && agreement_);
+  void leave_if_asked() const override {
+    if (signals::any_received()) leave();
   }
   void at_boundary() override;
 
  private:
+  void leave() const;
+  void ask_for_orchestrator();
+
   const Options options_;
   const Clock& clock_;
   std::unique_ptr<BoundaryAgreement> agreement_;

@@ -5,13 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <stdexcept>
 
+#include "worker/trainer/connectors/distributed_run.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
+#include "worker/trainer/core/reset_seed.h"
+#include "worker/trainer/strategies/layer_sync.h"
+#include "worker/trainer/trainer/torch_flags.h"
 
 namespace lctl {
 namespace {
@@ -58,6 +63,9 @@ Trainer::Trainer(Setup setup)
       clock_(setup.clock),
       control_(setup.control),
       save_for_orchestrator_(std::move(setup.save_for_orchestrator)) {
+  if (options_.profiler.profiler != nullptr)
+    hooks_.profile_with(options_.profiler.profiler, strategy_->name());
+  set_torch_flags(options_);
   precision_ = make_precision(options_.precision, strategy_->root_device());
   if (options_.fast_dev_run > 0) {
     console::info(
@@ -79,7 +87,7 @@ Trainer::Trainer(Setup setup)
   }));
   if (strategy_->is_global_zero()) logs_->set_loggers(loggers_);
   logs_->set_distributed(
-      strategy_->is_distributed(),
+      strategy_->layout().world_size,
       [this](const at::Tensor& value, Reduction op) { return strategy_->reduce(value, op); });
   data_connector_ =
       std::make_unique<DataConnector>(options_, state_, hooks_, *strategy_, *precision_);
@@ -99,6 +107,44 @@ Trainer::~Trainer() = default;
 std::string Trainer::default_root_dir() const {
   return options_.default_root_dir.empty() ? std::filesystem::current_path().string()
                                            : options_.default_root_dir;
+}
+
+std::string Trainer::log_dir() const {
+  for (const auto& logger : loggers_) {
+    if (!logger->is_user_logger()) continue;
+    const std::string folder = logger->log_dir();
+    return folder.empty() ? logger->save_dir() : folder;
+  }
+  return default_root_dir();
+}
+
+std::shared_ptr<Logger> Trainer::logger() const {
+  if (!is_global_zero()) return nullptr;
+  for (const auto& logger : loggers_) {
+    if (logger->is_user_logger()) return logger;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Callback> Trainer::checkpoint_callback() const {
+  for (const auto& callback : callbacks_) {
+    if (callback->kind() == Callback::Kind::kCheckpoint) return callback;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Callback> Trainer::early_stopping_callback() const {
+  for (const auto& callback : callbacks_) {
+    if (callback->type_name() == "EarlyStopping") return callback;
+  }
+  return nullptr;
+}
+
+void Trainer::print(std::string_view text) const {
+  if (!is_global_zero()) return;
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fputc('\n', stdout);
+  std::fflush(stdout);
 }
 
 // ---- entry points
@@ -155,17 +201,61 @@ std::vector<std::vector<Batch>> Trainer::predict(TrainableModule& module, Lightn
   return results;
 }
 
+// ---- the same without a module: that of the run before
+
+std::vector<MetricDict> Trainer::validate(LightningDataModule* data, ResumeFrom from) {
+  from = best_of_last_run("validate", std::move(from));
+  return validate(hooks_.module(), data == nullptr ? data_module() : data, std::move(from));
+}
+
+std::vector<MetricDict> Trainer::test(LightningDataModule* data, ResumeFrom from) {
+  from = best_of_last_run("test", std::move(from));
+  return test(hooks_.module(), data == nullptr ? data_module() : data, std::move(from));
+}
+
+std::vector<std::vector<Batch>> Trainer::predict(LightningDataModule* data, ResumeFrom from) {
+  from = best_of_last_run("predict", std::move(from));
+  return predict(hooks_.module(), data == nullptr ? data_module() : data, std::move(from));
+}
+
+ResumeFrom Trainer::best_of_last_run(std::string_view fn, ResumeFrom from) const {
+  if (!hooks_.connected()) {
+    throw std::invalid_argument(fmt::format(
+        "`Trainer.{0}()` requires a `LightningModule` when it hasn't been passed in a previous "
+        "run: call `trainer.{0}(module, &data)`",
+        fn));
+  }
+  if (from.path.empty()) {
+    console::warn(fmt::format(
+        "`.{0}(ckpt_path=None)` was called without a model. The best model of the previous `fit` "
+        "call will be used. You can pass `.{0}(ckpt_path='best')` to use the best model or "
+        "`.{0}(ckpt_path='last')` to use the last model. If you pass a value, this warning will be "
+        "silenced.",
+        fn));
+    from.path = "best";
+  }
+  return from;
+}
+
 // ---- one run, in Lightning's order
 
 void Trainer::prepare(const ResumeFrom& from) {
   if (state_.fn == RunFn::kFit) resolve_epoch_limits();
   const std::string checkpoint_path = select_checkpoint(from);
+  if (options_.barebones) {
+    console::info(
+        "`Trainer(barebones=True)` started running. The progress bar is disabled so you might want "
+        "to manually print the progress in your model.");
+  }
   TrainableModule& module = hooks_.module();
   module.attach(this, logs_.get());
-  if (data_module() != nullptr) data_module()->attach(this);
+  if (data_module() != nullptr) data_module()->attach(this, &module);
+  warn_of_double_transfer_hooks();
   attach_callbacks();
   verify_configuration();
+  if (is_distributed_run(*strategy_, options_)) reset_seed(*accelerator_);
   strategy_->setup_environment();
+  setup_profiler();
   data_connector_->prepare_data();
   setup_hooks();
   hooks_.module(Hook::configure_model, &TrainableModule::configure_model);
@@ -237,11 +327,13 @@ void Trainer::call_teardown_hooks() {
     hooks_.data_module(Hook::teardown, &LightningDataModule::teardown, stage);
   hooks_.both(Hook::teardown, &Callback::teardown, &TrainableModule::teardown, stage);
   for (const auto& logger : logs_->loggers()) logger->finalize("success");
+  if (profiler() != nullptr) profiler()->describe();
 }
 
 void Trainer::teardown_parts() {
   control_->end_fit();
   strategy_->teardown();
+  if (options_.sync_batchnorm) revert_layer_sync(module());
   fit_loop_->teardown();
   validate_loop_->teardown();
   test_loop_->teardown();
@@ -275,6 +367,8 @@ double Trainer::estimated_stepping_batches() {
   const double max_steps =
       options_.max_steps == -1 ? infinity : static_cast<double>(options_.max_steps);
   if (max_epochs == -1) return max_steps;
+  if (!fit_loop_->data_loaded())
+    console::info("Loading `train_dataloader` to estimate number of stepping batches.");
   fit_loop_->setup_data();
   if (num_training_batches() == kInfiniteBatches) return max_steps;
   const double per_epoch = std::ceil(static_cast<double>(num_training_batches()) /

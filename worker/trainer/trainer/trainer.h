@@ -4,11 +4,17 @@
 //   trainer.fit(module, &data, "");
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -33,8 +39,20 @@ namespace lctl {
 
 class ModelCheckpoint;
 
+// A class derived from TrainableModule; which of its members it replaces is known at compile time.
+template <typename T>
+concept UserModule = std::derived_from<T, TrainableModule> && !std::same_as<T, TrainableModule>;
+
+template <typename T>
+concept DataOrNone =
+    std::same_as<T, std::nullptr_t> || std::convertible_to<T, LightningDataModule*>;
+
 // Which checkpoint to start from, and how.
 struct ResumeFrom {
+  ResumeFrom() = default;
+  ResumeFrom(std::string ckpt_path) : path(std::move(ckpt_path)) {}  // NOLINT: fit(…, "last")
+  ResumeFrom(const char* ckpt_path) : path(ckpt_path) {}             // NOLINT
+
   std::string path;           // "", a path, "last", "best" or "hpc"
   bool exact = true;          // use lctl's own state in the file where it has one
   bool orchestrated = false;  // the file is this job's own recovery: a pending stop comes back too
@@ -57,18 +75,50 @@ class Trainer {
     std::function<void(Trainer&, BoundaryAction)> save_for_orchestrator;
   };
 
+  // In a program of one's own: Lightning's arguments, not settled, with `callbacks` and `logger`.
+  // Chooses the device, starts or joins the other ranks, and adds Lightning's default callbacks and
+  // logger. Throws what a Python user would get. Defined in //worker/trainer:lightning.
+  explicit Trainer(TrainerOptions options);
+
   explicit Trainer(Setup setup);
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
+  // `data` may be null: the module then has the loaders. Called with a user's own classes, they
+  // also learn which hooks these replace: what is missing is refused before anything runs.
   void fit(TrainableModule& module, LightningDataModule* data, ResumeFrom from = {});
   std::vector<MetricDict> validate(TrainableModule& module, LightningDataModule* data,
                                    ResumeFrom from = {});
   std::vector<MetricDict> test(TrainableModule& module, LightningDataModule* data,
                                ResumeFrom from = {});
+  // [loader][batch], on the CPU.
   std::vector<std::vector<Batch>> predict(TrainableModule& module, LightningDataModule* data,
                                           ResumeFrom from = {});
+
+  template <UserModule Module, DataOrNone Data = std::nullptr_t>
+  void fit(Module& module, Data data = nullptr, ResumeFrom from = {}) {
+    fit(known(module), known(data), std::move(from));
+  }
+  template <UserModule Module, DataOrNone Data = std::nullptr_t>
+  std::vector<MetricDict> validate(Module& module, Data data = nullptr, ResumeFrom from = {}) {
+    return validate(known(module), known(data), std::move(from));
+  }
+  template <UserModule Module, DataOrNone Data = std::nullptr_t>
+  std::vector<MetricDict> test(Module& module, Data data = nullptr, ResumeFrom from = {}) {
+    return test(known(module), known(data), std::move(from));
+  }
+  template <UserModule Module, DataOrNone Data = std::nullptr_t>
+  std::vector<std::vector<Batch>> predict(Module& module, Data data = nullptr,
+                                          ResumeFrom from = {}) {
+    return predict(known(module), known(data), std::move(from));
+  }
+
+  // With the module of the last run. Without a checkpoint: the best of that fit, as in Lightning,
+  // with a warning.
+  std::vector<MetricDict> validate(LightningDataModule* data, ResumeFrom from = {});
+  std::vector<MetricDict> test(LightningDataModule* data, ResumeFrom from = {});
+  std::vector<std::vector<Batch>> predict(LightningDataModule* data, ResumeFrom from = {});
 
   // ---- numbers
   std::int64_t global_step() const { return progress_.fit.global_step(); }
@@ -102,6 +152,8 @@ class Trainer {
   Accelerator& accelerator() const { return *accelerator_; }
   const Clock& clock() const { return *clock_; }
   HookCaller& hooks() { return hooks_; }
+  // Null without one.
+  Profiler* profiler() const { return hooks_.profiler(); }
   FitLoop& fit_loop() { return *fit_loop_; }
   OptimizersConfig& optimizers() { return optimizers_; }
   const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
@@ -110,11 +162,23 @@ class Trainer {
   Precision& precision() { return *precision_; }
   bool is_global_zero() const { return strategy_->is_global_zero(); }
   int global_rank() const { return strategy_->layout().global_rank; }
+  int local_rank() const { return strategy_->layout().local_rank; }
+  int node_rank() const { return strategy_->layout().node_rank; }
   int world_size() const { return strategy_->layout().world_size; }
+  bool is_last_batch() const { return progress_.fit.batch.is_last_batch; }
   std::string default_root_dir() const;
+  // The first logger's folder, else default_root_dir.
+  std::string log_dir() const;
+  // The first of the user's loggers; null without one, and on ranks other than 0.
+  std::shared_ptr<Logger> logger() const;
+  // The first ModelCheckpoint / EarlyStopping; null without one.
+  std::shared_ptr<Callback> checkpoint_callback() const;
+  std::shared_ptr<Callback> early_stopping_callback() const;
+  // One line on stdout, on rank 0 only.
+  void print(std::string_view text) const;
 
   // ---- checkpoints. Called by all ranks; rank 0 writes, all return when the file is whole.
-  void save_checkpoint(const std::string& path, bool weights_only = false);
+  void save_checkpoint(const std::string& path, std::optional<bool> weights_only = std::nullopt);
   checkpoint::Dict dump_checkpoint(bool weights_only);
   void remove_checkpoint(const std::string& path);
   // Inside a fit: module, callbacks, optimizers, schedulers and counters back to that file's.
@@ -127,21 +191,46 @@ class Trainer {
   void manual_backward(const at::Tensor& loss) {
     fit_loop_->epoch_loop().optimization().manual_backward(loss);
   }
-  void manual_step(Optimizer& optimizer) {
-    fit_loop_->epoch_loop().optimization().manual_step(optimizer);
+  void manual_step(Optimizer& optimizer, const LossClosure& closure) {
+    fit_loop_->epoch_loop().optimization().manual_step(optimizer, closure);
   }
 
  private:
+  // Remembers overrides where the static class is the object's own.
+  template <UserModule Module>
+  static TrainableModule& known(Module& module) {
+    if constexpr (!std::is_abstract_v<Module>) {
+      if (typeid(module) == typeid(Module)) TrainableModule::remember_overrides(module);
+    }
+    return module;
+  }
+  template <DataOrNone Data>
+  static LightningDataModule* known(Data data) {
+    if constexpr (!std::same_as<Data, std::nullptr_t>) {
+      using Class = std::remove_pointer_t<Data>;
+      if (data != nullptr && typeid(*data) == typeid(Class))
+        LightningDataModule::remember_overrides(*data);
+    }
+    return data;
+  }
+
   template <typename Run>
   void guarded(RunFn fn, Stage stage, TrainableModule& module, LightningDataModule* data,
                const ResumeFrom& from, Run&& run);
+  ResumeFrom best_of_last_run(std::string_view fn, ResumeFrom from) const;
+  void warn_of_double_transfer_hooks() const;
   void prepare(const ResumeFrom& from);
   void attach_callbacks();
+  void warn_of_skipped_validation() const;
   void verify_configuration() const;
   void resolve_epoch_limits();
+  void setup_profiler();
+  std::int64_t total_steps(std::string_view step) const;
   void setup_hooks();
   void setup_strategy();
   void configure_optimizers();
+  void settle_lr_scheduler(LRSchedulerConfig& config) const;
+  checkpoint::Dict merged_hyperparameters() const;
   void log_hyperparameters();
   void sanity_check();
   void run_fit();

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/trainer/rank_states.h"
+#include "worker/trainer/trainer/slurm.h"
 #include "worker/trainer/trainer/trainer.h"
 
 namespace lctl {
@@ -29,6 +31,46 @@ const ModelCheckpoint* first_model_checkpoint(
     if (const auto* saver = dynamic_cast<const ModelCheckpoint*>(callback.get())) return saver;
   }
   return nullptr;
+}
+
+// The numbers of "2.6.6", as far as it has them.
+std::array<int, 3> version_numbers(std::string_view text) {
+  std::array<int, 3> numbers{};
+  for (int& number : numbers) {
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop == end || *stop != '.') break;
+    text = std::string_view(stop + 1, end);
+  }
+  return numbers;
+}
+
+void warn_of_newer_version(const Dict& loaded) {
+  const checkpoint::Value* version = loaded.find("pytorch-lightning_version");
+  if (version == nullptr || !version->is_string()) return;
+  if (version_numbers(version->as_string()) <= version_numbers(kLightningVersion)) return;
+  console::warn(fmt::format(
+      "The loaded checkpoint was produced with Lightning v{}, which is newer than your current "
+      "Lightning version: v{}",
+      version->as_string(), kLightningVersion));
+}
+
+// Layers may have been frozen or unfrozen since training began.
+void restore_gradient_flags(const Dict& state, TrainableModule& module, Strategy& strategy) {
+  const checkpoint::Value* frozen = state.find("frozen");
+  if (frozen == nullptr) return;  // of an older lctl
+  const checkpoint::List& names = frozen->as_list();
+  bool changed = false;
+  for (const NamedTensor& parameter : module.parameter_list()) {
+    const bool learns = std::none_of(
+        names.begin(), names.end(),
+        [&](const checkpoint::Value& name) { return name.as_string() == parameter.name; });
+    if (parameter.tensor.requires_grad() == learns) continue;
+    parameter.tensor.set_requires_grad(learns);
+    changed = true;
+  }
+  // Gradients are averaged of the parameters that needed one when the strategy saw the module.
+  if (changed && strategy.is_distributed()) strategy.setup_module(module, /*training=*/true);
 }
 
 }  // namespace
@@ -69,7 +111,10 @@ Dict Trainer::dump_checkpoint(bool weights_only) {
       checkpoint.set("datamodule_hparams_name", data->hparams_name());
       checkpoint.set("datamodule_hyper_parameters", data->hparams());
     }
-    Dict state = data->state_dict();
+    Dict state = [&] {
+      const ActionScope action = hooks_.profile_data_module(Hook::state_dict);
+      return data->state_dict();
+    }();
     if (state.size() > 0) checkpoint.set(data->type_name(), std::move(state));
   }
   if (!weights_only) {
@@ -89,8 +134,10 @@ Dict Trainer::dump_checkpoint(bool weights_only) {
   return checkpoint;
 }
 
-void Trainer::save_checkpoint(const std::string& path, bool weights_only) {
-  const Dict checkpoint = dump_checkpoint(weights_only);
+void Trainer::save_checkpoint(const std::string& path, std::optional<bool> weights_only) {
+  if (!weights_only) console::info("`weights_only` was not set, defaulting to `False`.");
+  const ActionScope action = hooks_.profile("save_checkpoint");
+  const Dict checkpoint = dump_checkpoint(weights_only.value_or(false));
   if (is_global_zero()) {
     const fs::path file(path);
     if (file.has_parent_path()) fs::create_directories(file.parent_path());
@@ -112,6 +159,9 @@ std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
   const bool saves_on_exception =
       std::any_of(callbacks_.begin(), callbacks_.end(),
                   [](const auto& callback) { return !callback->on_exception_path().empty(); });
+  if (path.empty() && !control_->orchestrated() && under_srun() &&
+      newest_hpc_checkpoint(default_root_dir()))
+    path = "hpc";
   if (path.empty() && saves_on_exception && state_.fn == RunFn::kFit) path = "last";
   if (path == "best") return best_checkpoint();
   if (path == "last") return last_checkpoint();
@@ -122,6 +172,16 @@ std::string Trainer::select_checkpoint(const ResumeFrom& from) const {
 std::string Trainer::best_checkpoint() const {
   const std::string_view fn = fn_name(state_.fn);
   const ModelCheckpoint* saver = first_model_checkpoint(callbacks_);
+  const auto savers = std::count_if(callbacks_.begin(), callbacks_.end(), [](const auto& callback) {
+    return callback->kind() == Callback::Kind::kCheckpoint;
+  });
+  if (savers > 1) {
+    console::warn(fmt::format(
+        "`.{}(ckpt_path=\"best\")` is called with Trainer configured with multiple "
+        "`ModelCheckpoint` callbacks. It will use the best checkpoint path from first checkpoint "
+        "callback.",
+        fn));
+  }
   if (saver == nullptr) {
     throw std::invalid_argument(fmt::format(
         "`.{}(ckpt_path=\"best\")` is set but `ModelCheckpoint` is not configured.", fn));
@@ -168,29 +228,12 @@ std::string Trainer::last_checkpoint() const {
 }
 
 std::string Trainer::hpc_checkpoint() const {
-  constexpr std::string_view kPrefix = "hpc_ckpt_";
-  std::string newest;
-  std::int64_t newest_version = -1;
-  std::error_code absent;
-  for (const auto& entry : fs::directory_iterator(default_root_dir(), absent)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix)) continue;
-    const std::string_view version = std::string_view(name).substr(kPrefix.size());
-    std::int64_t number = -1;
-    const char* end = version.data() + version.size();
-    const auto [stop, error] = std::from_chars(version.data(), end, number);
-    if (error != std::errc() || std::string_view(stop, end) != ".ckpt" || number < newest_version)
-      continue;
-    newest = entry.path().string();
-    newest_version = number;
-  }
-  if (newest.empty()) {
-    throw std::invalid_argument(
-        fmt::format("`.{0}(ckpt_path=\"hpc\")` is set but no HPC checkpoint was found in {1}. "
-                    "Please pass an exact checkpoint path to `.{0}(ckpt_path=...)`",
-                    fn_name(state_.fn), default_root_dir()));
-  }
-  return newest;
+  const std::optional<std::int64_t> newest = newest_hpc_checkpoint(default_root_dir());
+  if (newest) return hpc_checkpoint_path(default_root_dir(), *newest);
+  throw std::invalid_argument(
+      fmt::format("`.{0}(ckpt_path=\"hpc\")` is set but no HPC checkpoint was found in {1}. "
+                  "Please pass an exact checkpoint path to `.{0}(ckpt_path=...)`",
+                  fn_name(state_.fn), default_root_dir()));
 }
 
 void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
@@ -204,10 +247,14 @@ void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
   }
   loaded_checkpoint_ = std::make_unique<Dict>(value.as_dict());
   Dict& loaded = *loaded_checkpoint_;
+  warn_of_newer_version(loaded);
   hooks_.module(Hook::on_load_checkpoint, &TrainableModule::on_load_checkpoint, loaded);
   module().load_state_dict(loaded.at("state_dict").as_dict(), module().strict_loading());
   if (LightningDataModule* data = data_module()) {
-    if (const auto* state = loaded.find(data->type_name())) data->load_state_dict(state->as_dict());
+    if (const auto* state = loaded.find(data->type_name())) {
+      const ActionScope action = hooks_.profile_data_module(Hook::load_state_dict);
+      data->load_state_dict(state->as_dict());
+    }
   }
   const checkpoint::Value* states = loaded.find("callbacks");
   if (states == nullptr) return;
@@ -320,6 +367,7 @@ void Trainer::restore_exact_state(const Dict& loaded, const ResumeFrom& from) {
     fit_loop_->mark_loaded();
     return;
   }
+  restore_gradient_flags(state, module(), *strategy_);
   if (from.orchestrated && state.at("should_stop").as_bool()) state_.should_stop = true;
   const double scale = static_cast<double>(exact->at("world_size").as_int()) / world_size();
   if (scale != 1.0) {

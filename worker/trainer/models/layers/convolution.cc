@@ -48,10 +48,29 @@ Layer convolution(const jobspec::Arguments& args) {
   return layer_around(std::make_shared<Module>(options));
 }
 
+template <std::size_t D, typename Module>
+Layer transposed_convolution(const jobspec::Arguments& args) {
+  const auto expanded = [&args](const char* name) {
+    return torch::ExpandingArray<D>(sizes(args, name, D));
+  };
+  torch::nn::ConvTransposeOptions<D> options(args.get_int("in_channels"),
+                                             args.get_int("out_channels"), expanded("kernel_size"));
+  options.stride(expanded("stride"))
+      .padding(expanded("padding"))
+      .output_padding(expanded("output_padding"))
+      .dilation(expanded("dilation"))
+      .groups(args.get_int("groups"))
+      .bias(args.get_bool("bias"));
+  return layer_around(std::make_shared<Module>(options));
+}
+
 constexpr Entry kLayers[] = {
     {"Conv1d", convolution<1, torch::nn::Conv1dImpl>},
     {"Conv2d", convolution<2, torch::nn::Conv2dImpl>},
     {"Conv3d", convolution<3, torch::nn::Conv3dImpl>},
+    {"ConvTranspose1d", transposed_convolution<1, torch::nn::ConvTranspose1dImpl>},
+    {"ConvTranspose2d", transposed_convolution<2, torch::nn::ConvTranspose2dImpl>},
+    {"ConvTranspose3d", transposed_convolution<3, torch::nn::ConvTranspose3dImpl>},
 };
 
 }  // namespace

@@ -4,11 +4,11 @@
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/instancenorm.h>
 
 #include <stdexcept>
 
+#include "worker/trainer/core/batch_norm.h"
 #include "worker/trainer/models/layers/tables.h"
 
 namespace lctl::layers {
@@ -86,9 +86,9 @@ Layer rms_norm(const jobspec::Arguments& args) {
 }
 
 constexpr Entry kLayers[] = {
-    {"BatchNorm1d", batch_norm<torch::nn::BatchNorm1dImpl>},
-    {"BatchNorm2d", batch_norm<torch::nn::BatchNorm2dImpl>},
-    {"BatchNorm3d", batch_norm<torch::nn::BatchNorm3dImpl>},
+    {"BatchNorm1d", batch_norm<BatchNorm1dImpl>},
+    {"BatchNorm2d", batch_norm<BatchNorm2dImpl>},
+    {"BatchNorm3d", batch_norm<BatchNorm3dImpl>},
     {"InstanceNorm1d", instance_norm<torch::nn::InstanceNorm1dImpl>},
     {"InstanceNorm2d", instance_norm<torch::nn::InstanceNorm2dImpl>},
     {"LayerNorm", layer_norm},

@@ -16,11 +16,20 @@ Options common(const jobspec::Arguments& args) {
   return options;
 }
 
+Batch as_batch(const at::Tensor& tensor) { return tensor; }
+Batch as_batch(const std::tuple<at::Tensor, at::Tensor>& pair) {
+  return Batch(Batch::List{std::get<0>(pair), std::get<1>(pair)});
+}
+
 // The outputs of all steps; the final state is left out.
 template <typename Module>
 Layer outputs_of(std::shared_ptr<Module> module) {
   Module* const raw = module.get();
-  return {std::move(module), [raw](const at::Tensor& x) { return std::get<0>(raw->forward(x)); }};
+  return {std::move(module), [raw](const at::Tensor& x) { return std::get<0>(raw->forward(x)); },
+          [raw](const at::Tensor& x) -> Batch {
+            const auto [outputs, state] = raw->forward(x);
+            return Batch(Batch::List{outputs, as_batch(state)});
+          }};
 }
 
 Layer lstm(const jobspec::Arguments& args) {

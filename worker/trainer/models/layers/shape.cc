@@ -2,6 +2,9 @@
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/feature_dropout.h>
 #include <ATen/ops/pixel_shuffle.h>
+#include <torch/nn/functional/upsampling.h>
+
+#include <stdexcept>
 
 #include "worker/trainer/models/layers/tables.h"
 
@@ -66,6 +69,42 @@ Layer pixel_shuffle(const jobspec::Arguments& args) {
   });
 }
 
+torch::nn::functional::InterpolateFuncOptions::mode_t upsample_mode(const std::string& name) {
+  if (name == "nearest") return torch::kNearest;
+  if (name == "nearest-exact") return torch::kNearestExact;
+  if (name == "linear") return torch::kLinear;
+  if (name == "bilinear") return torch::kBilinear;
+  if (name == "bicubic") return torch::kBicubic;
+  if (name == "trilinear") return torch::kTrilinear;
+  throw std::invalid_argument("mode '" + name + "' is unknown");
+}
+
+// One number counts for each dimension behind batch and channels, as in torch.
+Layer upsample(const jobspec::Arguments& args) {
+  const bool by_size = !args.get("size").is_null();
+  const bool by_factor = !args.get("scale_factor").is_null();
+  if (by_size == by_factor) {
+    throw std::invalid_argument(by_size ? "only one of size or scale_factor should be defined"
+                                        : "either size or scale_factor should be defined");
+  }
+  torch::nn::functional::InterpolateFuncOptions options;
+  options.mode(upsample_mode(args.get_string("mode")))
+      .align_corners(args.get_optional_bool("align_corners"))
+      .recompute_scale_factor(args.get_optional_bool("recompute_scale_factor"));
+  const auto for_each_dimension = [](auto values, const at::Tensor& x) {
+    if (values.size() == 1 && x.dim() > 2) values.resize(x.dim() - 2, values.front());
+    return values;
+  };
+  const auto size = by_size ? args.get_ints("size") : std::vector<std::int64_t>();
+  const auto factor = by_factor ? args.get_doubles("scale_factor") : std::vector<double>();
+  return operation("Upsample", [=](const at::Tensor& x) {
+    torch::nn::functional::InterpolateFuncOptions here = options;
+    if (!size.empty()) here.size(for_each_dimension(size, x));
+    if (!factor.empty()) here.scale_factor(for_each_dimension(factor, x));
+    return torch::nn::functional::interpolate(x, here);
+  });
+}
+
 constexpr Entry kLayers[] = {
     {"Dropout", dropout},
     {"Dropout1d", dropout1d},
@@ -77,6 +116,7 @@ constexpr Entry kLayers[] = {
     {"Identity", identity},
     {"Select", select},
     {"PixelShuffle", pixel_shuffle},
+    {"Upsample", upsample},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_native_multi_head_attention.h>
 #include <ATen/ops/_transformer_encoder_layer_fwd.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/empty.h>
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "worker/trainer/core/forward_observer.h"
 #include "worker/trainer/models/layers/tables.h"
 
 namespace lctl::layers {
@@ -53,7 +55,9 @@ SelfAttention::SelfAttention(const TransformerEncoderOptions& options)
   in_proj_weight = register_parameter("in_proj_weight", at::empty({3 * size, size}));
   in_proj_bias = register_parameter(
       "in_proj_bias", options.bias ? at::zeros({3 * size}) : at::Tensor(), options.bias);
-  out_proj = register_module("out_proj", make_linear(size, size, options.bias));
+  out_proj =
+      register_module("out_proj", std::make_shared<NonDynamicallyQuantizableLinear>(
+                                      torch::nn::LinearOptions(size, size).bias(options.bias)));
   torch::nn::init::xavier_uniform_(in_proj_weight);
   if (options.bias) torch::nn::init::zeros_(out_proj->bias);
 }
@@ -92,6 +96,12 @@ at::Tensor SelfAttention::forward(const at::Tensor& input) const {
   return swap ? output.transpose(1, 0) : batched ? output : output.squeeze(1);
 }
 
+at::Tensor SelfAttention::forward_fused(const at::Tensor& x) const {
+  return std::get<0>(at::_native_multi_head_attention(
+      x, x, x, options_.d_model, options_.nhead, in_proj_weight, in_proj_bias, out_proj->weight,
+      out_proj->bias, /*mask=*/std::nullopt, /*need_weights=*/false));
+}
+
 TransformerEncoderLayer::TransformerEncoderLayer(const TransformerEncoderOptions& options)
     : Module("TransformerEncoderLayer"), options_(options) {
   if (options.d_model % options.nhead != 0) {
@@ -113,6 +123,8 @@ TransformerEncoderLayer::TransformerEncoderLayer(const TransformerEncoderOptions
 }
 
 at::Tensor TransformerEncoderLayer::forward(const at::Tensor& x) {
+  if (observation::current != nullptr && observation::current->looks_inside_layers()) [[unlikely]]
+    return observed(x);
   if (takes_fast_path(x)) return fast_path(x);
   if (options_.norm_first) {
     const at::Tensor y = x + attend(norm1_->forward(x));
@@ -120,6 +132,44 @@ at::Tensor TransformerEncoderLayer::forward(const at::Tensor& x) {
   }
   const at::Tensor y = norm1_->forward(x + attend(x));
   return norm2_->forward(y + feed_forward(y));
+}
+
+// Step by step, each module's call reported.
+at::Tensor TransformerEncoderLayer::observed(const at::Tensor& x) {
+  const bool fused_attention = takes_fast_path(x);
+  const auto linear = [](const std::shared_ptr<torch::nn::LinearImpl>& module,
+                         const at::Tensor& in) {
+    return observation::reported(*module, in,
+                                 [&] { return at::linear(in, module->weight, module->bias); });
+  };
+  const auto norm = [](const std::shared_ptr<LastLayerNorm>& module, const at::Tensor& in) {
+    return observation::reported(*module, in, [&] { return module->forward(in); });
+  };
+  const auto dropped = [&](const char* name, const at::Tensor& in) {
+    return observation::reported(*named_children()[name], in, [&] { return drop(in); });
+  };
+  // query, key, value, and the arguments that Python names: all are None or a flag, without a size.
+  const auto attended = [&](const at::Tensor& in) {
+    const Batch none;
+    const Batch arguments(Batch::List{in, in, in, none, none, none, none});
+    const Batch output = observation::reported(*self_attn_, arguments, [&]() -> Batch {
+      const at::Tensor tensor =
+          fused_attention ? self_attn_->forward_fused(in) : self_attn_->forward(in);
+      return Batch(Batch::List{tensor, none});
+    });
+    return dropped("dropout1", output[0].tensor());
+  };
+  const auto fed_forward = [&](const at::Tensor& in) {
+    const at::Tensor hidden = linear(linear1_, in);
+    const at::Tensor active = options_.gelu ? at::gelu(hidden) : at::relu(hidden);
+    return dropped("dropout2", linear(linear2_, dropped("dropout", active)));
+  };
+  if (options_.norm_first) {
+    const at::Tensor y = x + attended(norm(norm1_, x));
+    return y + fed_forward(norm(norm2_, y));
+  }
+  const at::Tensor y = norm(norm1_, x + attended(x));
+  return norm(norm2_, y + fed_forward(y));
 }
 
 // When Python's layer evaluates with one fused kernel instead.

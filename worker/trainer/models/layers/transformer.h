@@ -35,16 +35,25 @@ class LastLayerNorm final : public torch::nn::Module {
   double eps_;
 };
 
+// torch's class of an attention's output projection: a Linear by another name.
+class NonDynamicallyQuantizableLinear final : public torch::nn::LinearImpl {
+ public:
+  using LinearImpl::LinearImpl;
+};
+
 // torch.nn.MultiheadAttention of a sequence with itself, weights not asked for.
 // Thread rule: one strand only.
 class SelfAttention final : public torch::nn::Module {
  public:
   explicit SelfAttention(const TransformerEncoderOptions& options);
   at::Tensor forward(const at::Tensor& x) const;  // [batch, length, d_model] if batch_first
+  // The same by the kernel that Python's class evaluates with: for batch_first, with a bias and an
+  // even number of heads.
+  at::Tensor forward_fused(const at::Tensor& x) const;
 
   at::Tensor in_proj_weight;
   at::Tensor in_proj_bias;  // undefined without
-  std::shared_ptr<torch::nn::LinearImpl> out_proj;
+  std::shared_ptr<NonDynamicallyQuantizableLinear> out_proj;
 
  private:
   TransformerEncoderOptions options_;
@@ -59,6 +68,7 @@ class TransformerEncoderLayer final : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x);
 
  private:
+  at::Tensor observed(const at::Tensor& x);
   bool takes_fast_path(const at::Tensor& x) const;
   at::Tensor fast_path(const at::Tensor& x) const;
   at::Tensor attend(const at::Tensor& x) const;

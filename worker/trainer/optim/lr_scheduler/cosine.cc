@@ -25,12 +25,14 @@ class CosineAnnealingLr final : public TorchScheduler {
     if (is_initial()) return lrs;
     const double epoch = static_cast<double>(last_epoch());
     const double t_max = static_cast<double>(t_max_);
+    const bool late_start = step_count() == 1 && last_epoch() > 0;
+    const bool turns = (last_epoch() - 1 - t_max_) % (2 * t_max_) == 0;
+    if (late_start || turns) check_groups(base_lrs().size());
     for (std::size_t i = 0; i < lrs.size(); ++i) {
-      const double range = base_lrs()[i] - eta_min_;
-      if (step_count() == 1 && last_epoch() > 0) {
-        lrs[i] = eta_min_ + range * (1 + std::cos(epoch * kPi / t_max)) / 2;
-      } else if ((last_epoch() - 1 - t_max_) % (2 * t_max_) == 0) {
-        lrs[i] = lrs[i] + range * (1 - std::cos(kPi / t_max)) / 2;
+      if (late_start) {
+        lrs[i] = eta_min_ + (base_lrs()[i] - eta_min_) * (1 + std::cos(epoch * kPi / t_max)) / 2;
+      } else if (turns) {
+        lrs[i] = lrs[i] + (base_lrs()[i] - eta_min_) * (1 - std::cos(kPi / t_max)) / 2;
       } else {
         lrs[i] = (1 + std::cos(kPi * epoch / t_max)) / (1 + std::cos(kPi * (epoch - 1) / t_max)) *
                      (lrs[i] - eta_min_) +

@@ -64,6 +64,7 @@ class CyclicLr final : public TorchScheduler {
     const double x = 1.0 + turns - cycle;
     const double factor = x <= step_ratio_ ? x / step_ratio_ : (x - 1) / (step_ratio_ - 1);
     std::vector<ParamGroup>& groups = optimizer().param_groups();
+    check_groups(base_lrs().size());
     std::vector<double> lrs;
     for (std::size_t i = 0; i < groups.size(); ++i) {
       const double height = (highest_[i] - base_lrs()[i]) * factor;

@@ -104,6 +104,7 @@ class OneCycleLr final : public TorchScheduler {
     const auto now = static_cast<double>(last_epoch());
     std::vector<double> lrs;
     for (ParamGroup& group : optimizer().param_groups()) {
+      check_prepared(group, "initial_lr");
       double start_step = 0.0;
       std::size_t i = 0;
       while (now > phases_[i].end_step && i + 1 < phases_.size())

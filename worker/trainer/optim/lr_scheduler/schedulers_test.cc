@@ -24,8 +24,8 @@ using ::testing::HasSubstr;
 using Rates = std::vector<double>;
 using Make = std::function<std::unique_ptr<LRScheduler>(Optimizer&)>;
 
-Sgd sgd() {
-  return Sgd({at::tensor({1.0F}).set_requires_grad(true)}, {.lr = 0.1, .momentum = 0.9});
+SGD sgd() {
+  return SGD({at::tensor({1.0F}).set_requires_grad(true)}, {.lr = 0.1, .momentum = 0.9});
 }
 
 double momentum(Optimizer& optimizer) {
@@ -124,7 +124,7 @@ const std::vector<Case>& cases() {
 
 TEST(SchedulersTest, RatesAreTorchs) {
   for (const Case& each : cases()) {
-    Sgd optimizer = sgd();
+    SGD optimizer = sgd();
     const auto scheduler = each.make(optimizer);
     EXPECT_EQ(scheduler->type_name(), each.name);
     for (std::size_t i = 0; i < each.rates.size(); ++i) {
@@ -136,10 +136,10 @@ TEST(SchedulersTest, RatesAreTorchs) {
 
 TEST(SchedulersTest, AResumedSchedulerGoesOnWithTheSameRates) {
   for (const Case& each : cases()) {
-    Sgd before = sgd();
+    SGD before = sgd();
     const auto first = each.make(before);
     for (int i = 0; i < 3; ++i) first->step(nullptr);
-    Sgd after = sgd();
+    SGD after = sgd();
     const auto second = each.make(after);
     after.load_state_dict(before.state_dict());
     second->load_state_dict(first->state_dict());
@@ -151,7 +151,7 @@ TEST(SchedulersTest, AResumedSchedulerGoesOnWithTheSameRates) {
 }
 
 TEST(CyclicLrTest, MomentumFallsWhileTheRateRises) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const auto scheduler =
       cyclic_lr(optimizer, {.base_lr = {0.01}, .max_lr = {0.1}, .step_size_up = 2});
   EXPECT_DOUBLE_EQ(momentum(optimizer), 0.9);
@@ -170,7 +170,7 @@ std::vector<std::string> keys(const checkpoint::Dict& dict) {
 }
 
 TEST(SchedulersTest, StateHasTorchsAttributesInOrder) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const auto scheduler = step_lr(optimizer, 2);
   EXPECT_THAT(keys(scheduler->state_dict()),
               ElementsAre("step_size", "gamma", "base_lrs", "last_epoch", "_step_count",
@@ -186,7 +186,7 @@ TEST(SchedulersTest, StateHasTorchsAttributesInOrder) {
 }
 
 TEST(OneCycleTest, MomentumMovesAgainstTheRate) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const auto scheduler = one_cycle_lr(optimizer, {.max_lr = {0.5}, .total_steps = 8});
   EXPECT_DOUBLE_EQ(momentum(optimizer), 0.95);
   for (int i = 0; i < 2; ++i) scheduler->step(nullptr);
@@ -204,7 +204,7 @@ TEST(OneCycleTest, OfAdamTheFirstBetaMoves) {
 }
 
 TEST(OneCycleTest, OneStepTooManyIsAnError) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const auto scheduler = one_cycle_lr(optimizer, {.max_lr = {0.5}, .total_steps = 2});
   scheduler->step(nullptr);
   scheduler->step(nullptr);
@@ -217,7 +217,7 @@ TEST(OneCycleTest, OneStepTooManyIsAnError) {
 }
 
 TEST(ReduceLrOnPlateauTest, ReducesAfterPatienceAndWaitsInCooldown) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const auto scheduler = reduce_lr_on_plateau(
       optimizer, {.factor = 0.5, .patience = 1, .threshold = 0.1, .cooldown = 1});
   Rates rates;
@@ -230,7 +230,7 @@ TEST(ReduceLrOnPlateauTest, ReducesAfterPatienceAndWaitsInCooldown) {
 }
 
 TEST(ReduceLrOnPlateauTest, StateSurvivesAndTheMetricIsNeeded) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const auto first = reduce_lr_on_plateau(optimizer, {.mode = "max", .patience = 0});
   const double good = 2.0;
   first->step(&good);
@@ -242,9 +242,45 @@ TEST(ReduceLrOnPlateauTest, StateSurvivesAndTheMetricIsNeeded) {
   EXPECT_THROW(second->step(nullptr), std::invalid_argument);
 }
 
+// In torch those that compute from the present rates follow a group that is added later.
+TEST(AddedGroupTest, MultiplyingSchedulersFollowAndOthersRefuse) {
+  const at::Tensor late = at::tensor({0.0F, 0.0F}).set_requires_grad(true);
+  const auto rate_after = [&](const auto& make) -> double {
+    SGD optimizer = sgd();
+    const auto scheduler = make(optimizer);
+    scheduler->step(nullptr);
+    optimizer.add_param_group({late}, 0.01);
+    scheduler->step(nullptr);
+    return optimizer.param_groups()[1].lr;
+  };
+  EXPECT_DOUBLE_EQ(rate_after([](Optimizer& o) { return step_lr(o, 1, 0.5); }), 0.005);
+  EXPECT_DOUBLE_EQ(rate_after([](Optimizer& o) { return exponential_lr(o, 0.5); }), 0.005);
+  EXPECT_NEAR(rate_after([](Optimizer& o) { return cosine_annealing_lr(o, 10); }),
+              0.01 * 1.8090169943749475 / 1.9510565162951536, 1e-12);
+  const auto refusal = [&](const auto& make) -> std::string {
+    try {
+      rate_after(make);
+      return "";
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+  };
+  EXPECT_THAT(refusal([](Optimizer& o) { return cosine_annealing_warm_restarts(o, 10); }),
+              HasSubstr("zip() argument 2 is shorter than argument 1"));
+  EXPECT_THAT(refusal([](Optimizer& o) {
+                return cyclic_lr(o, {.base_lr = {0.1}, .max_lr = {0.2}, .cycle_momentum = false});
+              }),
+              HasSubstr("zip() argument 2 is shorter than argument 1"));
+  EXPECT_THAT(refusal([](Optimizer& o) {
+                return one_cycle_lr(o,
+                                    {.max_lr = {0.1}, .total_steps = 10, .cycle_momentum = false});
+              }),
+              HasSubstr("'initial_lr'"));
+}
+
 TEST(ComposedTest, ImpossibleCompositionsAreRefused) {
-  Sgd optimizer = sgd();
-  Sgd other = sgd();
+  SGD optimizer = sgd();
+  SGD other = sgd();
   std::vector<std::unique_ptr<LRScheduler>> with_plateau;
   with_plateau.push_back(reduce_lr_on_plateau(optimizer, {}));
   EXPECT_THROW(chained_scheduler(std::move(with_plateau)), std::invalid_argument);

@@ -34,6 +34,7 @@ class SwaLr final : public TorchScheduler {
     const double now = anneal(step);
     std::vector<double> lrs;
     for (const ParamGroup& group : optimizer().param_groups()) {
+      check_prepared(group, "swa_lr");
       const double target = group.options.at("swa_lr").as_double();
       const double start = before == 1 ? target : (group.lr - before * target) / (1 - before);
       lrs.push_back(target * now + start * (1 - now));

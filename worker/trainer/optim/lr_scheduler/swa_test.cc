@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-Sgd sgd() { return Sgd({at::tensor({1.0F}).set_requires_grad(true)}, {.lr = 0.1}); }
+SGD sgd() { return SGD({at::tensor({1.0F}).set_requires_grad(true)}, {.lr = 0.1}); }
 
 std::vector<double> rates(Optimizer& optimizer, LRScheduler& scheduler, int steps) {
   std::vector<double> rates{optimizer.param_groups()[0].lr};
@@ -27,20 +27,20 @@ std::vector<double> rates(Optimizer& optimizer, LRScheduler& scheduler, int step
 }
 
 TEST(SwaLrTest, AnnealsToItsRateAndStaysThere) {
-  Sgd cosine = sgd();
+  SGD cosine = sgd();
   EXPECT_THAT(rates(cosine, *swa_lr(cosine, {.swa_lrs = {0.05}, .anneal_epochs = 3}), 4),
               ElementsAre(0.1, 0.08750000000000001, 0.06250000000000001, 0.05, 0.05));
-  Sgd linear = sgd();
+  SGD linear = sgd();
   const SwaLrOptions options = {.swa_lrs = {0.05}, .anneal_epochs = 2, .anneal_strategy = "linear"};
   EXPECT_THAT(rates(linear, *swa_lr(linear, options), 3),
               ElementsAre(0.1, 0.07500000000000001, 0.05, 0.05));
-  Sgd at_once = sgd();
+  SGD at_once = sgd();
   EXPECT_THAT(rates(at_once, *swa_lr(at_once, {.swa_lrs = {0.05}, .anneal_epochs = 0}), 1),
               ElementsAre(0.05, 0.05));
 }
 
 TEST(SwaLrTest, StateHasTorchsNamesAndGoesOnWhereItWas) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   const SwaLrOptions options = {.swa_lrs = {0.05}, .anneal_epochs = 3, .last_epoch = 7};
   const auto first = swa_lr(optimizer, options);
   first->step(nullptr);
@@ -58,7 +58,7 @@ TEST(SwaLrTest, StateHasTorchsNamesAndGoesOnWhereItWas) {
 }
 
 TEST(SwaLrTest, ImpossibleArgumentsAreRefused) {
-  Sgd optimizer = sgd();
+  SGD optimizer = sgd();
   EXPECT_THROW(swa_lr(optimizer, {.swa_lrs = {0.1, 0.2}}), std::invalid_argument);
   EXPECT_THROW(swa_lr(optimizer, {.swa_lrs = {0.1}, .anneal_epochs = -1}), std::invalid_argument);
   EXPECT_THROW(swa_lr(optimizer, {.swa_lrs = {0.1}, .anneal_strategy = "step"}),

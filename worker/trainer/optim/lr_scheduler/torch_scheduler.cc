@@ -5,6 +5,14 @@
 #include <stdexcept>
 
 namespace lctl {
+namespace {
+
+constexpr const char* kUseAnother =
+    "It cannot follow groups that are added during training (BackboneFinetuning): use a scheduler "
+    "that multiplies the present rates, such as StepLR, ExponentialLR, LinearLR or "
+    "CosineAnnealingLR";
+
+}  // namespace
 
 TorchScheduler::TorchScheduler(Optimizer& optimizer) : optimizer_(&optimizer) {
   for (ParamGroup& group : optimizer.param_groups()) {
@@ -41,7 +49,23 @@ void TorchScheduler::update_lr(std::optional<std::int64_t> epoch) {
 
 void TorchScheduler::set_lrs(const std::vector<double>& lrs) {
   std::vector<ParamGroup>& groups = optimizer_->param_groups();
-  for (std::size_t i = 0; i < groups.size() && i < lrs.size(); ++i) groups[i].lr = lrs[i];
+  check_groups(lrs.size());
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i].lr = lrs[i];
+}
+
+void TorchScheduler::check_groups(std::size_t known) const {
+  const std::size_t groups = optimizer_->param_groups().size();
+  if (known == groups) return;
+  throw std::invalid_argument(fmt::format(
+      "zip() argument 2 is {} than argument 1: {} has rates for {} parameter groups, the optimizer "
+      "has {}. {}",
+      known < groups ? "shorter" : "longer", type_name(), known, groups, kUseAnother));
+}
+
+void TorchScheduler::check_prepared(const ParamGroup& group, std::string_view option) const {
+  if (group.options.find(option) != nullptr) return;
+  throw std::invalid_argument(fmt::format("'{}': a parameter group was added after {} was made. {}",
+                                          option, type_name(), kUseAnother));
 }
 
 std::vector<double> TorchScheduler::current_lrs() const {

@@ -1,9 +1,11 @@
 // What torch's schedulers have in common: the count of steps, base rates, and their state.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -49,7 +51,13 @@ class TorchScheduler : public LRScheduler {
   // Those that it sets after them.
   virtual void last_fields(StateFields& /*fields*/) {}
 
+  // Throws std::invalid_argument when there is not one rate for each group.
   void set_lrs(const std::vector<double>& lrs);
+  // Throws std::invalid_argument, as torch's strict zip() does, unless the optimizer has `known`
+  // groups: one may have been added since this scheduler was made.
+  void check_groups(std::size_t known) const;
+  // The same for one group, which has `option` when this scheduler has prepared it.
+  void check_prepared(const ParamGroup& group, std::string_view option) const;
   void set_base_lrs(std::vector<double> lrs) { base_lrs_ = std::move(lrs); }
   std::vector<double> current_lrs() const;
   std::int64_t last_epoch() const { return last_epoch_; }
