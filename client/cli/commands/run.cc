@@ -2,31 +2,21 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/status.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/local_cluster/programs.h"
 #include "client/cli/spec_findings.h"
+#include "jobspec/command_names.h"
 #include "jobspec/config.h"
 
 namespace lctl::cli {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, jobspec::Command>, 5> kCommands = {{
-    {"fit", jobspec::Command::kFit},
-    {"validate", jobspec::Command::kValidate},
-    {"test", jobspec::Command::kTest},
-    {"predict", jobspec::Command::kPredict},
-    {"tune", jobspec::Command::kTune},
-}};
 
 struct Options {
   std::string file;
@@ -52,7 +42,7 @@ std::vector<std::string> on_this_machine(const v1::Resources& resources) {
 int run(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
-  for (const auto& [name, command] : kCommands) {
+  for (const auto& [name, command] : jobspec::kCommandNames) {
     if (name == options.command) parsing.command = command;
   }
   const auto config = jobspec::parse_file(options.file, parsing);
@@ -100,7 +90,7 @@ void add_run(CLI::App& program, Session& session) {
                    "  lctl run digits.yaml --trainer.devices=2 --trainer.max_epochs=1"});
   command->add_option("FILE", options->file, "The job file (YAML)")->required()->type_name("");
   std::vector<std::string> names;
-  for (const auto& [name, unused] : kCommands) names.emplace_back(name);
+  for (const auto& [name, unused] : jobspec::kCommandNames) names.emplace_back(name);
   command
       ->add_option("--command", options->command, "fit (default), validate, test, predict or tune")
       ->type_name("NAME")

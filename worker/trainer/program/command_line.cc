@@ -1,21 +1,11 @@
 #include "worker/trainer/program/command_line.h"
 
-#include <array>
 #include <stdexcept>
 #include <utility>
 
+#include "jobspec/command_names.h"
+
 namespace lctl {
-namespace {
-
-constexpr std::array<std::pair<std::string_view, jobspec::Command>, 5> kCommands = {{
-    {"fit", jobspec::Command::kFit},
-    {"validate", jobspec::Command::kValidate},
-    {"test", jobspec::Command::kTest},
-    {"predict", jobspec::Command::kPredict},
-    {"tune", jobspec::Command::kTune},
-}};
-
-}  // namespace
 
 std::string usage_text() {
   return "usage: lctl-trainer fit|validate|test|predict|tune --config FILE [--ckpt_path "
@@ -40,7 +30,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     return line;
   }
   bool known = false;
-  for (const auto& [name, command] : kCommands) {
+  for (const auto& [name, command] : jobspec::kCommandNames) {
     if (arguments[0] != name) continue;
     line.command = command;
     known = true;
