@@ -27,7 +27,8 @@ std::vector<double> values(const Params& params) {
   std::vector<double> all;
   for (const at::Tensor& param : params) {
     const at::Tensor flat = param.detach().flatten().to(at::kDouble);
-    all.insert(all.end(), flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel());
+    all.insert(all.end(), flat.const_data_ptr<double>(),
+               flat.const_data_ptr<double>() + flat.numel());
   }
   return all;
 }
@@ -46,7 +47,8 @@ std::vector<double> after_adafactor(const AdafactorOptions& options) {
 }
 
 Params one_matrix() {
-  return {at::tensor({1.0F, -2.0F, 0.5F, 0.25F, 0.75F, -1.0F}).view({3, 2}).set_requires_grad(true)};
+  return {
+      at::tensor({1.0F, -2.0F, 0.5F, 0.25F, 0.75F, -1.0F}).view({3, 2}).set_requires_grad(true)};
 }
 
 std::vector<double> after_muon(const MuonOptions& options) {
@@ -65,13 +67,10 @@ TEST(AdafactorTest, StepsAsTorch) {
   EXPECT_THAT(after_adafactor({}), Pointwise(DoubleNear(1e-6), plain));
   const std::vector<double> all = {1.061851143836975, -1.7653523683547974, 0.5767197608947754,
                                    0.30854228138923645};
-  EXPECT_THAT(after_adafactor({.lr = 0.1,
-                               .eps1 = 1e-8,
-                               .eps2 = 1e-2,
-                               .d = 1.5,
-                               .weight_decay = 0.1,
-                               .maximize = true}),
-              Pointwise(DoubleNear(1e-6), all));
+  EXPECT_THAT(
+      after_adafactor(
+          {.lr = 0.1, .eps1 = 1e-8, .eps2 = 1e-2, .d = 1.5, .weight_decay = 0.1, .maximize = true}),
+      Pointwise(DoubleNear(1e-6), all));
 }
 
 TEST(AdafactorTest, StateHasTorchsNames) {
@@ -90,12 +89,12 @@ TEST(MuonTest, StepsAsTorch) {
   // In bfloat16, whose products differ between processors.
   const std::vector<double> plain = {0.961805, -2.08159, 0.347595, 0.119981, 0.557082, -1.016083};
   EXPECT_THAT(after_muon({.lr = 0.1}), Pointwise(DoubleNear(5e-3), plain));
-  const std::vector<double> adjusted = {0.97396, -2.030641, 0.442998, 0.217676, 0.720636, -1.040182};
-  EXPECT_THAT(after_muon({.lr = 0.1,
-                          .weight_decay = 0,
-                          .nesterov = false,
-                          .adjust_lr_fn = "match_rms_adamw"}),
-              Pointwise(DoubleNear(5e-3), adjusted));
+  const std::vector<double> adjusted = {0.97396,  -2.030641, 0.442998,
+                                        0.217676, 0.720636,  -1.040182};
+  EXPECT_THAT(
+      after_muon(
+          {.lr = 0.1, .weight_decay = 0, .nesterov = false, .adjust_lr_fn = "match_rms_adamw"}),
+      Pointwise(DoubleNear(5e-3), adjusted));
 }
 
 TEST(MuonTest, TakesMatricesOnly) {
