@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Searches for differences between lctl-trainer and real PyTorch Lightning with random job files.
 
-usage: explore.py [--trainer PATH] [--dir DIR] [--seed N] [--count N] [--theme ddp|error] [--shallow] [--keep] [--messages]
+usage: explore.py [--trainer PATH] [--dir DIR] [--seed N] [--count N] [--theme ddp|error] [--shallow] [--keep] [--messages] [--progress]
        explore.py --trainer PATH --files CASE.yaml...
 
 Makes DIR/cases/NAME.yaml for each seed, runs it through real Lightning (kept in DIR/expected, so only the first time),
@@ -258,6 +258,7 @@ def main():
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--theme", choices=["ddp", "error"])
     parser.add_argument("--timeout", type=float, default=60.0)
+    parser.add_argument("--progress", action="store_true", help="a line for each case")
     parser.add_argument("--shallow", action="store_true", help="only what check.py compares")
     parser.add_argument("--keep", action="store_true", help="keep the trainer's working folders")
     parser.add_argument("--messages", action="store_true", help="print both messages where both fail")
@@ -279,6 +280,8 @@ def main():
             problem = explore(seed, options, root)
         except (Exception, SystemExit) as error:
             problem = f"cannot run: {type(error).__name__}: {error}"
+        if options.progress:
+            print(seed, "differs" if problem else "same", flush=True)
         if problem:
             differ += 1
             print(f"DIFF {seed}: {problem}", flush=True)
