@@ -1,5 +1,4 @@
 // LightningModule: what a module may ask of the run that it is in.
-#include <cstdio>
 #include <stdexcept>
 
 #include "worker/trainer/core/errors.h"
@@ -21,7 +20,7 @@ Trainer& LightningModule::run() const {
 std::int64_t LightningModule::current_epoch() const { return run().current_epoch(); }
 std::int64_t LightningModule::global_step() const { return run().global_step(); }
 int LightningModule::global_rank() const { return run().global_rank(); }
-int LightningModule::local_rank() const { return run().strategy().layout().local_rank; }
+int LightningModule::local_rank() const { return run().local_rank(); }
 
 std::vector<std::shared_ptr<Logger>> LightningModule::loggers() const {
   if (!run().is_global_zero()) return {};
@@ -32,17 +31,9 @@ std::vector<std::shared_ptr<Logger>> LightningModule::loggers() const {
   return mine;
 }
 
-std::shared_ptr<Logger> LightningModule::logger() const {
-  const std::vector<std::shared_ptr<Logger>> all = loggers();
-  return all.empty() ? nullptr : all.front();
-}
+std::shared_ptr<Logger> LightningModule::logger() const { return run().logger(); }
 
-void LightningModule::print(std::string_view text) const {
-  if (!run().is_global_zero()) return;
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fputc('\n', stdout);
-  std::fflush(stdout);
-}
+void LightningModule::print(std::string_view text) const { run().print(text); }
 
 at::Tensor LightningModule::all_gather(const at::Tensor& tensor) const {
   return run().strategy().all_gather(tensor.detach());
