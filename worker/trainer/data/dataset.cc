@@ -68,11 +68,23 @@ Batch collate(const std::vector<Batch>& samples) {
   return Batch(Batch::List(samples.begin(), samples.end()));  // texts stay a list of texts
 }
 
-Batch Dataset::get_batch(std::span<const std::int64_t> indices) const {
+std::vector<Batch> get_samples(const Dataset& dataset, const BatchRequest& request) {
   std::vector<Batch> samples;
-  samples.reserve(indices.size());
-  for (const std::int64_t index : indices) samples.push_back(get(index));
-  return collate(samples);
+  samples.reserve(request.indices.size());
+  for (std::size_t i = 0; i < request.indices.size(); ++i) {
+    RandomStream random = request.random(i);
+    try {
+      samples.push_back(dataset.get(request.indices[i], random));
+    } catch (...) {
+      handle_sample_error(fmt::format("sample {}", request.indices[i]), request.skipped);
+    }
+  }
+  if (samples.empty()) throw_nothing_left(request.indices.size());
+  return samples;
+}
+
+Batch Dataset::get_batch(const BatchRequest& request) const {
+  return collate(get_samples(*this, request));
 }
 
 TensorDataset::TensorDataset(std::vector<at::Tensor> tensors) : tensors_(std::move(tensors)) {
@@ -86,14 +98,15 @@ TensorDataset::TensorDataset(std::vector<at::Tensor> tensors) : tensors_(std::mo
 
 std::int64_t TensorDataset::size() const { return tensors_.front().size(0); }
 
-Batch TensorDataset::get(std::int64_t index) const {
+Batch TensorDataset::get(std::int64_t index, RandomStream& /*random*/) const {
   Batch::List parts;
   parts.reserve(tensors_.size());
   for (const at::Tensor& tensor : tensors_) parts.emplace_back(tensor[index]);
   return Batch(std::move(parts));
 }
 
-Batch TensorDataset::get_batch(std::span<const std::int64_t> indices) const {
+Batch TensorDataset::get_batch(const BatchRequest& request) const {
+  const std::span<const std::int64_t> indices = request.indices;
   // index_select only reads the indices; from_blob has no const form.
   const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(indices.data()),
                                         {static_cast<std::int64_t>(indices.size())}, at::kLong);
@@ -108,19 +121,21 @@ Subset::Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> i
 
 std::int64_t Subset::size() const { return static_cast<std::int64_t>(indices_.size()); }
 
-Batch Subset::get(std::int64_t index) const {
-  return whole_->get(indices_.at(static_cast<std::size_t>(index)));
+Batch Subset::get(std::int64_t index, RandomStream& random) const {
+  return whole_->get(indices_.at(static_cast<std::size_t>(index)), random);
 }
 
-Batch Subset::get_batch(std::span<const std::int64_t> indices) const {
+Batch Subset::get_batch(const BatchRequest& request) const {
   // A thread that loads keeps its list from batch to batch; a subset of a subset makes one more.
   thread_local std::vector<std::int64_t> scratch;
   std::vector<std::int64_t> rows = std::exchange(scratch, {});
   rows.clear();
-  rows.reserve(indices.size());
-  for (const std::int64_t index : indices)
+  rows.reserve(request.indices.size());
+  for (const std::int64_t index : request.indices)
     rows.push_back(indices_.at(static_cast<std::size_t>(index)));
-  Batch batch = whole_->get_batch(rows);
+  BatchRequest of_whole = request;
+  of_whole.indices = rows;
+  Batch batch = whole_->get_batch(of_whole);
   scratch = std::move(rows);
   return batch;
 }

@@ -1,6 +1,8 @@
 // Map-style data sets: a size and a sample for every index.
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -9,9 +11,24 @@
 #include <utility>
 #include <vector>
 
+#include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/random_stream.h"
 
 namespace lctl {
+
+// Which samples a loader wants, and what they need to be the same for whoever makes them.
+struct BatchRequest {
+  std::span<const std::int64_t> indices;
+  std::uint64_t seed = 0;             // of the pass: the loader's base seed
+  std::int64_t first_place = 0;       // of indices[0] in the pass
+  SkippedSamples* skipped = nullptr;  // null: a bad sample is an error
+
+  RandomStream random(std::size_t position) const {
+    return {seed, static_cast<std::uint64_t>(indices[position]),
+            static_cast<std::uint64_t>(first_place) + position};
+  }
+};
 
 // Reads may come from several loader threads at once: get() and get_batch() must be safe for that.
 // Errors are exceptions that name the sample's source.
@@ -22,21 +39,26 @@ class Dataset {
 
   virtual std::int64_t size() const = 0;
 
-  // 0 <= index < size().
-  virtual Batch get(std::int64_t index) const = 0;
+  // 0 <= index < size(). All that is random about it comes from `random`. Throws BadSample for a
+  // sample that cannot be used.
+  virtual Batch get(std::int64_t index, RandomStream& random) const = 0;
 
   // The collated batch of those samples, in fresh contiguous tensors. Data sets that lie in memory
   // do it in one gather.
-  virtual Batch get_batch(std::span<const std::int64_t> indices) const;
+  virtual Batch get_batch(const BatchRequest& request) const;
 };
+
+// The samples of a request, one get() after another. An error says which sample it was; with
+// `skipped` a bad one is left out instead, but not all of them.
+std::vector<Batch> get_samples(const Dataset& dataset, const BatchRequest& request);
 
 // Samples are the rows of tensors with a common first dimension (torch's TensorDataset).
 class TensorDataset final : public Dataset {
  public:
   explicit TensorDataset(std::vector<at::Tensor> tensors);
   std::int64_t size() const override;
-  Batch get(std::int64_t index) const override;
-  Batch get_batch(std::span<const std::int64_t> indices) const override;
+  Batch get(std::int64_t index, RandomStream& random) const override;
+  Batch get_batch(const BatchRequest& request) const override;
 
  private:
   std::vector<at::Tensor> tensors_;
@@ -47,14 +69,57 @@ class Subset final : public Dataset {
  public:
   Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices);
   std::int64_t size() const override;
-  Batch get(std::int64_t index) const override;
-  Batch get_batch(std::span<const std::int64_t> indices) const override;
+  Batch get(std::int64_t index, RandomStream& random) const override;
+  Batch get_batch(const BatchRequest& request) const override;
   const std::vector<std::int64_t>& indices() const { return indices_; }
 
  private:
   std::shared_ptr<const Dataset> whole_;
   std::vector<std::int64_t> indices_;
 };
+
+// What a program's own data set needs: a size, and samples by index, from several threads at once.
+template <typename T>
+concept IndexedSamples = requires(const T& samples, std::int64_t index) {
+  { samples.size() } -> std::convertible_to<std::int64_t>;
+  { samples.get(index) } -> std::convertible_to<Batch>;
+};
+
+// The same with augmentation: what is random comes from the stream.
+template <typename T>
+concept RandomIndexedSamples =
+    requires(const T& samples, std::int64_t index, RandomStream& random) {
+      { samples.size() } -> std::convertible_to<std::int64_t>;
+      { samples.get(index, random) } -> std::convertible_to<Batch>;
+    };
+
+// A data set of anything that has size() and get(index), or get(index, random):
+//   struct Squares {
+//     std::int64_t size() const { return 100; }
+//     Batch get(std::int64_t i) const { return Batch::List{at::tensor(1.0 * i), at::tensor(1.0 * i
+//     * i)}; }
+//   };
+//   const auto data = make_dataset(Squares{});
+template <typename T>
+  requires IndexedSamples<T> || RandomIndexedSamples<T>
+std::shared_ptr<const Dataset> make_dataset(T samples) {
+  class Adapter final : public Dataset {
+   public:
+    explicit Adapter(T own) : samples_(std::move(own)) {}
+    std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
+    Batch get(std::int64_t index, RandomStream& random) const override {
+      if constexpr (RandomIndexedSamples<T>) {
+        return samples_.get(index, random);
+      } else {
+        return samples_.get(index);
+      }
+    }
+
+   private:
+    T samples_;
+  };
+  return std::make_shared<Adapter>(std::move(samples));
+}
 
 // Stacks samples of equal structure along a new first dimension, into fresh contiguous tensors
 // (torch's default_collate). Throws std::invalid_argument naming the two differing shapes.

@@ -198,7 +198,7 @@ TEST(MapDataLoaderTest, SkippedBatchesLeaveTheRestAsItWouldBe) {
 class FailingDataset final : public Dataset {
  public:
   std::int64_t size() const override { return 10; }
-  Batch get(std::int64_t index) const override {
+  Batch get(std::int64_t index, RandomStream& /*random*/) const override {
     if (index == 7) throw std::runtime_error("sample 7 cannot be read");
     return Batch(Batch::List{Batch(at::arange(index, index + 1, at::kLong)[0])});
   }

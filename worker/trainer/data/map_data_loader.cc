@@ -60,7 +60,7 @@ class DirectIterator final : public BatchIterator {
   std::optional<Batch> next() override {
     batches_.next(indices_);
     if (indices_.empty()) return std::nullopt;
-    return dataset_->get_batch(indices_);
+    return dataset_->get_batch({.indices = indices_});
   }
   void skip(std::int64_t count) override {
     for (std::int64_t i = 0; i < count; ++i) batches_.next(indices_);
@@ -156,7 +156,7 @@ class WorkerIterator final : public BatchIterator {
       queue_.pop_front();
       lock.unlock();
       try {
-        slot->batch = dataset_->get_batch(slot->indices);
+        slot->batch = dataset_->get_batch({.indices = slot->indices});
       } catch (...) {
         slot->error = std::current_exception();
       }

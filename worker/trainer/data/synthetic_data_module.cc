@@ -94,15 +94,17 @@ class LimitedDataset final : public Dataset {
   LimitedDataset(std::shared_ptr<const Dataset> inner, std::int64_t limit)
       : inner_(std::move(inner)), limit_(limit) {}
   std::int64_t size() const override { return inner_->size(); }
-  Batch get(std::int64_t index) const override { return inner_->get(index); }
-  Batch get_batch(std::span<const std::int64_t> indices) const override {
-    if (static_cast<std::int64_t>(indices.size()) > limit_) {
+  Batch get(std::int64_t index, RandomStream& random) const override {
+    return inner_->get(index, random);
+  }
+  Batch get_batch(const BatchRequest& request) const override {
+    if (static_cast<std::int64_t>(request.indices.size()) > limit_) {
       throw std::runtime_error(fmt::format(
           "DefaultCPUAllocator: can't allocate memory: you tried to allocate a batch of "
           "{} rows, memory_limit is {}",
-          indices.size(), limit_));
+          request.indices.size(), limit_));
     }
-    return inner_->get_batch(indices);
+    return inner_->get_batch(request);
   }
 
  private:
