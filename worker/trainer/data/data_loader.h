@@ -6,8 +6,12 @@
 #include <optional>
 
 #include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/loading/loading_stats.h"
 
 namespace lctl {
+
+struct LoaderSurroundings;
+struct PrefetchOptions;
 
 // One pass over a loader. Thread rule: one strand only.
 class BatchIterator {
@@ -48,8 +52,17 @@ class DataLoader {
   virtual std::shared_ptr<DataLoader> with_sequential_sampler() = 0;
   virtual std::shared_ptr<DataLoader> for_prediction() = 0;
 
-  // Workers that prepare batches; empty where the loader has no such setting.
-  virtual std::optional<std::int64_t> num_workers() const { return std::nullopt; }
+  // Its settings for preparing batches; null for a loader that has none.
+  virtual const PrefetchOptions* prefetching() const { return nullptr; }
+
+  // Samples of a batch, where it has that many.
+  virtual std::optional<std::int64_t> batch_size() const { return std::nullopt; }
+
+  // The run that it works for: which rank this is, where batches go. Before the first pass.
+  virtual void fit_to(const LoaderSurroundings& /*surroundings*/) {}
+
+  // How it is doing; empty for a loader that does not measure.
+  virtual std::optional<LoadingStats> stats() const { return std::nullopt; }
 
   // Passed on to a sampler that has one.
   virtual void set_epoch(std::int64_t epoch) = 0;

@@ -219,7 +219,7 @@ TEST(MapDataLoaderTest, AWorkersErrorArrivesAtItsBatchAndTheIteratorEndsCleanly)
 
 TEST(MapDataLoaderTest, BadSizesAreRefused) {
   EXPECT_THROW(MapDataLoader(numbers(1), {.batch_size = 0}), std::invalid_argument);
-  EXPECT_THROW(MapDataLoader(numbers(1), {.num_workers = -1}), std::invalid_argument);
+  EXPECT_THROW(MapDataLoader(numbers(1), {.num_workers = -2}), std::invalid_argument);
 }
 
 TEST(CollateTest, SamplesOfDifferentShapesAreRefusedWithBothShapes) {

@@ -3,14 +3,13 @@
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
-#include <condition_variable>
-#include <deque>
-#include <exception>
-#include <mutex>
+#include <span>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 #include <vector>
+
+#include "worker/trainer/data/loading/batch_source.h"
+#include "worker/trainer/data/loading/prefetch_iterator.h"
 
 namespace lctl {
 namespace {
@@ -52,176 +51,116 @@ class IndexBatches {
   std::optional<std::vector<std::int64_t>> ahead_;
 };
 
-class DirectIterator final : public BatchIterator {
+class MapSource final : public BatchSource {
  public:
-  DirectIterator(std::shared_ptr<const Dataset> dataset, IndexBatches batches)
-      : dataset_(std::move(dataset)), batches_(std::move(batches)) {}
-
-  std::optional<Batch> next() override {
-    batches_.next(indices_);
-    if (indices_.empty()) return std::nullopt;
-    return dataset_->get_batch({.indices = indices_});
-  }
-  void skip(std::int64_t count) override {
-    for (std::int64_t i = 0; i < count; ++i) batches_.next(indices_);
-  }
-
- private:
-  const std::shared_ptr<const Dataset> dataset_;  // the loader may be gone before its iterator
-  IndexBatches batches_;
-  std::vector<std::int64_t> indices_;  // of the current batch
-};
-
-// Threads take index lists from a queue and put batches into their slots; the caller takes the
-// slots in order.
-class WorkerIterator final : public BatchIterator {
- public:
-  WorkerIterator(std::shared_ptr<const Dataset> dataset, IndexBatches batches, std::int64_t workers,
-                 std::int64_t ahead)
+  MapSource(std::shared_ptr<const Dataset> dataset, IndexBatches batches,
+            CollateFunction collate_fn, std::uint64_t seed, SkippedSamples* skipped)
       : dataset_(std::move(dataset)),
         batches_(std::move(batches)),
-        ahead_(static_cast<std::size_t>(ahead)) {
-    // torch asks for indices as soon as it has workers, so that a shuffling loader draws its seed
-    // now.
-    batches_.look_ahead();
-    threads_.reserve(static_cast<std::size_t>(workers));
-    for (std::int64_t i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+        collate_fn_(std::move(collate_fn)),
+        seed_(seed),
+        skipped_(skipped) {}
+
+  std::optional<Batch> make_next() override {
+    batches_.next(indices_);
+    if (indices_.empty()) return std::nullopt;
+    return make(*dataset_, collate_fn_, take_request(indices_));
   }
 
-  ~WorkerIterator() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wanted_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+  BatchTask next_task() override {
+    std::vector<std::int64_t> indices;
+    batches_.next(indices);
+    if (indices.empty()) return nullptr;
+    const BatchRequest request = take_request(indices);
+    return [dataset = dataset_, collate_fn = collate_fn_, indices = std::move(indices), request] {
+      BatchRequest mine = request;
+      mine.indices = indices;
+      return make(*dataset, collate_fn, mine);
+    };
   }
 
-  std::optional<Batch> next() override {
-    fill();
-    std::unique_lock lock(mutex_);
-    if (slots_.empty()) return std::nullopt;
-    ready_.wait(lock, [&] { return slots_.front()->done; });
-    const std::shared_ptr<Slot> slot = slots_.front();
-    slots_.pop_front();
-    lock.unlock();
-    if (slot->error != nullptr) std::rethrow_exception(slot->error);
-    return std::move(slot->batch);
-  }
+  void look_ahead() override { batches_.look_ahead(); }
 
-  void skip(std::int64_t count) override {
-    // Called before the first next(): nothing is in flight yet.
-    std::vector<std::int64_t> passed;
-    for (std::int64_t i = 0; i < count; ++i) batches_.next(passed);
+  bool skip_one() override {
+    batches_.next(indices_);
+    place_ += static_cast<std::int64_t>(indices_.size());
+    return !indices_.empty();
   }
 
  private:
-  struct Slot {
-    std::vector<std::int64_t> indices;
-    Batch batch;
-    std::exception_ptr error;
-    bool done = false;
-  };
-
-  // Indices are drawn on the caller's thread: the global generator has one user.
-  void fill() {
-    while (!exhausted_) {
-      {
-        const std::lock_guard lock(mutex_);
-        if (slots_.size() >= ahead_) return;
-      }
-      std::vector<std::int64_t> indices;
-      batches_.next(indices);
-      if (indices.empty()) {
-        exhausted_ = true;
-        return;
-      }
-      auto slot = std::make_shared<Slot>();
-      slot->indices = std::move(indices);
-      {
-        const std::lock_guard lock(mutex_);
-        slots_.push_back(slot);
-        queue_.push_back(std::move(slot));
-      }
-      wanted_.notify_one();
-    }
+  BatchRequest take_request(std::span<const std::int64_t> indices) {
+    const BatchRequest request{
+        .indices = indices, .seed = seed_, .first_place = place_, .skipped = skipped_};
+    place_ += static_cast<std::int64_t>(indices.size());
+    return request;
   }
 
-  void work() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      wanted_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
-      const std::shared_ptr<Slot> slot = std::move(queue_.front());
-      queue_.pop_front();
-      lock.unlock();
-      try {
-        slot->batch = dataset_->get_batch({.indices = slot->indices});
-      } catch (...) {
-        slot->error = std::current_exception();
-      }
-      lock.lock();
-      slot->done = true;
-      ready_.notify_one();
-    }
+  static Batch make(const Dataset& dataset, const CollateFunction& collate_fn,
+                    const BatchRequest& request) {
+    return collate_fn ? collate_fn(get_samples(dataset, request)) : dataset.get_batch(request);
   }
 
-  const std::shared_ptr<const Dataset> dataset_;
+  const std::shared_ptr<const Dataset> dataset_;  // the loader may be gone before its iterator
   IndexBatches batches_;
-  const std::size_t ahead_;
-  bool exhausted_ = false;
-
-  std::mutex mutex_;
-  // State below is protected by mutex_ (a slot's contents belong to its worker until done).
-  std::condition_variable wanted_;
-  std::condition_variable ready_;
-  std::deque<std::shared_ptr<Slot>> slots_;  // in the order of delivery
-  std::deque<std::shared_ptr<Slot>> queue_;  // not taken by a worker yet
-  bool stopping_ = false;
-
-  std::vector<std::thread> threads_;
+  const CollateFunction collate_fn_;
+  const std::uint64_t seed_;
+  SkippedSamples* const skipped_;
+  std::int64_t place_ = 0;             // samples of this pass so far
+  std::vector<std::int64_t> indices_;  // of the current batch; keeps its capacity
 };
+
+std::shared_ptr<Sampler> sampler_of(const Dataset& dataset, const MapDataLoader::Options& options) {
+  if (options.sampler != nullptr) {
+    if (options.shuffle)
+      throw std::invalid_argument("sampler option is mutually exclusive with shuffle");
+    return options.sampler;
+  }
+  return options.shuffle ? random_sampler(dataset.size(), options.generator)
+                         : sequential_sampler(dataset.size());
+}
+
+PrefetchOptions prefetch_options(const MapDataLoader::Options& options) {
+  return {.num_workers = options.num_workers,
+          .prefetch_factor = options.prefetch_factor,
+          .pin_memory = options.pin_memory,
+          .persistent_workers = options.persistent_workers,
+          .prefetch_memory = options.prefetch_memory,
+          .skip_bad_samples = options.skip_bad_samples};
+}
 
 }  // namespace
 
 MapDataLoader::MapDataLoader(std::shared_ptr<const Dataset> dataset, Options options)
-    : MapDataLoader(dataset, options,
-                    options.shuffle ? random_sampler(dataset->size(), options.generator)
-                                    : sequential_sampler(dataset->size())) {}
+    : MapDataLoader(dataset, options, sampler_of(*dataset, options)) {}
 
 MapDataLoader::MapDataLoader(std::shared_ptr<const Dataset> dataset, Options options,
                              std::shared_ptr<Sampler> sampler)
-    : dataset_(std::move(dataset)), options_(std::move(options)), sampler_(std::move(sampler)) {
+    : dataset_(std::move(dataset)),
+      options_(std::move(options)),
+      sampler_(std::move(sampler)),
+      workers_(std::make_shared<LoaderWorkers>(prefetch_options(options_))) {
   if (options_.batch_size < 1) {
     throw std::invalid_argument(
         fmt::format("batch_size should be a positive integer value, but got batch_size={}",
                     options_.batch_size));
   }
-  if (options_.num_workers < 0) {
-    throw std::invalid_argument(
-        "num_workers option should be non-negative; use num_workers=0 to "
-        "load in the training thread");
-  }
-  if (options_.prefetch_factor < 1) {
-    throw std::invalid_argument("prefetch_factor option should be at least 1");
-  }
 }
 
 std::unique_ptr<BatchIterator> MapDataLoader::iterate() {
-  // The base seed of torch's iterators. Our workers need none, but what is drawn after it must
-  // match.
+  // The base seed of torch's iterators.
+  std::int64_t seed = 0;
   if (options_.generator.has_value()) {
     at::Generator generator = *options_.generator;
-    at::empty({}, at::TensorOptions().dtype(at::kLong)).random_(generator);
+    seed =
+        at::empty({}, at::TensorOptions().dtype(at::kLong)).random_(generator).item<std::int64_t>();
   } else {
-    draw_seed();
+    seed = draw_seed();
   }
   IndexBatches batches(sampler_->iterate(), options_.batch_size, options_.drop_last);
-  if (options_.num_workers == 0) {
-    return std::make_unique<DirectIterator>(dataset_, std::move(batches));
-  }
-  return std::make_unique<WorkerIterator>(dataset_, std::move(batches), options_.num_workers,
-                                          options_.num_workers * options_.prefetch_factor);
+  return prefetched(
+      std::make_unique<MapSource>(dataset_, std::move(batches), options_.collate_fn,
+                                  static_cast<std::uint64_t>(seed), workers_->skipped()),
+      workers_);
 }
 
 std::optional<std::int64_t> MapDataLoader::size() const {

@@ -1,0 +1,159 @@
+#include "worker/trainer/data/iterable_data_loader.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "worker/trainer/data/dataset.h"
+#include "worker/trainer/data/loading/batch_source.h"
+#include "worker/trainer/data/loading/prefetch_iterator.h"
+#include "worker/trainer/data/sampler.h"
+
+namespace lctl {
+namespace {
+
+// The samples of one batch, still to be made; or why the stream could not go on there.
+struct Group {
+  std::vector<PendingSample> samples;
+  std::exception_ptr error;
+  bool empty() const { return samples.empty() && error == nullptr; }
+};
+
+Batch make(const Group& group, std::uint64_t seed, std::int64_t first_place,
+           SkippedSamples* skipped) {
+  if (group.error != nullptr) std::rethrow_exception(group.error);
+  std::vector<Batch> made;
+  made.reserve(group.samples.size());
+  for (std::size_t i = 0; i < group.samples.size(); ++i) {
+    const auto place = static_cast<std::uint64_t>(first_place) + i;
+    RandomStream random(seed, place, place);
+    try {
+      made.push_back(group.samples[i].make(random));
+    } catch (...) {
+      handle_sample_error(fmt::format("sample {} ({})", place, group.samples[i].name), skipped);
+    }
+  }
+  if (made.empty()) throw_nothing_left(group.samples.size());
+  return collate(made);
+}
+
+class StreamSource final : public BatchSource {
+ public:
+  StreamSource(std::unique_ptr<SampleStream> stream, std::uint64_t seed,
+               const IterableDataLoader::Options& options, SkippedSamples* skipped)
+      : stream_(std::move(stream)),
+        seed_(seed),
+        batch_size_(static_cast<std::size_t>(options.batch_size)),
+        drop_last_(options.drop_last),
+        skipped_(skipped) {}
+
+  std::optional<Batch> make_next() override {
+    const std::int64_t place = place_;
+    const Group group = collect();
+    if (group.empty()) return std::nullopt;
+    return make(group, seed_, place, skipped_);
+  }
+
+  BatchTask next_task() override {
+    const std::int64_t place = place_;
+    Group group = collect();
+    if (group.empty()) return nullptr;
+    return [group = std::move(group), seed = seed_, place, skipped = skipped_] {
+      return make(group, seed, place, skipped);
+    };
+  }
+
+  bool skip_one() override { return !collect().empty(); }
+
+ private:
+  Group collect() {
+    Group group;
+    group.samples.reserve(batch_size_);
+    while (group.samples.size() < batch_size_) {
+      try {
+        std::optional<PendingSample> sample = stream_->next();
+        if (!sample) break;
+        group.samples.push_back(*std::move(sample));
+      } catch (const BadSample& error) {
+        if (skipped_ == nullptr) {
+          group.error = std::current_exception();
+          break;
+        }
+        skipped_->add(error.what());
+      } catch (...) {
+        group.error = std::current_exception();
+        break;
+      }
+    }
+    place_ += static_cast<std::int64_t>(group.samples.size());
+    if (drop_last_ && group.error == nullptr && group.samples.size() < batch_size_)
+      group.samples.clear();
+    return group;
+  }
+
+  const std::unique_ptr<SampleStream> stream_;
+  const std::uint64_t seed_;
+  const std::size_t batch_size_;
+  const bool drop_last_;
+  SkippedSamples* const skipped_;
+  std::int64_t place_ = 0;  // samples of this pass so far
+};
+
+}  // namespace
+
+IterableDataLoader::IterableDataLoader(std::shared_ptr<const IterableDataset> dataset,
+                                       Options options)
+    : dataset_(std::move(dataset)),
+      options_(std::move(options)),
+      workers_(std::make_shared<LoaderWorkers>(options_.prefetch)) {
+  if (options_.batch_size < 1) {
+    throw std::invalid_argument(
+        fmt::format("batch_size should be a positive integer value, but got batch_size={}",
+                    options_.batch_size));
+  }
+}
+
+void IterableDataLoader::fit_to(const LoaderSurroundings& surroundings) {
+  rank_ = surroundings.rank;
+  world_size_ = surroundings.world_size;
+  workers_->fit_to(surroundings);
+}
+
+std::unique_ptr<BatchIterator> IterableDataLoader::iterate() {
+  const auto seed = static_cast<std::uint64_t>(draw_seed());
+  const StreamPass pass{.seed = seed, .epoch = epoch_, .rank = rank_, .world_size = world_size_};
+  return prefetched(
+      std::make_unique<StreamSource>(dataset_->iterate(pass), seed, options_, workers_->skipped()),
+      workers_);
+}
+
+std::optional<std::int64_t> IterableDataLoader::dataset_length() const {
+  return dataset_->size(rank_, world_size_);
+}
+
+std::optional<std::int64_t> IterableDataLoader::size() const {
+  const std::optional<std::int64_t> samples = dataset_length();
+  if (!samples) return std::nullopt;
+  if (options_.drop_last) return *samples / options_.batch_size;
+  return (*samples + options_.batch_size - 1) / options_.batch_size;
+}
+
+std::shared_ptr<DataLoader> IterableDataLoader::with_distributed_sampler(int, int, bool,
+                                                                         std::uint64_t, bool) {
+  return std::make_shared<IterableDataLoader>(*this);
+}
+
+std::shared_ptr<DataLoader> IterableDataLoader::with_sequential_sampler() {
+  return std::make_shared<IterableDataLoader>(*this);
+}
+
+std::shared_ptr<DataLoader> IterableDataLoader::for_prediction() {
+  auto copy = std::make_shared<IterableDataLoader>(*this);
+  copy->options_.drop_last = false;
+  return copy;
+}
+
+}  // namespace lctl
