@@ -30,6 +30,8 @@ class CopyStream {
   virtual void end() = 0;
   // Training waits (on the device, not on the host) for all copies issued so far.
   virtual void join() = 0;
+  // Training will use that copy: its memory is not used again before training is past it.
+  virtual void hand_over(const at::Tensor& copy) = 0;
 };
 
 // Thread rule: any thread may ask; set_device and seeds are the calling thread's / the process's.

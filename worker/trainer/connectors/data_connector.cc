@@ -2,17 +2,19 @@
 
 #include <ATen/ops/full.h>
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <stdexcept>
 
+#include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/connectors/batch_transfer.h"
 #include "worker/trainer/connectors/distributed_run.h"
+#include "worker/trainer/connectors/loader_guidance.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
 #include "worker/trainer/data/combined_loader.h"
+#include "worker/trainer/data/loading/loader_workers.h"
 #include "worker/trainer/loops/data_fetcher.h"
 #include "worker/trainer/precision/precision.h"
 
@@ -32,14 +34,19 @@ std::string_view prefix(Stage stage) {
   }
 }
 
-// Those that this process may use.
-std::int64_t available_cpus() {
-  cpu_set_t mine;
-  CPU_ZERO(&mine);
-  return sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
-}
-
 }  // namespace
+
+DataConnector::DataConnector(const TrainerOptions& options, const RunState& state,
+                             HookCaller& hooks, Strategy& strategy, Precision& precision,
+                             Accelerator& accelerator)
+    : options_(options),
+      state_(state),
+      hooks_(hooks),
+      strategy_(strategy),
+      precision_(precision),
+      accelerator_(accelerator) {}
+
+DataConnector::~DataConnector() = default;
 
 std::int64_t StageLoaders::total() const {
   std::int64_t sum = 0;
@@ -85,6 +92,7 @@ StageLoaders DataConnector::load_train() {
         "`train_dataloader` must be implemented to be used with the Lightning Trainer");
   }
   add(result, std::move(loader), Stage::kTrain);
+  training_ = result.loaders.front();
   return result;
 }
 
@@ -168,8 +176,34 @@ std::shared_ptr<DataLoader> DataConnector::fit_to_run(std::shared_ptr<DataLoader
       !loader->has_distributed_sampler()) {
     loader = distribute(std::move(loader), stage, training ? !overfit : loader->shuffles());
   }
-  check_workers(*loader, stage);
+  settle(*loader);
+  LoaderFacts facts;
+  facts.training = training;
+  facts.name = prefix(stage);
+  facts.on_device = !strategy_.root_device().is_cpu();
+  facts.overfit = overfit;
+  facts.local_world_size = std::max(1, strategy_.layout().local_world_size);
+  give_loader_guidance(*loader, facts);
   return loader;
+}
+
+void DataConnector::settle(DataLoader& loader) {
+  const c10::Device device = strategy_.root_device();
+  LoaderSurroundings surroundings;
+  surroundings.rank = strategy_.layout().global_rank;
+  surroundings.world_size = strategy_.layout().world_size;
+  surroundings.local_world_size = std::max(1, strategy_.layout().local_world_size);
+  if (!device.is_cpu()) {
+    surroundings.pin = [this](const at::Tensor& tensor) { return accelerator_.pin(tensor); };
+    const PrefetchOptions* prefetching = loader.prefetching();
+    if (copies_ == nullptr && prefetching != nullptr && prefetching->pin_memory)
+      copies_ = accelerator_.copy_stream(device);
+  }
+  loader.fit_to(surroundings);
+}
+
+std::optional<LoadingStats> DataConnector::training_stats() const {
+  return training_ != nullptr ? training_->stats() : std::nullopt;
 }
 
 std::shared_ptr<DataLoader> DataConnector::distribute(std::shared_ptr<DataLoader> loader,
@@ -194,27 +228,18 @@ std::shared_ptr<DataLoader> DataConnector::distribute(std::shared_ptr<DataLoader
                                           /*pad=*/stage != Stage::kPredict);
 }
 
-void DataConnector::check_workers(const DataLoader& loader, Stage stage) const {
-  const std::optional<std::int64_t> workers = loader.num_workers();
-  if (!workers || *workers >= 2) return;
-  const std::int64_t enough =
-      available_cpus() / std::max(1, strategy_.layout().local_world_size) - 1;
-  if (enough <= 1) return;
-  console::warn(
-      fmt::format("The '{}_dataloader' does not have many workers which may be a bottleneck. "
-                  "Consider increasing the value of the `num_workers` argument` to "
-                  "`num_workers={}` in the `DataLoader` to improve performance.",
-                  prefix(stage), enough));
-}
-
-// Lightning's has_len_all_ranks.
-std::optional<std::int64_t> DataConnector::length_on_all_ranks(const DataLoader& loader) {
+// Lightning's has_len_all_ranks; and where ranks would take different numbers of batches, all train
+// on as many as the one with the fewest: the others would wait for it for ever.
+std::optional<std::int64_t> DataConnector::length_agreed(const DataLoader& loader, Stage stage) {
   const std::optional<std::int64_t> own = loader.size();
   if (!own) return std::nullopt;
   std::int64_t total = *own;
+  std::int64_t fewest = *own;
   if (strategy_.is_distributed()) {
     const at::Tensor length = at::full({}, *own, at::TensorOptions(at::kLong));
     total = strategy_.reduce(length, Reduction::kSum).item().toLong();
+    if (stage == Stage::kTrain) fewest = strategy_.reduce(length, Reduction::kMin).item().toLong();
+    if (fewest != *own) warn_of_uneven_shards(*own, fewest);
   }
   if (total == 0) {
     console::warn(
@@ -225,7 +250,7 @@ std::optional<std::int64_t> DataConnector::length_on_all_ranks(const DataLoader&
         "`DataLoader` within local rank has zero length. Please make sure that it returns at least "
         "1 batch.");
   }
-  return own;
+  return fewest;
 }
 
 std::int64_t DataConnector::batches(const DataLoader& loader, Stage stage) {
@@ -234,7 +259,7 @@ std::int64_t DataConnector::batches(const DataLoader& loader, Stage stage) {
                        : stage == Stage::kPredict ? options_.limit_predict_batches
                                                   : options_.limit_val_batches;
   const std::string_view name = prefix(stage);
-  const std::optional<std::int64_t> length = length_on_all_ranks(loader);
+  const std::optional<std::int64_t> length = length_agreed(loader, stage);
   if (const auto* count = std::get_if<std::int64_t>(&limit))
     return std::min(length.value_or(*count), *count);
   const double fraction = std::get<double>(limit);
@@ -278,11 +303,29 @@ Batch DataConnector::profiled_transfer(Owner& owner, Batch batch, std::int64_t d
   return owner.on_after_batch_transfer(std::move(batch), dataloader_idx);
 }
 
+// Hooks of users may compute: that belongs on training's own stream.
+bool DataConnector::transfer_is_ours() const {
+  const LightningDataModule* data = hooks_.data_module();
+  for (const Hook hook : {Hook::on_before_batch_transfer, Hook::transfer_batch_to_device,
+                          Hook::on_after_batch_transfer}) {
+    if (hooks_.module().overrides(hook) || (data != nullptr && data->overrides(hook))) return false;
+  }
+  return true;
+}
+
 Batch DataConnector::to_device(Batch batch, std::int64_t dataloader_idx) {
   LightningDataModule* data = hooks_.data_module();
   if (hooks_.profiler() == nullptr) [[likely]] {
-    return transferred(std::move(batch), dataloader_idx, precision_, data, hooks_.module(),
-                       strategy_.root_device());
+    const bool beside = copies_ != nullptr && transfer_is_ours();
+    if (beside) copies_->begin();
+    batch = transferred(std::move(batch), dataloader_idx, precision_, data, hooks_.module(),
+                        strategy_.root_device());
+    if (beside) {
+      copies_->end();
+      copies_->join();
+      batch.visit([this](const at::Tensor& tensor) { copies_->hand_over(tensor); });
+    }
+    return batch;
   }
   batch = precision_.convert_input(std::move(batch));
   return data != nullptr ? profiled_transfer(*data, std::move(batch), dataloader_idx)

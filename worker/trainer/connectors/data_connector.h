@@ -15,6 +15,8 @@
 
 namespace lctl {
 
+class Accelerator;
+class CopyStream;
 class Precision;
 
 // A stage's loaders with the number of batches that each will give.
@@ -30,12 +32,8 @@ class DataConnector {
  public:
   // All must outlive it.
   DataConnector(const TrainerOptions& options, const RunState& state, HookCaller& hooks,
-                Strategy& strategy, Precision& precision)
-      : options_(options),
-        state_(state),
-        hooks_(hooks),
-        strategy_(strategy),
-        precision_(precision) {}
+                Strategy& strategy, Precision& precision, Accelerator& accelerator);
+  ~DataConnector();
 
   // prepare_data of the data module, then of the module; on local rank 0.
   void prepare_data();
@@ -50,7 +48,10 @@ class DataConnector {
   // Whether the data module, or else the module, defines one.
   bool has_val_dataloader() const;
 
-  // Precision, transfer hooks, device.
+  // How the training loader is doing; empty before there is one that measures.
+  std::optional<LoadingStats> training_stats() const;
+
+  // Precision, transfer hooks, device. Pinned batches are copied beside what the device computes.
   Batch to_device(Batch batch, std::int64_t dataloader_idx);
 
  private:
@@ -60,15 +61,20 @@ class DataConnector {
   Batch profiled_transfer(Owner& owner, Batch batch, std::int64_t dataloader_idx);
   std::shared_ptr<DataLoader> distribute(std::shared_ptr<DataLoader> loader, Stage stage,
                                          bool shuffle);
-  void check_workers(const DataLoader& loader, Stage stage) const;
+  // Where batches go, and who else is on this machine.
+  void settle(DataLoader& loader);
+  std::optional<std::int64_t> length_agreed(const DataLoader& loader, Stage stage);
   std::int64_t batches(const DataLoader& loader, Stage stage);
-  std::optional<std::int64_t> length_on_all_ranks(const DataLoader& loader);
+  bool transfer_is_ours() const;
 
   const TrainerOptions& options_;
   const RunState& state_;
   HookCaller& hooks_;
   Strategy& strategy_;
   Precision& precision_;
+  Accelerator& accelerator_;
+  std::shared_ptr<DataLoader> training_;  // the newest; null before there is one
+  std::unique_ptr<CopyStream> copies_;    // null unless batches are pinned for a device
 };
 
 }  // namespace lctl

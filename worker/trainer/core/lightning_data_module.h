@@ -18,6 +18,7 @@
 #include "worker/trainer/core/hook.h"
 #include "worker/trainer/data/batch.h"
 #include "worker/trainer/data/data_loader.h"
+#include "worker/trainer/data/loaded_bytes.h"
 
 namespace lctl {
 
@@ -80,6 +81,9 @@ class LightningDataModule {
   template <typename T>
   static void remember_overrides(T& data);
 
+  // Bytes of samples in memory that were loaded since this module was made (loaded_bytes.h).
+  std::int64_t loaded_since_made() const { return loaded_bytes() - loaded_before_; }
+
   // The trainer's side of the connection. Both outlive the run.
   void attach(Trainer* trainer, TrainableModule* module) {
     trainer_ = trainer;
@@ -87,6 +91,7 @@ class LightningDataModule {
   }
 
  private:
+  std::int64_t loaded_before_ = loaded_bytes();
   Trainer* trainer_ = nullptr;
   TrainableModule* module_ = nullptr;
   std::bitset<kHookCount> overridden_ =

@@ -73,6 +73,18 @@ class Batch {
     return *this;
   }
 
+  // Calls fn(tensor) for every tensor, in order.
+  template <typename Fn>
+  void visit(Fn&& fn) const {
+    if (is_tensor()) fn(std::get<at::Tensor>(data_));
+    if (is_list()) {
+      for (const Batch& item : std::get<List>(data_)) item.visit(fn);
+    }
+    if (is_map()) {
+      for (const auto& [key, item] : std::get<Map>(data_)) item.visit(fn);
+    }
+  }
+
  private:
   std::variant<std::monostate, at::Tensor, List, Map, std::string> data_;
 };

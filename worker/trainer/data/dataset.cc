@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "worker/trainer/data/loaded_bytes.h"
+
 namespace lctl {
 namespace {
 
@@ -93,6 +95,7 @@ TensorDataset::TensorDataset(std::vector<at::Tensor> tensors) : tensors_(std::mo
     if (tensor.dim() == 0 || tensor.size(0) != tensors_.front().size(0)) {
       throw std::invalid_argument("the tensors of a data set differ in their first dimension");
     }
+    count_loaded_bytes(static_cast<std::int64_t>(tensor.nbytes()));
   }
 }
 

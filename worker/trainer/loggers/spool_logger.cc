@@ -14,6 +14,24 @@
 namespace lctl {
 namespace {
 
+v1::DataLoading as_message(const LoadingStats& stats) {
+  v1::DataLoading message;
+  message.set_workers(stats.workers);
+  message.set_tuned(stats.tuned);
+  message.set_waited_seconds(stats.waited_seconds);
+  message.set_total_seconds(stats.total_seconds);
+  message.set_bytes_ahead(stats.bytes_ahead);
+  message.set_skipped_samples(stats.skipped_samples);
+  for (const TuningDecision& decision : stats.decisions) {
+    v1::WorkerChange& change = *message.add_changes();
+    change.set_time_us(unix_micros(decision.time));
+    change.set_before(decision.before);
+    change.set_after(decision.after);
+    change.set_reason(decision.reason);
+  }
+  return message;
+}
+
 namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kBetweenReports{100};
@@ -245,6 +263,8 @@ void SpoolCallback::send(Trainer& trainer, std::int64_t batch) {
   progress.set_stage(stage_);
   progress.set_steps_per_second(steps_per_second(now, trainer.global_step()));
   progress.mutable_metrics()->insert(metrics_.begin(), metrics_.end());
+  if (const auto stats = trainer.training_loader_stats())
+    *progress.mutable_data_loading() = as_message(*stats);
   reporter_->progress(std::move(progress));
 }
 

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "worker/trainer/connectors/distributed_run.h"
+#include "worker/trainer/connectors/loader_guidance.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
@@ -20,6 +21,9 @@
 
 namespace lctl {
 namespace {
+
+// Bytes of samples: less than that in a constructor is not worth a word.
+constexpr std::int64_t kNoticeablyMuch = 64 << 20;
 
 // NaN in backward raises while this lives. Thread rule: one strand only.
 class AnomalyScope {
@@ -89,8 +93,8 @@ Trainer::Trainer(Setup setup)
   logs_->set_distributed(
       strategy_->layout().world_size,
       [this](const at::Tensor& value, Reduction op) { return strategy_->reduce(value, op); });
-  data_connector_ =
-      std::make_unique<DataConnector>(options_, state_, hooks_, *strategy_, *precision_);
+  data_connector_ = std::make_unique<DataConnector>(options_, state_, hooks_, *strategy_,
+                                                    *precision_, *accelerator_);
   context_ = std::make_unique<LoopContext>(
       LoopContext{options_, state_, progress_, hooks_, *logs_, *strategy_, *precision_,
                   *data_connector_, optimizers_, *control_, *accelerator_, *clock_});
@@ -249,7 +253,13 @@ void Trainer::prepare(const ResumeFrom& from) {
   }
   TrainableModule& module = hooks_.module();
   module.attach(this, logs_.get());
-  if (data_module() != nullptr) data_module()->attach(this, &module);
+  if (data_module() != nullptr) {
+    const bool first_run = data_module()->trainer() == nullptr;
+    const std::int64_t loaded = data_module()->loaded_since_made();
+    if (first_run && loaded > kNoticeablyMuch)
+      warn_of_early_loading(data_module()->type_name(), loaded);
+    data_module()->attach(this, &module);
+  }
   warn_of_double_transfer_hooks();
   attach_callbacks();
   verify_configuration();

@@ -145,6 +145,11 @@ class Trainer {
   const MetricDict& progress_bar_metrics() { return logs_->progress_bar_metrics(); }
   LoggerConnector& logger_connector() { return *logs_; }
 
+  // How the training loader is doing; empty before there is one that measures.
+  std::optional<LoadingStats> training_loader_stats() const {
+    return data_connector_->training_stats();
+  }
+
   // ---- parts
   TrainableModule& module() const { return hooks_.module(); }
   LightningDataModule* data_module() const { return hooks_.data_module(); }

@@ -20,14 +20,13 @@ double seconds(MonotonicTime from, MonotonicTime to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-// Processors that this process may use.
+}  // namespace
+
 std::int64_t available_cpus() {
   cpu_set_t mine;
   CPU_ZERO(&mine);
   return sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
 }
-
-}  // namespace
 
 void check(const PrefetchOptions& options) {
   if (options.num_workers < 0 && options.num_workers != kAutoWorkers) {

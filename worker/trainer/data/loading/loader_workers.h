@@ -31,6 +31,9 @@ struct PrefetchOptions {
   bool skip_bad_samples = false;     // on_bad_sample: skip
 };
 
+// Processors that this process may use.
+std::int64_t available_cpus();
+
 // Throws std::invalid_argument for negative numbers, in torch's words.
 void check(const PrefetchOptions& options);
 

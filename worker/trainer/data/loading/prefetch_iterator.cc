@@ -164,13 +164,9 @@ class WorkerIterator final : public BatchIterator {
 }  // namespace
 
 std::int64_t bytes_of(const Batch& batch) {
-  if (batch.is_tensor()) return static_cast<std::int64_t>(batch.tensor().nbytes());
   std::int64_t sum = 0;
-  if (batch.is_list()) {
-    for (const Batch& item : batch.list()) sum += bytes_of(item);
-  } else if (batch.is_map()) {
-    for (const auto& [key, item] : batch.map()) sum += bytes_of(item);
-  }
+  batch.visit(
+      [&sum](const at::Tensor& tensor) { sum += static_cast<std::int64_t>(tensor.nbytes()); });
   return sum;
 }
 
