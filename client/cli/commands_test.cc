@@ -99,6 +99,32 @@ TEST_F(CommandsTest, StatusTellsWhyInFull) {
   EXPECT_THAT(result.out, HasSubstr("resources   one node × 2 devices\n"));
 }
 
+TEST_F(CommandsTest, StatusShowsOnDemandHowTrainingIsFed) {
+  v1::Job job = make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_RUNNING);
+  v1::DataLoading* loading = job.mutable_progress()->mutable_data_loading();
+  loading->set_workers(8);
+  loading->set_tuned(true);
+  loading->set_waited_seconds(1.5);
+  loading->set_total_seconds(60);
+  loading->set_bytes_ahead(3 << 20);
+  loading->set_skipped_samples(2);
+  v1::WorkerChange* change = loading->add_changes();
+  change->set_time_us(FakeClock::kNow);
+  change->set_before(4);
+  change->set_after(8);
+  change->set_reason("training waits for data 40% of the time");
+  server_.put_job(job);
+  EXPECT_THAT(run({"status", "aaa"}).out, Not(HasSubstr("data from")));
+  const std::string text = run({"status", "aaa", "--verbose"}).out;
+  EXPECT_THAT(text, HasSubstr("data from   8 workers, found by measuring (num_workers: auto)\n"));
+  EXPECT_THAT(text, HasSubstr("waited      2.5% of the time for batches\n"));
+  EXPECT_THAT(text, HasSubstr("skipped     2 bad samples\n"));
+  EXPECT_THAT(text, HasSubstr("4 to 8   training waits for data 40% of the time\n"));
+  const json one = json::parse(run({"status", "aaa", "--json"}).out);
+  EXPECT_EQ(one["data_loading"]["changes"][0]["after"], 8);
+  EXPECT_EQ(one["data_loading"]["skipped_samples"], 2);
+}
+
 TEST_F(CommandsTest, StatusShowsAttemptsRanksMetricsAndCheckpoints) {
   v1::Job job = make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_FAILED);
   v1::RankStatus* rank = job.add_ranks();

@@ -72,6 +72,26 @@ Json transition_json(const v1::Transition& transition) {
   };
 }
 
+// Null for jobs whose loader does not measure.
+Json data_loading_json(const v1::Progress& progress) {
+  if (!progress.has_data_loading()) return nullptr;
+  const v1::DataLoading& loading = progress.data_loading();
+  Json changes = Json::array();
+  for (const v1::WorkerChange& change : loading.changes()) {
+    changes.push_back({{"time", time_json(change.time_us())},
+                       {"before", change.before()},
+                       {"after", change.after()},
+                       {"reason", change.reason()}});
+  }
+  return {{"workers", loading.workers()},
+          {"tuned", loading.tuned()},
+          {"waited_seconds", number_json(loading.waited_seconds())},
+          {"total_seconds", number_json(loading.total_seconds())},
+          {"bytes_ahead", loading.bytes_ahead()},
+          {"skipped_samples", loading.skipped_samples()},
+          {"changes", changes}};
+}
+
 }  // namespace
 
 Json number_json(double value) {
@@ -102,6 +122,7 @@ Json job_json(const v1::Job& job) {
       {"stage", progress.stage()},
       {"steps_per_second", number_json(progress.steps_per_second())},
       {"metrics", map_json(progress.metrics())},
+      {"data_loading", data_loading_json(progress)},
       {"reason", job.reason()},
       {"priority", spec.priority()},
       {"resources",

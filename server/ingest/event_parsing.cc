@@ -13,6 +13,7 @@ constexpr std::size_t kMaxWordBytes = 256;  // versions, devices, stages
 constexpr std::size_t kMaxYamlBytes = 1 << 20;
 constexpr std::size_t kMaxMessageBytes = 4'096;
 constexpr std::size_t kMaxProgressMetrics = 1'000;
+constexpr int kMaxWorkerChanges = 100;
 
 template <typename... Parts>
 absl::Status invalid(fmt::format_string<Parts...> form, Parts&&... parts) {
@@ -53,6 +54,16 @@ absl::Status check(const v1::Progress& progress) {
                    kMaxProgressMetrics);
   }
   for (const auto& [key, value] : progress.metrics()) LCTL_RETURN_IF_ERROR(check_key(key));
+  const v1::DataLoading& loading = progress.data_loading();
+  if (loading.changes_size() > kMaxWorkerChanges) {
+    return invalid("progress with {} changes of loader workers; at most {} are allowed",
+                   loading.changes_size(), kMaxWorkerChanges);
+  }
+  for (const v1::WorkerChange& change : loading.changes()) {
+    if (change.reason().size() > kMaxWordBytes)
+      return invalid("a change of loader workers with a reason of {} bytes",
+                     change.reason().size());
+  }
   return absl::OkStatus();
 }
 

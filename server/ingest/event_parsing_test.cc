@@ -71,6 +71,17 @@ TEST(ParseEventTest, ProgressOutOfBoundsIsRefused) {
       "1001 metrics");
   expect_refused([](v1::Event& e) { e.mutable_progress()->set_stage(std::string(300, 's')); },
                  "300 bytes");
+  expect_refused(
+      [](v1::Event& e) {
+        for (int i = 0; i < 101; ++i) e.mutable_progress()->mutable_data_loading()->add_changes();
+      },
+      "101 changes of loader workers");
+  expect_refused(
+      [](v1::Event& e) {
+        e.mutable_progress()->mutable_data_loading()->add_changes()->set_reason(
+            std::string(257, 'r'));
+      },
+      "reason of 257 bytes");
 }
 
 TEST(ParseEventTest, OtherOversizedTextsAreRefused) {

@@ -21,6 +21,7 @@ constexpr std::size_t kEndedJobsShown = 5;
 struct Options {
   std::string job;
   bool follow = false;
+  bool verbose = false;
   bool json = false;
 };
 
@@ -54,6 +55,30 @@ void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
               client::is_final(job.state()) ? ended_progress(progress) : plain_progress(progress));
   }
   session.out() << facts.render(look);
+}
+
+// How training is fed, and what the tuner of its loader did.
+void print_data_loading(const Session& session, const v1::DataLoading& loading) {
+  Facts facts;
+  std::string workers =
+      loading.workers() == 0 ? "the training thread" : fmt::format("{} workers", loading.workers());
+  if (loading.tuned()) workers += ", found by measuring (num_workers: auto)";
+  facts.add("data from", workers);
+  const double share =
+      loading.total_seconds() > 0 ? loading.waited_seconds() / loading.total_seconds() : 0;
+  facts.add("waited", fmt::format("{:.1f}% of the time for batches", 100 * share));
+  facts.add("ahead", human_size(loading.bytes_ahead()) + " of batches");
+  if (loading.skipped_samples() > 0) {
+    facts.add("skipped", human_count(loading.skipped_samples()) + " bad samples", Tone::kBad);
+  }
+  session.out() << '\n' << facts.render(session.look());
+  if (loading.changes().empty()) return;
+  Table table({{"TUNED AT"}, {"WORKERS", true}, {"WHY"}});
+  for (const auto& change : loading.changes()) {
+    table.add({human_time(change.time_us()),
+               fmt::format("{} to {}", change.before(), change.after()), change.reason()});
+  }
+  session.out() << '\n' << table.render(session.look());
 }
 
 void print_attempts(const Session& session, const v1::JobDetails& details, std::int64_t now) {
@@ -146,6 +171,8 @@ int show_job(const Session& session, client::Client& client, const Options& opti
   if (!metrics.ok()) return session.fail(metrics.status());
   const std::int64_t now = unix_micros(session.environment.clock.wall_now());
   print_facts(session, job, now);
+  if (options.verbose && job.progress().has_data_loading())
+    print_data_loading(session, job.progress().data_loading());
   print_attempts(session, *details, now);
   print_ranks(session, job);
   print_metrics(session, *metrics, job.id());
@@ -266,6 +293,8 @@ void add_status(CLI::App& program, Session& session) {
                    "  lctl status @last --json | jq .ranks"});
   add_job(command, options->job);
   command->add_flag("-f,--follow", options->follow, "Show its progress until it ends");
+  command->add_flag("-v,--verbose", options->verbose,
+                    "Also how training is fed: loader workers, waiting, the tuner's decisions");
   add_json(command, options->json);
   run_with(command, session, options, status);
 }
