@@ -34,7 +34,7 @@ struct UrlRecord {
   std::string sha256;
   std::uint64_t size = 0;
   Validators validators;
-  std::int64_t checked_micros = 0;  // wall time of the server's last word on it
+  std::int64_t checked_micros = 0;  // wall time when the server was last asked
 };
 
 // What an unfinished download is a part of.

@@ -21,6 +21,7 @@ constexpr std::int64_t kLongestRetryAfter = 300;  // seconds
 constexpr std::uint64_t kProgress = std::uint64_t{1}
                                     << 20;  // that much more is no failure in a row
 constexpr int kMaxRestarts = 5;
+constexpr milliseconds kConnectAgain{10'000};  // to ask whether the cached file is still the same
 constexpr milliseconds kPoll{50};
 constexpr milliseconds kReport{100};
 
@@ -165,6 +166,7 @@ class Download {
     HttpRequest request;
     request.url = url_.address;
     request.limits = options_.limits;
+    if (cached_.present) request.limits.connect = std::min(request.limits.connect, kConnectAgain);
     request.stopped = options_.stopped;
     if (cached_.present && !cached_.validators.etag.empty())
       request.headers.push_back("If-None-Match: " + cached_.validators.etag);
@@ -217,10 +219,9 @@ class Download {
         throw_cancelled();
       case Failure::kCertificate:
         fail(FetchErrorKind::kCertificate,
-             fmt::format(
-                 "the server's certificate is not trusted: {}; set SSL_CERT_FILE to the file "
-                 "with the certificate of your authority",
-                 end.reason));
+             fmt::format("the server's certificate is not trusted: {}; if it should be, let "
+                         "SSL_CERT_FILE name a file with its authority's certificate",
+                         end.reason));
         break;
       case Failure::kRedirect:
         fail(FetchErrorKind::kRedirect,
@@ -264,7 +265,7 @@ class Download {
         status_failed ? FetchErrorKind::kHttpStatus : FetchErrorKind::kUnreachable;
     if (failures_ >= options_.attempts)
       throw FetchError(kind, false,
-                       fmt::format("{}: {}; gave up after {} tries, {}; check network and proxy "
+                       fmt::format("{}: {}; gave up after {} tries{}; check network and proxy "
                                    "(https_proxy), or try again later",
                                    url_.shown, why, failures_, kept()));
     if (end.retry_after > kLongestRetryAfter)
@@ -274,7 +275,7 @@ class Download {
     milliseconds wait = options_.first_wait * (1 << std::min(failures_ - 1, 10));
     wait = shortened(std::min(wait, kLongestWait));
     wait = std::max(wait, milliseconds(1000 * std::max<std::int64_t>(0, end.retry_after)));
-    say(fmt::format("{}: {}, {}; try {} of {} in {:.1f} s", url_.shown, why, kept(), failures_ + 1,
+    say(fmt::format("{}: {}{}; try {} of {} in {:.1f} s", url_.shown, why, kept(), failures_ + 1,
                     options_.attempts, static_cast<double>(wait.count()) / 1000));
     while (wait.count() > 0) {
       if (options_.stopped && options_.stopped()) throw_cancelled();
@@ -285,13 +286,15 @@ class Download {
 
   [[noreturn]] void throw_cancelled() const {
     throw FetchError(FetchErrorKind::kCancelled, false,
-                     fmt::format("{}: stopped, {}", url_.shown, kept()));
+                     fmt::format("{}: stopped{}", url_.shown, kept()));
   }
 
+  // ", 12.3 MB of 20.0 MB are there"; "" when nothing is.
   std::string kept() const {
+    if (partial_.size() == 0) return "";
     const auto total = partial_.record().total;
-    return total ? fmt::format("{} of {} are there", megabytes(partial_.size()), megabytes(*total))
-                 : fmt::format("{} are there", megabytes(partial_.size()));
+    return fmt::format(", {}{} are there", megabytes(partial_.size()),
+                       total ? " of " + megabytes(*total) : "");
   }
 
   void say(const std::string& text) const {

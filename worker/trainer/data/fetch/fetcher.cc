@@ -147,14 +147,17 @@ fs::path Fetcher::locked(const DataCache& cache, const SourceUrl& url) {
   try {
     result = download(url, cached, partial, options_);
   } catch (const FetchError& error) {
+    if (partial.size() == 0) partial.discard();
     const bool no_answer =
         error.kind() == FetchErrorKind::kUnreachable || error.kind() == FetchErrorKind::kHttpStatus;
     if (!copy || !no_answer || error.permanent()) throw;
     options_.say(fmt::format("warning: {}; the cached copy is used, which may be older: {}",
                              error.what(), copy->string()));
-    return *copy;
+    result.not_modified = true;
   }
   if (result.not_modified) {
+    // Also without an answer: those who wait for the lock must not wait for the server in turn.
+    if (partial.size() == 0) partial.discard();
     record->checked_micros = now_micros();
     cache.write_url_record(key, *record);
     return *copy;

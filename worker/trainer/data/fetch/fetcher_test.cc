@@ -100,6 +100,7 @@ TEST_F(FetcherTest, WithoutAChecksumTheServerIsAskedAgain) {
   EXPECT_EQ(fetch(url("/x.csv")), first);
   ASSERT_EQ(server_.requests().size(), 2u);
   EXPECT_EQ(server_.requests()[1].header("if-none-match"), "\"one\"");
+  EXPECT_TRUE(cached("url", ".partial").empty());
   // That answer is fresh.
   EXPECT_EQ(fetch(url("/x.csv")), first);
   EXPECT_EQ(server_.requests().size(), 2u);
@@ -133,6 +134,10 @@ TEST_F(FetcherTest, WithoutTheServerTheCachedFileIsUsedAndSaid) {
   down_ = true;
   EXPECT_EQ(fetch(url("/x.csv")), first);
   EXPECT_NE(said_.back().find("the cached copy is used"), std::string::npos) << said_.back();
+  // Those who started with us do not wait for the server again.
+  const std::size_t requests = server_.requests().size();
+  EXPECT_EQ(fetch(url("/x.csv")), first);
+  EXPECT_EQ(server_.requests().size(), requests);
 }
 
 TEST_F(FetcherTest, WithoutTheServerAndTheFileItIsAnError) {

@@ -86,14 +86,20 @@ void set(CURL* handle, CURLoption option, Value value) {
              "libcurl knows the options that are set");
 }
 
-void set_authorities(CURL* handle) {
+// The variable that names other authorities than the system's; nullptr = none.
+const char* authorities_variable() {
   for (const char* name : {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}) {
+    if (!environment_variable(name).empty()) return name;
+  }
+  return nullptr;
+}
+
+void set_authorities(CURL* handle) {
+  if (const char* name = authorities_variable()) {
     const std::string path = environment_variable(name);
-    if (path.empty()) continue;
     std::error_code ignored;  // libcurl says it when the file is not there
     set(handle, std::filesystem::is_directory(path, ignored) ? CURLOPT_CAPATH : CURLOPT_CAINFO,
         path.c_str());
-    break;
   }
   if (const std::string folder = environment_variable("SSL_CERT_DIR"); !folder.empty())
     set(handle, CURLOPT_CAPATH, folder.c_str());
@@ -197,6 +203,10 @@ TransferEnd transfer(const HttpRequest& request, BodySink& sink) {
   } else if (!exchange.unwanted) {
     end.failure = failure_of(*code);
     end.reason = error_text[0] != '\0' ? error_text.data() : curl.easy_strerror(*code);
+    const char* name = authorities_variable();
+    if (end.failure == TransferEnd::Failure::kCertificate && name != nullptr)
+      end.reason +=
+          fmt::format(" (trusted are those in ${}, {})", name, environment_variable(name));
   }
   curl_off_t retry_after = 0;
   if (curl.easy_getinfo(handle.get(), CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)

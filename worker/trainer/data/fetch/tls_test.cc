@@ -38,6 +38,16 @@ TEST_F(TlsTest, AuthorityFromTheEnvironmentIsTrusted) {
   }
 }
 
+TEST_F(TlsTest, VariableThatDecidesIsNamed) {
+  const std::string other = (folder_ / "other.pem").string();
+  std::ofstream(other) << self_signed().certificate;
+  setenv("SSL_CERT_FILE", authority_.c_str(), 1);
+  setenv("CURL_CA_BUNDLE", other.c_str(), 1);
+  expect_error([&] { fetch(server_->url("/x")); }, FetchErrorKind::kCertificate, true,
+               {"trusted are those in $CURL_CA_BUNDLE, " + other});
+  unsetenv("CURL_CA_BUNDLE");
+}
+
 TEST_F(TlsTest, AuthorityFileThatIsNotThereIsSaid) {
   setenv("SSL_CERT_FILE", "/none/authority.pem", 1);
   expect_error([&] { fetch(server_->url("/x")); }, FetchErrorKind::kCertificate, true,
