@@ -63,6 +63,7 @@ TEST_F(FetcherTest, ModesDoNotDependOnUmask) {
   const fs::path path = fetch(url("/x.bin"));
   umask(before);
   EXPECT_EQ(fs::status(path).permissions(), fs::perms(0644));
+  EXPECT_EQ(fs::status(path.parent_path() / ".verified").permissions(), fs::perms(0644));
   for (fs::path folder = path.parent_path(); folder != folder_; folder = folder.parent_path()) {
     EXPECT_EQ(fs::status(folder).permissions(), fs::perms(0755)) << folder;
   }
