@@ -1,0 +1,131 @@
+#include "worker/trainer/data/fetch/data_cache.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include "worker/trainer/data/fetch/durable_file.h"
+#include "worker/trainer/data/fetch/verified_file.h"
+
+namespace lctl {
+namespace {
+
+constexpr char kNote[] = ".verified";
+
+bool is_ordinary_file(int folder, const std::string& name) {
+  struct stat status = {};
+  return fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISREG(status.st_mode);
+}
+
+// `wanted` if the folder has it, else any other name; "" = it has no file.
+std::string content_name(int folder, const std::string& wanted) {
+  if (is_ordinary_file(folder, wanted)) return wanted;
+  // A descriptor of its own, which closedir() closes.
+  const int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (again < 0) throw_errno("opening a content folder");
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(fdopendir(again), closedir);
+  if (entries == nullptr) {
+    close(again);
+    throw_errno("listing a content folder");
+  }
+  while (const dirent* entry = readdir(entries.get())) {
+    if (entry->d_name[0] != '.' && is_ordinary_file(folder, entry->d_name)) return entry->d_name;
+  }
+  return "";
+}
+
+// Only if `name` is still the file that was looked at: another process may have put a good one
+// there.
+void remove_if_same(int folder, const std::string& name, int fd) {
+  struct stat ours = {};
+  struct stat named = {};
+  if (fstat(fd, &ours) == 0 && fstatat(folder, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+      ours.st_ino == named.st_ino)
+    remove_file(folder, name);
+}
+
+}  // namespace
+
+DataCache::DataCache(const std::filesystem::path& root) : root_(root) {
+  const Descriptor folder(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) throw_errno("folder " + root.string());
+  writable_ = faccessat(AT_FDCWD, root.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+  const auto sub = [&](const char* name) {
+    return writable_ ? make_folder(folder.get(), name) : open_folder(folder.get(), name);
+  };
+  sha256_ = sub("sha256");
+  url_ = sub("url");
+  file_ = sub("file");
+}
+
+std::optional<std::filesystem::path> DataCache::find(const std::string& sha256,
+                                                     const std::string& name,
+                                                     const std::function<bool()>& stopped) const {
+  if (!sha256_.valid()) return std::nullopt;
+  const std::string group = sha256.substr(0, 2);
+  const Descriptor parent = open_folder(sha256_.get(), group);
+  if (!parent.valid()) return std::nullopt;
+  const Descriptor folder = open_folder(parent.get(), sha256);
+  if (!folder.valid()) return std::nullopt;
+
+  std::string present = content_name(folder.get(), name);
+  if (present.empty()) return std::nullopt;
+  const Descriptor file(
+      openat(folder.get(), present.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.valid()) {
+    if (errno == ENOENT || errno == ELOOP) return std::nullopt;
+    throw_errno("opening " + present);
+  }
+  const auto actual = known_sha256(folder.get(), kNote, file.get(), present, stopped);
+  if (!actual) return std::nullopt;
+  if (*actual != sha256) {
+    if (writable_) remove_if_same(folder.get(), present, file.get());
+    return std::nullopt;
+  }
+  if (present != name &&
+      (linkat(folder.get(), present.c_str(), folder.get(), name.c_str(), 0) == 0 ||
+       (errno == EEXIST && is_ordinary_file(folder.get(), name))))
+    present = name;
+  return root_ / "sha256" / group / sha256 / present;
+}
+
+std::filesystem::path DataCache::commit(const std::string& key, const std::string& sha256,
+                                        const std::string& name) const {
+  const std::string partial = key + ".partial";
+  std::optional<std::filesystem::path> path = find(sha256, name, {});
+  if (path) {
+    // Another URL has the same content.
+    remove_file(url_.get(), partial);
+  } else {
+    const std::string group = sha256.substr(0, 2);
+    const Descriptor parent = make_folder(sha256_.get(), group);
+    const Descriptor folder = make_folder(parent.get(), sha256);
+    if (renameat(url_.get(), partial.c_str(), folder.get(), name.c_str()) != 0)
+      throw_errno("renaming " + partial);
+    sync_file(folder.get(), "folder " + sha256);
+    const Descriptor file(openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!file.valid()) throw_errno("opening " + name);
+    note_sha256(folder.get(), kNote, file.get(), name, sha256);
+    path = root_ / "sha256" / group / sha256 / name;
+  }
+  remove_file(url_.get(), partial + ".json");
+  return *path;
+}
+
+std::optional<UrlRecord> DataCache::url_record(const std::string& key) const {
+  if (!url_.valid()) return std::nullopt;
+  const auto text = read_small_file(url_.get(), key, kMaxRecordSize);
+  return text ? parse_url_record(*text) : std::nullopt;
+}
+
+void DataCache::write_url_record(const std::string& key, const UrlRecord& record) const {
+  write_durably(url_.get(), key, to_json(record));
+}
+
+}  // namespace lctl
