@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/trainer/data/csv_reader.h"
+#include "worker/trainer/data/formats/csv_reader.h"
 #include "worker/trainer/lightning.h"
 
 namespace L = lctl;
@@ -22,8 +22,7 @@ class DigitsDataModule : public L::LightningDataModule {
   void setup(std::string_view /*stage*/) override {
     if (train_data_ != nullptr) return;
     const auto path = hparams().get<std::string>("path");
-    const at::Tensor table =
-        L::parse_csv(L::read_possibly_compressed(path), path, std::nullopt).values;
+    const at::Tensor table = L::read_csv(path).values;
     auto full = std::make_shared<L::TensorDataset>(std::vector<at::Tensor>{
         table.slice(1, 0, 64) / 16.0, table.select(1, 64).to(torch::kLong)});
     const auto parts = L::random_split(full, {0.8, 0.1, 0.1}, /*seed=*/42);

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "worker/trainer/core/errors.h"
-#include "worker/trainer/data/csv_reader.h"
+#include "worker/trainer/data/formats/csv_reader.h"
 #include "worker/trainer/data/map_data_loader.h"
 
 namespace lctl {
@@ -39,30 +39,19 @@ std::int64_t label_column(const CsvTable& table, const CsvOptions& options) {
 
 // Class numbers; NaN would become an arbitrary one.
 void refuse_infinite_labels(const at::Tensor& labels, const std::string& column,
-                            const std::string& path) {
+                            const CsvTable& table, const std::string& path) {
   const at::Tensor values = labels.contiguous();
   const auto* data = values.const_data_ptr<float>();
   for (std::int64_t row = 0; row < values.numel(); ++row) {
     if (std::isfinite(data[row])) continue;
     throw MisconfigurationException(fmt::format(
         "{}:{}: column '{}': {} is no class number; labels of label_dtype int64 must be finite",
-        path, row + 2, column, data[row]));
-  }
-}
-
-// A file that cannot be read may be there on another node, or in a minute; one that holds something
-// else than the configuration says will not get better.
-CsvTable read_table(const CsvOptions& options) {
-  const std::string text = read_possibly_compressed(options.path);
-  try {
-    return parse_csv(text, options.path, options.rows);
-  } catch (const std::runtime_error& error) {
-    throw MisconfigurationException(error.what());
+        path, table.line_of(row), column, data[row]));
   }
 }
 
 std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
-  const CsvTable table = read_table(options);
+  const CsvTable table = read_csv(options.path, {.max_rows = options.rows});
   const std::int64_t label = label_column(table, options);
   const std::int64_t columns = table.values.size(1);
   const at::Tensor features =
@@ -83,7 +72,7 @@ std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
   }
   at::Tensor y = table.values.select(1, label);
   if (options.label_dtype == "int64") {
-    refuse_infinite_labels(y, table.columns[static_cast<std::size_t>(label)], options.path);
+    refuse_infinite_labels(y, table.columns[static_cast<std::size_t>(label)], table, options.path);
     y = y.to(at::kLong);
   } else {
     y = y.contiguous().div_(static_cast<float>(options.label_scale)).unsqueeze(1);

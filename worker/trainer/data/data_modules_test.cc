@@ -1,14 +1,10 @@
 #include <ATen/Context.h>
-#include <zlib.h>
-
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/trainer/data/csv_data_module.h"
-#include "worker/trainer/data/csv_reader.h"
 #include "worker/trainer/data/synthetic_data_module.h"
 
 namespace lctl {
@@ -21,38 +17,6 @@ template <typename T>
 std::vector<T> flat(const at::Tensor& tensor) {
   const at::Tensor whole = tensor.contiguous();
   return {whole.const_data_ptr<T>(), whole.const_data_ptr<T>() + whole.numel()};
-}
-
-std::string refusal(std::string_view text) {
-  try {
-    parse_csv(text, "a.csv", std::nullopt);
-    return "";
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-}
-
-TEST(CsvReaderTest, ReadsNumbersQuotesAndBothLineEnds) {
-  const CsvTable table =
-      parse_csv("a,\"b, c\",d\r\n1, 2.5 ,\"-3e1\"\r\nnan,inf,+4\n\n", "a.csv", std::nullopt);
-  EXPECT_THAT(table.columns, ElementsAre("a", "b, c", "d"));
-  const std::vector<float> values = flat<float>(table.values);
-  EXPECT_EQ(values[1], 2.5F);
-  EXPECT_EQ(values[2], -30.0F);
-  EXPECT_TRUE(std::isnan(values[3]));
-  EXPECT_TRUE(std::isinf(values[4]));
-  EXPECT_EQ(values[5], 4.0F);
-}
-
-TEST(CsvReaderTest, ErrorsNameLineAndColumn) {
-  EXPECT_EQ(refusal("a,b\n1,2\n3,x\n"), "a.csv:3: column 'b': 'x' is not a number");
-  EXPECT_EQ(refusal("a,b\n1,\n"), "a.csv:2: column 'b': an empty cell is not a number");
-  EXPECT_EQ(refusal("a,b\n1,+-2\n"), "a.csv:2: column 'b': '+-2' is not a number");
-  EXPECT_EQ(refusal("a,b\n1\n"), "a.csv:2: 1 cells where the header has 2 columns");
-  EXPECT_EQ(refusal("a,b\n1,2,3\n"), "a.csv:2: more cells than the header's 2 columns");
-  EXPECT_EQ(refusal("a,b\n"), "a.csv:1: the file has a header but no data");
-  EXPECT_EQ(refusal(""), "a.csv:1: the file has no header line");
-  EXPECT_EQ(refusal("a\n1\n\n2\n"), "a.csv:4: data after an empty line");
 }
 
 class CsvDataModuleTest : public ::testing::Test {
@@ -99,18 +63,6 @@ TEST_F(CsvDataModuleTest, FloatLabelsAreScaledAndHaveTheirOwnDimension) {
   EXPECT_EQ(batch[0].tensor().sizes(), (std::vector<std::int64_t>{8, 2, 1}));
   EXPECT_EQ(batch[1].tensor().sizes(), (std::vector<std::int64_t>{8, 1}));
   EXPECT_EQ(flat<float>(batch[1].tensor())[0], 1.0F);
-}
-
-TEST_F(CsvDataModuleTest, CompressedFilesReadTheSameAndDamageIsNoticed) {
-  const std::filesystem::path packed = file_.string() + ".gz";
-  gzFile out = gzopen(packed.c_str(), "wb");
-  const std::string text = read_possibly_compressed(file_.string());
-  ASSERT_GT(gzwrite(out, text.data(), static_cast<unsigned>(text.size())), 0);
-  gzclose(out);
-  EXPECT_EQ(read_possibly_compressed(packed.string()), text);
-  std::filesystem::resize_file(packed, std::filesystem::file_size(packed) - 12);
-  EXPECT_THROW(read_possibly_compressed(packed.string()), std::runtime_error);
-  EXPECT_THROW(read_possibly_compressed("/nope/x.csv"), std::runtime_error);
 }
 
 TEST_F(CsvDataModuleTest, LabelsThatAreNoNumbersAreRefusedWithTheirLine) {
