@@ -70,10 +70,11 @@ SampleMaker::SampleMaker(std::shared_ptr<OpenShards> shards,
 
 Batch SampleMaker::make(std::size_t shard, const ShardSample& sample, RandomStream& random) const {
   if (!sample.fault.empty()) throw BadSample(sample.fault);
+  const std::shared_ptr<const ReadOnlyFile> file = shards_->open(shard);
   Batch::List values;
   values.reserve(columns_.size());
   for (const Column& column : columns_) {
-    Batch value = value_of(column, shard, sample);
+    Batch value = value_of(column, *file, shard, sample);
     if (column.transform) value = column.transform(std::move(value), random);
     values.push_back(std::move(value));
   }
@@ -85,26 +86,25 @@ std::string SampleMaker::name_of(std::size_t shard, const ShardSample& sample) c
 }
 
 // The first alternative that is there, as webdataset's to_tuple.
-Batch SampleMaker::value_of(const Column& column, std::size_t shard,
+Batch SampleMaker::value_of(const Column& column, const ReadOnlyFile& file, std::size_t shard,
                             const ShardSample& sample) const {
   for (const Alternative& alternative : column.alternatives) {
     if (alternative.extension == kKey) return Batch(sample.key);
     if (alternative.extension == kUrl) return Batch(shards_->name(shard));
     for (const SampleField& field : sample.fields) {
-      if (field.extension == alternative.extension) return decode(alternative, shard, field);
+      if (field.extension == alternative.extension) return decode(alternative, file, field);
     }
   }
   refuse_missing(column, sample);
 }
 
-Batch SampleMaker::decode(const Alternative& alternative, std::size_t shard,
-                          const SampleField& field) const {
-  const std::shared_ptr<const ReadOnlyFile> file = shards_->open(shard);
+Batch SampleMaker::decode(const Alternative& alternative, const ReadOnlyFile& file,
+                          const SampleField& field) {
   // The field lay inside the file when its header was read: no size from outside is trusted.
   at::Tensor tensor = at::empty({static_cast<std::int64_t>(field.size)}, at::kByte);
   const std::span<std::byte> bytes(static_cast<std::byte*>(tensor.mutable_data_ptr()),
                                    static_cast<std::size_t>(field.size));
-  if (file->read_at(field.offset, bytes) != bytes.size()) {
+  if (file.read_at(field.offset, bytes) != bytes.size()) {
     throw BadSample(
         fmt::format("{}: its {} bytes at byte {} are not there any more; the shard has become "
                     "shorter since it was opened",
@@ -114,7 +114,7 @@ Batch SampleMaker::decode(const Alternative& alternative, std::size_t shard,
   return alternative.decode(bytes, field.extension);
 }
 
-void SampleMaker::refuse_missing(const Column& column, const ShardSample& sample) const {
+void SampleMaker::refuse_missing(const Column& column, const ShardSample& sample) {
   constexpr std::size_t kMostShown = 20;
   std::string there;
   for (std::size_t i = 0; i < std::min(sample.fields.size(), kMostShown); ++i)

@@ -47,9 +47,11 @@ class SampleMaker {
     FieldTransform transform;  // may be empty
   };
 
-  Batch value_of(const Column& column, std::size_t shard, const ShardSample& sample) const;
-  Batch decode(const Alternative& alternative, std::size_t shard, const SampleField& field) const;
-  [[noreturn]] void refuse_missing(const Column& column, const ShardSample& sample) const;
+  Batch value_of(const Column& column, const ReadOnlyFile& file, std::size_t shard,
+                 const ShardSample& sample) const;
+  static Batch decode(const Alternative& alternative, const ReadOnlyFile& file,
+                      const SampleField& field);
+  [[noreturn]] static void refuse_missing(const Column& column, const ShardSample& sample);
 
   std::shared_ptr<OpenShards> shards_;
   std::vector<Column> columns_;

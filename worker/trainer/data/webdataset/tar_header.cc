@@ -54,15 +54,20 @@ std::uint64_t size_field(Block block) {
 void check_checksum(Block block) {
   constexpr std::size_t kAt = 148;
   constexpr std::size_t kSize = 8;
-  std::uint64_t sum = 0;
-  std::int64_t signed_sum = 0;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(block.data());
+  unsigned sum = kSize * ' ';
+  unsigned negative = 0;  // bytes that are, when they are signed
   for (std::size_t i = 0; i < kTarBlock; ++i) {
-    const char byte = i >= kAt && i < kAt + kSize ? ' ' : block[i];
-    sum += static_cast<unsigned char>(byte);
-    signed_sum += static_cast<signed char>(byte);
+    sum += bytes[i];
+    negative += bytes[i] >> 7U;
+  }
+  for (std::size_t i = kAt; i < kAt + kSize; ++i) {
+    sum -= bytes[i];
+    negative -= bytes[i] >> 7U;
   }
   const std::uint64_t stored = octal_field(block, kAt, kSize, "checksum");
-  if (stored != sum && static_cast<std::int64_t>(stored) != signed_sum)
+  const std::uint64_t signed_sum = std::uint64_t{sum} - 256 * std::uint64_t{negative};
+  if (stored != sum && stored != signed_sum)
     throw BadSample(fmt::format("its checksum is {}, its bytes add up to {}", stored, sum));
 }
 
