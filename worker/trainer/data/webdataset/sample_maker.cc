@@ -1,0 +1,128 @@
+#include "worker/trainer/data/webdataset/sample_maker.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "worker/trainer/core/errors.h"
+#include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/webdataset/member_name.h"
+
+namespace lctl::webdataset {
+namespace {
+
+// What webdataset keeps in each sample beside its files.
+constexpr std::string_view kKey = "__key__";
+constexpr std::string_view kUrl = "__url__";
+
+std::vector<std::string> alternatives_of(const std::string& column) {
+  std::vector<std::string> parts;
+  std::size_t start = 0;
+  while (start <= column.size()) {
+    const std::size_t end = std::min(column.find(';', start), column.size());
+    std::string part = column.substr(start, end - start);
+    // A dot in front is the name's, not the extension's.
+    if (part.starts_with('.')) part.erase(0, 1);
+    std::transform(part.begin(), part.end(), part.begin(), [](char letter) {
+      return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+    });
+    if (part.empty() || part.find_first_of(" /") != std::string::npos) {
+      throw MisconfigurationException(fmt::format(
+          "columns: '{}' is no extension, or several with ; between them, such as 'jpg;jpeg;png'",
+          column));
+    }
+    parts.push_back(std::move(part));
+    start = end + 1;
+  }
+  return parts;
+}
+
+}  // namespace
+
+SampleMaker::SampleMaker(std::shared_ptr<OpenShards> shards,
+                         const std::vector<std::string>& columns, const FieldDecoders& decoders,
+                         std::vector<FieldTransform> transforms)
+    : shards_(std::move(shards)) {
+  if (columns.empty())
+    throw MisconfigurationException("columns: name what a sample consists of, such as [jpg, cls]");
+  if (transforms.size() > columns.size()) {
+    throw MisconfigurationException(
+        fmt::format("{} transforms for {} columns", transforms.size(), columns.size()));
+  }
+  transforms.resize(columns.size());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    Column& column = columns_.emplace_back();
+    column.text = columns[i];
+    column.transform = std::move(transforms[i]);
+    for (std::string& extension : alternatives_of(columns[i])) {
+      const bool stored = extension != kKey && extension != kUrl;
+      FieldDecoder decoder = stored ? decoder_of(extension, decoders) : FieldDecoder();
+      column.alternatives.push_back({std::move(extension), std::move(decoder)});
+    }
+  }
+}
+
+Batch SampleMaker::make(std::size_t shard, const ShardSample& sample, RandomStream& random) const {
+  if (!sample.fault.empty()) throw BadSample(sample.fault);
+  const std::shared_ptr<const ReadOnlyFile> file = shards_->open(shard);
+  Batch::List values;
+  values.reserve(columns_.size());
+  for (const Column& column : columns_) {
+    Batch value = value_of(column, *file, shard, sample);
+    if (column.transform) value = column.transform(std::move(value), random);
+    values.push_back(std::move(value));
+  }
+  return Batch(std::move(values));
+}
+
+std::string SampleMaker::name_of(std::size_t shard, const ShardSample& sample) const {
+  return fmt::format("{}: {}", shards_->name(shard), shown(sample.key));
+}
+
+// The first alternative that is there, as webdataset's to_tuple.
+Batch SampleMaker::value_of(const Column& column, const ReadOnlyFile& file, std::size_t shard,
+                            const ShardSample& sample) const {
+  for (const Alternative& alternative : column.alternatives) {
+    if (alternative.extension == kKey) return Batch(sample.key);
+    if (alternative.extension == kUrl) return Batch(shards_->name(shard));
+    for (const SampleField& field : sample.fields) {
+      if (field.extension == alternative.extension) return decode(alternative, file, field);
+    }
+  }
+  refuse_missing(column, sample);
+}
+
+Batch SampleMaker::decode(const Alternative& alternative, const ReadOnlyFile& file,
+                          const SampleField& field) {
+  // The field lay inside the file when its header was read: no size from outside is trusted.
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(field.size)}, at::kByte);
+  const std::span<std::byte> bytes(static_cast<std::byte*>(tensor.mutable_data_ptr()),
+                                   static_cast<std::size_t>(field.size));
+  if (file.read_at(field.offset, bytes) != bytes.size()) {
+    throw BadSample(
+        fmt::format("{}: its {} bytes at byte {} are not there any more; the shard has become "
+                    "shorter since it was opened",
+                    field.extension, field.size, field.offset));
+  }
+  if (!alternative.decode) return Batch(std::move(tensor));
+  return alternative.decode(bytes, field.extension);
+}
+
+void SampleMaker::refuse_missing(const Column& column, const ShardSample& sample) {
+  constexpr std::size_t kMostShown = 20;
+  std::string there;
+  for (std::size_t i = 0; i < std::min(sample.fields.size(), kMostShown); ++i)
+    there += fmt::format("{}{}", i == 0 ? "" : ", ", shown(sample.fields[i].extension));
+  if (sample.fields.size() > kMostShown) there += ", ...";
+  throw BadSample(
+      fmt::format("has no '{}', only: {}{}{}", column.text, there,
+                  sample.cut.empty() ? "" : "; the shard cannot be read behind it: ", sample.cut));
+}
+
+}  // namespace lctl::webdataset

@@ -1,0 +1,61 @@
+// From a reference to a sample to the sample: read, decode, transform.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/random_stream.h"
+#include "worker/trainer/data/webdataset/field_decoder.h"
+#include "worker/trainer/data/webdataset/open_shards.h"
+#include "worker/trainer/data/webdataset/shard_reader.h"
+
+namespace lctl {
+
+// Changes a decoded column, augmentation for instance: what is random comes from `random`. Called
+// by several threads at once.
+using FieldTransform = std::function<Batch(Batch value, RandomStream& random)>;
+
+namespace webdataset {
+
+// Thread rule: immutable; any thread may make samples.
+class SampleMaker {
+ public:
+  // Columns and transforms as in WebDatasetOptions. Throws MisconfigurationException.
+  SampleMaker(std::shared_ptr<OpenShards> shards, const std::vector<std::string>& columns,
+              const FieldDecoders& decoders, std::vector<FieldTransform> transforms);
+
+  // A list of the columns' values. Throws BadSample for a missing column, for data that cannot be
+  // decoded, and for a shard that has become shorter; std::runtime_error for one that cannot be
+  // read. Messages leave the sample's name (name_of) to the caller.
+  Batch make(std::size_t shard, const ShardSample& sample, RandomStream& random) const;
+
+  // "train-000001.tar: 000017"
+  std::string name_of(std::size_t shard, const ShardSample& sample) const;
+
+ private:
+  struct Alternative {
+    std::string extension;
+    FieldDecoder decode;  // empty: the bytes
+  };
+  struct Column {
+    std::string text;  // as it was given
+    std::vector<Alternative> alternatives;
+    FieldTransform transform;  // may be empty
+  };
+
+  Batch value_of(const Column& column, const ReadOnlyFile& file, std::size_t shard,
+                 const ShardSample& sample) const;
+  static Batch decode(const Alternative& alternative, const ReadOnlyFile& file,
+                      const SampleField& field);
+  [[noreturn]] static void refuse_missing(const Column& column, const ShardSample& sample);
+
+  std::shared_ptr<OpenShards> shards_;
+  std::vector<Column> columns_;
+};
+
+}  // namespace webdataset
+}  // namespace lctl

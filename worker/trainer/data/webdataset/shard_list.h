@@ -1,0 +1,24 @@
+// Which files a data set of shards consists of.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lctl::webdataset {
+
+// "https://host/train-000000.tar", "s3://bucket/...": something that has to be fetched.
+bool is_url(std::string_view shard);
+
+// The shards that the patterns stand for, in their order: files or URLs with braces
+// (expand_braces), and folders, of which every *.tar counts, sorted by name. Throws
+// MisconfigurationException that names missing files, folders without a shard, and compressed
+// shards. URLs are not looked at.
+std::vector<std::string> list_shards(const std::vector<std::string>& patterns);
+
+// Those of one rank: every world_size-th. Throws MisconfigurationException when there are fewer
+// shards than ranks. Pure.
+std::vector<std::size_t> shards_of_rank(std::size_t shards, int rank, int world_size);
+
+}  // namespace lctl::webdataset
