@@ -89,6 +89,18 @@ TEST(DecodeImageTest, ChannelsOfAPixelLieTogether) {
   EXPECT_EQ(decode_image(encode_png(), "x").strides(), (std::vector<std::int64_t>{1, 51, 3}));
 }
 
+// The memory of an image is taken again, but never that of one that somebody still has.
+TEST(DecodeImageTest, ImagesThatAreHeldKeepTheirPixels) {
+  const std::string gray = encode_jpeg({.components = 1});
+  const at::Tensor first = decode_image(encode_jpeg(), "x");
+  const std::string before = bytes_of(first);
+  const at::Tensor part = decode_image(encode_jpeg(), "x").narrow(1, 2, 3);
+  const std::string part_before = bytes_of(part);
+  for (int i = 0; i < 3; ++i) decode_image(gray, "x");
+  EXPECT_EQ(bytes_of(first), before);
+  EXPECT_EQ(bytes_of(part), part_before);
+}
+
 // The table that a file lacks must not come from the image before it.
 TEST(DecodeImageTest, ImagesBeforeAnImageDoNotMatter) {
   std::string file = encode_jpeg();
