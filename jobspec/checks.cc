@@ -122,8 +122,8 @@ void check_support(const keys::Argument& argument, const Value& value, const std
 bool is_nullable(const keys::Argument& argument) { return argument.type.ends_with('?'); }
 
 bool is_structure(const keys::Argument& argument) {
-  constexpr std::string_view kStructures[] = {"layers",   "schedulers", "callbacks", "logger",
-                                              "profiler", "class",      "section"};
+  constexpr std::string_view kStructures[] = {"layers", "transforms", "schedulers", "callbacks",
+                                              "logger", "profiler",   "class",      "section"};
   return std::find(std::begin(kStructures), std::end(kStructures), argument.type) !=
          std::end(kStructures);
 }

@@ -26,8 +26,11 @@ std::vector<std::string_view> all_names(Kind kind) {
   return names;
 }
 
-bool is_torch(Kind kind) {
-  return kind == Kind::kOptimizer || kind == Kind::kLrScheduler || kind == Kind::kLayer;
+// Whose class it is.
+std::string_view library(Kind kind) {
+  if (kind == Kind::kTransform) return "torchvision";
+  const bool torch = kind == Kind::kOptimizer || kind == Kind::kLrScheduler || kind == Kind::kLayer;
+  return torch ? "PyTorch" : "Lightning";
 }
 
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
@@ -50,15 +53,18 @@ const keys::Class* look_up(Kind kind, const std::string& name, const Location& w
   if (check_available && !table->available) {
     findings.add(where, key,
                  fmt::format("{} is known to {} but not available in this version of lctl",
-                             table->name, is_torch(kind) ? "PyTorch" : "Lightning"),
+                             table->name, library(kind)),
                  "available: " + join_names(keys::available_names(kind)));
     return nullptr;
   }
   return table;
 }
 
-// Entries of `layers`: `ReLU`, or `Linear: {in_features: 8, out_features: 4}`.
-std::optional<ClassSpec> parse_layer(const Value& value, const std::string& key,
+void parse_children(const keys::Class& table, const Value& given, const std::string& key,
+                    bool check_available, std::vector<ClassSpec>& children, Findings& findings);
+
+// Entries of `layers` and `transforms`: `ReLU`, or `Linear: {in_features: 8, out_features: 4}`.
+std::optional<ClassSpec> parse_entry(Kind kind, const Value& value, const std::string& key,
                                      bool check_available, Findings& findings) {
   std::string name;
   Value given = Value::empty_map(value.location());
@@ -76,25 +82,40 @@ std::optional<ClassSpec> parse_layer(const Value& value, const std::string& key,
     if (arguments.is_map()) given = arguments;
   } else {
     findings.add(value.location(), key,
-                 fmt::format("expected a layer, got {} `{}`", value.kind_name(), value.preview()),
-                 "expected `ReLU` or `Linear: {in_features: 8, out_features: 4}`");
+                 fmt::format("expected {}, got {} `{}`", with_article(keys::kind_name(kind)),
+                             value.kind_name(), value.preview()),
+                 kind == Kind::kLayer
+                     ? "expected `ReLU` or `Linear: {in_features: 8, out_features: 4}`"
+                     : "expected `RandomHorizontalFlip` or `Resize: {size: 256}`");
     return std::nullopt;
   }
-  const keys::Class* table =
-      look_up(Kind::kLayer, name, value.location(), key, check_available, findings);
-  if (table == nullptr || !check_arguments(*table, given, join_key(key, name), value.location(),
-                                           check_available, findings)) {
+  const keys::Class* table = look_up(kind, name, value.location(), key, check_available, findings);
+  if (table == nullptr) return std::nullopt;
+  const std::string entry_key = join_key(key, name);
+  std::vector<ClassSpec> children;
+  parse_children(*table, given, entry_key, check_available, children, findings);
+  if (!check_arguments(*table, given, entry_key, value.location(), check_available, findings))
     return std::nullopt;
-  }
-  return ClassSpec{
-      std::string(table->name), Arguments(*table, std::move(given)), value.location(), {}};
+  return ClassSpec{std::string(table->name), Arguments(*table, std::move(given)), value.location(),
+                   std::move(children)};
 }
 
-// Children that stand in an argument of the class: layers, schedulers.
+// One child, by the type cell of the argument that lists it.
+std::optional<ClassSpec> parse_child(std::string_view type, const Value& value,
+                                     const std::string& key, bool check_available,
+                                     Findings& findings) {
+  if (type == "layers") return parse_entry(Kind::kLayer, value, key, check_available, findings);
+  if (type == "transforms")
+    return parse_entry(Kind::kTransform, value, key, check_available, findings);
+  return parse_class(Kind::kLrScheduler, value, key, check_available, findings);
+}
+
+// Children that stand in an argument of the class: layers, transforms, schedulers.
 void parse_children(const keys::Class& table, const Value& given, const std::string& key,
                     bool check_available, std::vector<ClassSpec>& children, Findings& findings) {
   for (const keys::Argument& argument : table.arguments) {
-    if (argument.type != "layers" && argument.type != "schedulers") continue;
+    if (argument.type != "layers" && argument.type != "transforms" && argument.type != "schedulers")
+      continue;
     const Value* list = given.find(argument.name);
     if (list == nullptr || list->is_null()) continue;
     const std::string list_key = join_key(key, argument.name);
@@ -105,12 +126,8 @@ void parse_children(const keys::Class& table, const Value& given, const std::str
       continue;
     }
     for (std::size_t i = 0; i < list->list().size(); ++i) {
-      const std::string item_key = join_key(list_key, i);
-      std::optional<ClassSpec> child =
-          argument.type == "layers"
-              ? parse_layer(list->list()[i], item_key, check_available, findings)
-              : parse_class(Kind::kLrScheduler, list->list()[i], item_key, check_available,
-                            findings);
+      std::optional<ClassSpec> child = parse_child(
+          argument.type, list->list()[i], join_key(list_key, i), check_available, findings);
       if (child.has_value()) children.push_back(*std::move(child));
     }
   }
@@ -233,6 +250,23 @@ std::vector<ClassSpec> parse_classes(Kind kind, const Value& value, const std::s
     }
   }
   return classes;
+}
+
+std::vector<ClassSpec> parse_transform_list(const Value& list, const std::string& key,
+                                            bool check_available, Findings& findings) {
+  std::vector<ClassSpec> transforms;
+  if (!list.is_list() || list.list().empty()) {
+    findings.add(list.location(), key,
+                 fmt::format("expected a list of transforms, got {} `{}`", list.kind_name(),
+                             list.preview()));
+    return transforms;
+  }
+  for (std::size_t i = 0; i < list.list().size(); ++i) {
+    auto one =
+        parse_entry(Kind::kTransform, list.list()[i], join_key(key, i), check_available, findings);
+    if (one.has_value()) transforms.push_back(*std::move(one));
+  }
+  return transforms;
 }
 
 std::optional<ClassSpec> parse_profiler(Value value, bool check_available, Findings& findings) {

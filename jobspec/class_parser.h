@@ -22,6 +22,10 @@ std::optional<ClassSpec> parse_class(keys::Kind kind, const Value& value, const 
 std::vector<ClassSpec> parse_classes(keys::Kind kind, const Value& value, const std::string& key,
                                      bool check_available, Findings& findings);
 
+// The entries of a list of transforms.
+std::vector<ClassSpec> parse_transform_list(const Value& list, const std::string& key,
+                                            bool check_available, Findings& findings);
+
 // `trainer.profiler`: a class, or Lightning's short name of one ("simple").
 std::optional<ClassSpec> parse_profiler(Value value, bool check_available, Findings& findings);
 

@@ -283,6 +283,18 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
   return config;
 }
 
+absl::StatusOr<std::vector<ClassSpec>> parse_transforms(std::string_view yaml,
+                                                        const std::string& name) {
+  Findings findings;
+  const auto source = std::make_shared<const std::string>(name);
+  const std::optional<Value> list = read_yaml(yaml, source, true, findings);
+  if (!list.has_value()) return findings.status();
+  std::vector<ClassSpec> transforms =
+      parse_transform_list(*list, "", /*check_available=*/true, findings);
+  if (!findings.empty()) return findings.status();
+  return transforms;
+}
+
 absl::StatusOr<Config> parse_file(const std::string& path, ParseOptions options) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {

@@ -31,8 +31,8 @@ struct ClassSpec {
   Arguments init_args;     // init_args.given() is the map as written
   Location location;
   // Classes that are named inside init_args, argument by argument in the order of the key table:
-  // the `layers` and then the `backbone` of a model, the `schedulers` of SequentialLR and
-  // ChainedScheduler. Empty for all others.
+  // the `layers` and then the `backbone` of a model, the transforms of a data module and of a
+  // RandomApply, the `schedulers` of SequentialLR and ChainedScheduler. Empty for all others.
   std::vector<ClassSpec> children;
 
   friend bool operator==(const ClassSpec& a, const ClassSpec& b) {
@@ -130,6 +130,11 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options 
 // The same, and the findings one by one.
 absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
                              Findings& findings);
+
+// A list of transforms by itself, as it stands behind a `transforms` key of a job file, checked in
+// the same way: for data modules that are written in C++. `name` stands for the text in messages.
+absl::StatusOr<std::vector<ClassSpec>> parse_transforms(std::string_view yaml,
+                                                        const std::string& name = "transforms");
 
 // Reads the file and fills file_name (as given), base_dir and current_dir. NotFound or
 // PermissionDenied with the path when it cannot be read.

@@ -79,14 +79,11 @@ std::string signature(const Class& entry) {
   return out + ")";
 }
 
-std::string layers() {
-  std::string out =
-      "## Layers\n"
-      "For `layers` of a model, in the order of the forward pass: `Linear: {in_features: 8, "
-      "out_features: 4}`, or the name alone when no argument is needed. Names, arguments and "
-      "defaults are those of torch.nn.\n\n";
+// A line for each class: those of a kind that another library documents.
+std::string signatures(Kind kind, std::string_view title, std::string_view introduction) {
+  std::string out = fmt::format("## {}\n{}\n\n", title, introduction);
   std::string missing;
-  for (const Class& entry : keys::classes(Kind::kLayer)) {
+  for (const Class& entry : keys::classes(kind)) {
     if (entry.available) {
       out += fmt::format("- `{}`{}{}\n", signature(entry), entry.about.empty() ? "" : ": ",
                          entry.about);
@@ -96,6 +93,22 @@ std::string layers() {
   }
   if (!missing.empty()) out += fmt::format("\nKnown by name, not in this version: {}.\n", missing);
   return out;
+}
+
+std::string layers() {
+  return signatures(
+      Kind::kLayer, "Layers",
+      "For `layers` of a model, in the order of the forward pass: `Linear: {in_features: 8, "
+      "out_features: 4}`, or the name alone when no argument is needed. Names, arguments and "
+      "defaults are those of torch.nn.");
+}
+
+std::string transforms() {
+  return signatures(
+      Kind::kTransform, "Transforms",
+      "For the `transforms` of a data module, in the order in which they are applied: `Resize: "
+      "{size: 256}`, or the name alone when no argument is needed. Names, arguments and defaults "
+      "are those of torchvision.transforms.v2 on tensors.");
 }
 
 }  // namespace
@@ -120,7 +133,7 @@ std::string reference() {
   out += classes_of(Kind::kProfiler, "Profilers");
   out += section("schedule of a PyTorchProfiler", "profiler.schedule");
   out += section("on_trace_ready of a PyTorchProfiler", "profiler.on_trace_ready");
-  return out + layers();
+  return out + layers() + "\n" + transforms();
 }
 
 }  // namespace lctl::jobspec

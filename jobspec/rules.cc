@@ -82,6 +82,20 @@ bool is_name(const std::string& text) {
   });
 }
 
+// How long a list may be. A single number passes, where the type allows one.
+struct Length {
+  std::string_view words;
+  unsigned allowed;  // bit n: n elements
+  bool allows(std::size_t size) const { return size < 32 && (allowed >> size & 1U) != 0; }
+};
+constexpr Length kLengths[] = {
+    {"one, two or four", 1U << 1 | 1U << 2 | 1U << 4},
+    {"one or two", 1U << 1 | 1U << 2},
+    {"two or four", 1U << 2 | 1U << 4},  // before the "two" that it begins with
+    {"two", 1U << 2},
+    {"three", 1U << 3},
+};
+
 std::string one_of(std::string_view rule, const Value& value) {
   if (!value.is_string() && !value.is_int()) return "";
   const std::string text = value.is_string() ? value.as_string() : std::to_string(value.as_int());
@@ -116,11 +130,13 @@ std::string broken_rule(std::string_view rule, const Value& value) {
     const auto duration = parse_duration_ms(value);
     return !duration.value || *duration.value <= 3'600'000 ? "" : "at most 1h";
   }
-  if (rule.starts_with("two ")) {
-    if (value.list().size() != 2) return fmt::format("a list of two numbers {}", rule.substr(4));
-    return broken_rule(rule.substr(4), value);
+  for (const Length& length : kLengths) {
+    if (!rule.starts_with(length.words)) continue;
+    const std::string_view rest = rule.substr(length.words.size());
+    if (value.is_list() && !length.allows(value.list().size()))
+      return fmt::format("a list of {} numbers{}", length.words, rest);
+    return rest.empty() ? "" : broken_rule(rest.substr(1), value);
   }
-  if (rule == "three") return value.list().size() == 3 ? "" : "a list of three numbers";
   if (value.is_list()) {
     for (const Value& item : value.list()) {
       if (std::string expected = broken_rule(rule, item); !expected.empty())

@@ -23,6 +23,8 @@ std::vector<std::string_view> packages(Kind kind) {
       return {"lightning.pytorch.profilers.", "pytorch_lightning.profilers."};
     case Kind::kLayer:
       return {"torch.nn.", "nn."};
+    case Kind::kTransform:
+      return {"torchvision.transforms.", "transforms.", "v2."};
     case Kind::kSection:
     case Kind::kModel:
     case Kind::kData:
@@ -59,6 +61,8 @@ std::span<const Class> classes(Kind kind) {
       return profiler_classes();
     case Kind::kLayer:
       return layer_classes();
+    case Kind::kTransform:
+      return transform_classes();
   }
   return {};
 }
@@ -105,6 +109,8 @@ std::string_view kind_name(Kind kind) {
       return "profiler";
     case Kind::kLayer:
       return "layer";
+    case Kind::kTransform:
+      return "transform";
   }
   return "";
 }

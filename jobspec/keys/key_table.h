@@ -18,14 +18,15 @@ struct Argument {
   std::string_view name;
   // Alternatives joined by "|": bool, int, float (an int will do), str, map, list, list[T], any,
   // path (a str that names an input file), duration ("60s", 0), size ("4GiB"), time ("DD:HH:MM:SS"
-  // or a map of days, hours, minutes, seconds), layers, schedulers, class names (callbacks,
-  // logger, profiler), section. A final "?" says that null is a value of its own; for all others
-  // null means "not given".
+  // or a map of days, hours, minutes, seconds), layers, transforms, schedulers, class names
+  // (callbacks, logger, profiler), section. A final "?" says that null is a value of its own; for
+  // all others null means "not given".
   std::string_view type;
   // The default as YAML; kRequired = there is none, it must be given.
   std::string_view fallback;
   // A bound or a choice: ">= 1", "> 0", "in [0, 1)", "one of: norm, value"; "" = all of the type.
-  // A list is checked element by element.
+  // A list is checked element by element; in front of the bound may stand how long it is ("two >=
+  // 0", "one or two >= 1").
   std::string_view rule = "";
   // One line for the documentation.
   std::string_view about = "";
@@ -45,7 +46,8 @@ enum class Kind {
   kCallback,
   kLogger,
   kProfiler,
-  kLayer
+  kLayer,
+  kTransform
 };
 
 // One class, or one section of the file that holds keys ("trainer", "job.resources").

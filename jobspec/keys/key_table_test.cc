@@ -16,9 +16,9 @@
 namespace lctl::jobspec::keys {
 namespace {
 
-constexpr Kind kKinds[] = {Kind::kSection,   Kind::kModel,       Kind::kData,
-                           Kind::kOptimizer, Kind::kLrScheduler, Kind::kCallback,
-                           Kind::kLogger,    Kind::kProfiler,    Kind::kLayer};
+constexpr Kind kKinds[] = {Kind::kSection,     Kind::kModel,    Kind::kData,   Kind::kOptimizer,
+                           Kind::kLrScheduler, Kind::kCallback, Kind::kLogger, Kind::kProfiler,
+                           Kind::kLayer,       Kind::kTransform};
 
 TEST(KeyTableTest, NamesAreUniqueAndFound) {
   for (const Kind kind : kKinds) {
@@ -45,6 +45,8 @@ TEST(KeyTableTest, PythonsPathsNameTheSameClassAndOthersDoNot) {
             find_class(Kind::kCallback, "ModelCheckpoint"));
   EXPECT_EQ(find_class(Kind::kCallback, "pytorch_lightning.callbacks.ModelCheckpoint"),
             find_class(Kind::kCallback, "ModelCheckpoint"));
+  EXPECT_EQ(find_class(Kind::kTransform, "torchvision.transforms.v2.Resize"),
+            find_class(Kind::kTransform, "Resize"));
   EXPECT_EQ(find_class(Kind::kOptimizer, "my.package.AdamW"), nullptr);
   EXPECT_EQ(find_class(Kind::kOptimizer, "adamw"), nullptr);
   EXPECT_EQ(find_class(Kind::kOptimizer, ""), nullptr);
@@ -73,7 +75,8 @@ TEST(KeyTableTest, EveryRowIsWrittenInTheLanguageOfItsCells) {
     for (const Class& entry : classes(kind)) {
       for (const Argument& argument : entry.arguments) {
         SCOPED_TRACE(std::string(entry.name) + "." + std::string(argument.name));
-        EXPECT_TRUE(kind == Kind::kLayer || !argument.about.empty());  // torch documents layers
+        const bool documented = kind == Kind::kLayer || kind == Kind::kTransform;  // by PyTorch
+        EXPECT_TRUE(documented || !argument.about.empty());
         EXPECT_FALSE(describe_type(argument.type).empty());
         EXPECT_TRUE(argument.support.empty() || argument.support == "later" ||
                     argument.support.starts_with("only: "));

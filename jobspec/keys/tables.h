@@ -17,5 +17,6 @@ std::span<const Class> callback_classes();      // callbacks.cc
 std::span<const Class> logger_classes();        // loggers.cc
 std::span<const Class> profiler_classes();      // profilers.cc
 std::span<const Class> layer_classes();         // layers.cc
+std::span<const Class> transform_classes();     // transforms.cc
 
 }  // namespace lctl::jobspec::keys

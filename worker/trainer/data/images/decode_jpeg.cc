@@ -1,0 +1,200 @@
+#include "worker/trainer/data/images/decode_jpeg.h"
+
+// jpeglib.h needs size_t and FILE.
+#include <cstdio>
+
+// clang-format off
+#include <jpeglib.h>
+#include <jerror.h>
+// clang-format on
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdint>
+#include <vector>
+
+#include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/images/pixel_buffer.h"
+#include "worker/trainer/data/images/pixels.h"
+
+namespace lctl {
+namespace {
+
+// A progressive file of a few kilobytes can ask for any number of passes over a large image.
+constexpr int kMaxScans = 500;
+
+constexpr JDIMENSION kRowsAtOnce = 8;
+
+// libjpeg reports errors by a function that must not return. It jumps back into the method of
+// Decompressor that called libjpeg: between the two there are frames of C only, and those methods
+// hold nothing that has a destructor. A decompressor is made anew for each image because tables of
+// an earlier one would fill in for those that a broken file lacks.
+// Thread rule: one strand only.
+class Decompressor {
+ public:
+  explicit Decompressor(std::string_view bytes) {
+    jpeg_.err = jpeg_std_error(&errors_);
+    jpeg_.client_data = this;
+    errors_.error_exit = on_error;
+    errors_.emit_message = on_message;
+    errors_.output_message = [](j_common_ptr) {};
+    source_.next_input_byte = reinterpret_cast<const JOCTET*>(bytes.data());
+    source_.bytes_in_buffer = bytes.size();
+    source_.init_source = [](j_decompress_ptr) {};
+    source_.fill_input_buffer = on_end_of_input;
+    source_.skip_input_data = skip;
+    source_.resync_to_restart = jpeg_resync_to_restart;
+    source_.term_source = [](j_decompress_ptr) {};
+    progress_.progress_monitor = on_progress;
+  }
+
+  ~Decompressor() { jpeg_destroy_decompress(&jpeg_); }  // fine for one that was never created
+
+  Decompressor(const Decompressor&) = delete;
+  Decompressor& operator=(const Decompressor&) = delete;
+
+  // Each is false when libjpeg has found an error: message().
+  bool read_header() {
+    if (setjmp(jump_) != 0) return false;
+    jpeg_create_decompress(&jpeg_);
+    jpeg_.client_data = this;
+    jpeg_.src = &source_;
+    jpeg_.progress = &progress_;
+    jpeg_read_header(&jpeg_, TRUE);
+    return true;
+  }
+
+  bool start(J_COLOR_SPACE out) {
+    if (setjmp(jump_) != 0) return false;
+    jpeg_.out_color_space = out;
+    jpeg_start_decompress(&jpeg_);
+    return true;
+  }
+
+  // The next rows, one behind the other at `rows`, `count` at most.
+  bool read_rows(std::uint8_t* rows, std::size_t row_bytes, JDIMENSION count, JDIMENSION* read) {
+    if (setjmp(jump_) != 0) return false;
+    JSAMPROW pointers[kRowsAtOnce];
+    const JDIMENSION wanted = std::min(count, kRowsAtOnce);
+    for (JDIMENSION i = 0; i < wanted; ++i) pointers[i] = rows + i * row_bytes;
+    *read = jpeg_read_scanlines(&jpeg_, pointers, wanted);
+    return true;
+  }
+
+  JDIMENSION height() const { return jpeg_.image_height; }
+  JDIMENSION width() const { return jpeg_.image_width; }
+  int components() const { return jpeg_.num_components; }
+
+  // libjpeg's own words.
+  std::string message() {
+    char text[JMSG_LENGTH_MAX] = {};
+    errors_.format_message(reinterpret_cast<j_common_ptr>(&jpeg_), text);
+    if (too_many_scans_) return fmt::format("it has more than {} scans", kMaxScans);
+    return text;
+  }
+
+ private:
+  static Decompressor& self(j_common_ptr jpeg) {
+    return *static_cast<Decompressor*>(jpeg->client_data);
+  }
+
+  [[noreturn]] static void on_error(j_common_ptr jpeg) { std::longjmp(self(jpeg).jump_, 1); }
+
+  // Warnings: as Pillow, we take what libjpeg makes of it. Traces are not wanted either.
+  static void on_message(j_common_ptr jpeg, int level) {
+    if (level < 0) ++jpeg->err->num_warnings;
+  }
+
+  // libjpeg's own source for memory would only warn, and leave the rest of the image grey.
+  static boolean on_end_of_input(j_decompress_ptr jpeg) {
+    jpeg->err->msg_code = JWRN_JPEG_EOF;
+    on_error(reinterpret_cast<j_common_ptr>(jpeg));
+  }
+
+  static void skip(j_decompress_ptr jpeg, long count) {
+    if (count <= 0) return;
+    jpeg_source_mgr& source = *jpeg->src;
+    if (static_cast<std::size_t>(count) > source.bytes_in_buffer) on_end_of_input(jpeg);
+    source.next_input_byte += count;
+    source.bytes_in_buffer -= static_cast<std::size_t>(count);
+  }
+
+  static void on_progress(j_common_ptr jpeg) {
+    if (!jpeg->is_decompressor) return;
+    if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number <= kMaxScans) return;
+    self(jpeg).too_many_scans_ = true;
+    on_error(jpeg);
+  }
+
+  jpeg_decompress_struct jpeg_ = {};
+  jpeg_error_mgr errors_ = {};
+  jpeg_source_mgr source_ = {};
+  jpeg_progress_mgr progress_ = {};
+  std::jmp_buf jump_ = {};
+  bool too_many_scans_ = false;
+};
+
+// Reads all rows, each through `convert` from a row of `from` bytes for each pixel.
+template <typename Convert>
+bool read_converted(Decompressor& jpeg, std::size_t from, std::uint8_t* out, std::size_t to,
+                    const Convert& convert) {
+  const std::size_t width = jpeg.width();
+  std::vector<std::uint8_t> rows(width * from * kRowsAtOnce);
+  for (JDIMENSION y = 0; y < jpeg.height();) {
+    JDIMENSION read = 0;
+    if (!jpeg.read_rows(rows.data(), width * from, jpeg.height() - y, &read)) return false;
+    convert(rows.data(), out + y * width * to, width * read);
+    y += read;
+  }
+  return true;
+}
+
+bool read_plain(Decompressor& jpeg, std::uint8_t* out, std::size_t row_bytes) {
+  for (JDIMENSION y = 0; y < jpeg.height();) {
+    JDIMENSION read = 0;
+    if (!jpeg.read_rows(out + y * row_bytes, row_bytes, jpeg.height() - y, &read)) return false;
+    y += read;
+  }
+  return true;
+}
+
+bool read_pixels(Decompressor& jpeg, bool gray, std::uint8_t* out) {
+  if (jpeg.components() == 4) {
+    if (!jpeg.start(JCS_CMYK)) return false;
+    if (!gray) return read_converted(jpeg, 4, out, 3, inverted_cmyk_to_rgb);
+    std::vector<std::uint8_t> rgb(std::size_t{jpeg.width()} * 3 * kRowsAtOnce);
+    return read_converted(jpeg, 4, out, 1,
+                          [&rgb](const std::uint8_t* in, std::uint8_t* to, std::size_t pixels) {
+                            inverted_cmyk_to_rgb(in, rgb.data(), pixels);
+                            rgb_to_gray(rgb.data(), to, pixels);
+                          });
+  }
+  if (gray && jpeg.components() == 1)
+    return jpeg.start(JCS_GRAYSCALE) && read_plain(jpeg, out, jpeg.width());
+  if (!jpeg.start(JCS_RGB)) return false;
+  if (gray) return read_converted(jpeg, 3, out, 1, rgb_to_gray);
+  return read_plain(jpeg, out, std::size_t{jpeg.width()} * 3);
+}
+
+}  // namespace
+
+at::Tensor decode_jpeg(std::string_view bytes, const std::string& name,
+                       const DecodeOptions& options) {
+  Decompressor jpeg(bytes);
+  const auto refuse = [&] { throw BadSample(fmt::format("{}: {}", name, jpeg.message())); };
+  if (!jpeg.read_header()) refuse();
+  check_dimensions(jpeg.height(), jpeg.width(), options.max_pixels, name);
+  const int components = jpeg.components();
+  if (components != 1 && components != 3 && components != 4) {
+    throw BadSample(fmt::format(
+        "{}: a JPEG image of {} components is neither grey, nor RGB, nor CMYK", name, components));
+  }
+  const bool gray = options.mode == ImageReadMode::kGray;
+  at::Tensor image = make_pixels(gray ? 1 : 3, jpeg.height(), jpeg.width());
+  if (!read_pixels(jpeg, gray, image.data_ptr<std::uint8_t>())) refuse();
+  return image;
+}
+
+}  // namespace lctl
