@@ -11,7 +11,7 @@
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/bad_sample.h"
-#include "worker/trainer/data/images/file_bytes.h"
+#include "worker/trainer/data/images/image_file_reader.h"
 
 namespace lctl {
 namespace {
@@ -87,9 +87,9 @@ std::int64_t ImageFolder::target(std::int64_t index) const {
 }
 
 Batch ImageFolder::get(std::int64_t index, RandomStream& random) const {
-  static thread_local FileBytes file;
+  static thread_local ImageFileReader reader;
   const std::string name = path(index);
-  at::Tensor image = decode_image(file.read(name), name, options_.decode);
+  at::Tensor image = decode_image(reader.read(name), name, options_.decode);
   if (options_.transform != nullptr) {
     try {
       image = options_.transform->apply(image, random);

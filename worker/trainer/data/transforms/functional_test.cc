@@ -154,6 +154,22 @@ TEST(FunctionalTest, ResultsAreTorchvisions) {
   EXPECT_EQ(seen, 60U);
 }
 
+// Batches go through ATen, operation by operation; single images of bytes do not.
+TEST(FunctionalTest, HuesOfBytesHaveTheBitsOfTheLongWay) {
+  std::vector<std::int64_t> bytes;
+  std::uint32_t state = 1;
+  for (int i = 0; i < 3 * 200 * 150; ++i)
+    bytes.push_back((state = state * 1664525 + 1013904223) >> 24);
+  const at::Tensor noise = at::tensor(bytes, at::kByte).view({200, 150, 3}).permute({2, 0, 1});
+  const at::Tensor dark = noise.div(64, "floor").to(at::kByte);  // many greys and equal channels
+  for (const at::Tensor& in : {noise, dark, noise.contiguous(), dark.narrow(1, 3, 100)}) {
+    for (const double factor : {-0.5, -0.31, -0.1, 0.0, 0.07, 0.25, 0.5}) {
+      SCOPED_TRACE(factor);
+      EXPECT_TRUE(adjust_hue(in, factor).equal(adjust_hue(in.unsqueeze(0), factor).squeeze(0)));
+    }
+  }
+}
+
 TEST(FunctionalTest, ResizedPixelsStayTogether) {
   const at::Tensor small = resize(image(), {5, 6}, Interpolation::kBilinear, true);
   EXPECT_EQ(small.strides(), (std::vector<std::int64_t>{1, 18, 3}));

@@ -17,6 +17,7 @@
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/transforms/functional/dtype.h"
+#include "worker/trainer/data/transforms/functional/hue.h"
 
 namespace lctl::transforms::functional {
 namespace {
@@ -123,6 +124,8 @@ at::Tensor adjust_saturation(const at::Tensor& image, double factor) {
 at::Tensor adjust_hue(const at::Tensor& image, double factor) {
   check_channels(image);
   if (image.size(-3) == 1 || image.numel() == 0) return image;
+  if (image.dim() == 3 && image.scalar_type() == at::kByte)
+    return adjust_hue_of_bytes(image, factor);
   at::Tensor hsv = rgb_to_hsv(to_dtype(image, at::kFloat, /*scale=*/true));
   hsv.select(-3, 0).add_(factor).remainder_(1.0);
   return to_dtype(hsv_to_rgb(hsv), image.scalar_type(), /*scale=*/true);

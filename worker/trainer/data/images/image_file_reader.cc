@@ -1,4 +1,4 @@
-#include "worker/trainer/data/images/file_bytes.h"
+#include "worker/trainer/data/images/image_file_reader.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -51,7 +51,7 @@ int open_for_reading(const std::string& path) {
 
 }  // namespace
 
-void FileBytes::reserve(std::size_t size) {
+void ImageFileReader::reserve(std::size_t size) {
   if (size <= capacity_ && (capacity_ <= kKept || size > kKept)) return;
   memory_.reset();
   capacity_ = 0;
@@ -60,7 +60,7 @@ void FileBytes::reserve(std::size_t size) {
   capacity_ = wanted;
 }
 
-std::string_view FileBytes::read(const std::string& path) {
+std::string_view ImageFileReader::read(const std::string& path) {
   const Descriptor file(open_for_reading(path));
   if (file.number() < 0) fail(path, "opened", errno);
   struct stat status = {};

@@ -1,4 +1,5 @@
-// A whole file in memory, in one read.
+// An image file in memory, whole, in one read. (A mapping would cost more than the copy, and end
+// the process where the file becomes shorter meanwhile.)
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,7 @@ namespace lctl {
 
 // The memory is kept for the next file, so a loader thread has one of these and takes it for all.
 // Thread rule: one strand only.
-class FileBytes {
+class ImageFileReader {
  public:
   // The content of the file at `path`, until the next call. A file that is not there, that may not
   // be read or is larger than 1 GiB is BadSample; any other failure is std::runtime_error. Both
