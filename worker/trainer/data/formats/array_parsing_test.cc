@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -30,6 +32,18 @@ std::string bad_sample(const Fn& fn) {
   } catch (const BadSample& error) {
     return error.what();
   }
+}
+
+TEST(FileBytesTest, PipeIsRefusedWithoutWaitingForAWriter) {
+  const std::string path = testing::TempDir() + "pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  try {
+    FileBytes::map(path);
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("pipe: is a pipe or a device"));
+  }
+  unlink(path.c_str());
 }
 
 std::string npy(const std::string& header, const std::string& data = "") {

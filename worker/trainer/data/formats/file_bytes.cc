@@ -28,7 +28,8 @@ constexpr std::uint64_t kAlignment = 64;
 }  // namespace
 
 FileBytes FileBytes::map(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK, opening a pipe waits for a writer.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail(path, "cannot be opened", errno);
   struct stat info = {};
   const bool known = fstat(descriptor, &info) == 0;
