@@ -51,7 +51,7 @@ std::optional<at::ScalarType> dtype_of(std::string_view name) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(FileBytes file) : file_(std::move(file)) {
+SafetensorsFile::SafetensorsFile(SharedBytes file) : file_(std::move(file)) {
   const auto fail = [&](const std::string& why) {
     throw BadSample(fmt::format("{}: {}", file_.name(), why));
   };
