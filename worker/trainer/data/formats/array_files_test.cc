@@ -94,7 +94,7 @@ TEST(NpzTest, StoredBytesAreMappedAndWritingNeverReachesTheFile) {
                              std::filesystem::copy_options::overwrite_existing);
   const std::string before = contents(path);
   at::Tensor first = load_array(path, "images");
-  const NpzFile file(FileBytes::map(path));
+  const NpzFile file(SharedBytes::map(path));
   const at::Tensor second = file.get("images");
   // The very bytes of the mapping: two views of one file object, and no copy.
   EXPECT_EQ(file.get("images").data_ptr(), second.data_ptr());
@@ -128,14 +128,14 @@ TEST(NpzTest, OtherMembersAreNoArraysAndOtherMethodsAreRefused) {
 
 TEST(NpzTest, DamageInDeflatedMembersIsNoticed) {
   const std::string whole = contents(recorded("deflated.npz"));
-  const NpzFile good(FileBytes::of(whole, "d.npz"));
+  const NpzFile good(SharedBytes::of(whole, "d.npz"));
   int noticed = 0;
   // The members' bytes, one wrong after another.
   for (std::size_t at = 60; at < 300; ++at) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
     noticed += bad_sample([&] {
-                 const NpzFile file(FileBytes::of(damaged, "d.npz"));
+                 const NpzFile file(SharedBytes::of(damaged, "d.npz"));
                  for (const std::string& name : file.names()) {
                    EXPECT_TRUE(at::equal(file.get(name), good.get(name))) << "wrong byte " << at;
                  }
@@ -144,7 +144,7 @@ TEST(NpzTest, DamageInDeflatedMembersIsNoticed) {
                    : 1;
   }
   EXPECT_GT(noticed, 200);
-  EXPECT_THAT(bad_sample([&] { NpzFile(FileBytes::of(whole.substr(0, 500), "d.npz")); }),
+  EXPECT_THAT(bad_sample([&] { NpzFile(SharedBytes::of(whole.substr(0, 500), "d.npz")); }),
               HasSubstr("d.npz: is no ZIP archive, or its end is cut off"));
 }
 
@@ -166,7 +166,7 @@ TEST(NpyTest, FileMayGoWhileItsTensorStays) {
 }
 
 TEST(SafetensorsTest, EveryElementTypeIsRead) {
-  const SafetensorsFile file(FileBytes::map(recorded("every_dtype.safetensors")));
+  const SafetensorsFile file(SharedBytes::map(recorded("every_dtype.safetensors")));
   const at::Tensor values = at::tensor({-1.5, 0.0, 0.25, 1.0, 2.0, 3.0}, at::kDouble).view({2, 3});
   for (const Kind& kind :
        {Kind{"float16", at::kHalf}, Kind{"bfloat16", at::kBFloat16}, Kind{"float32", at::kFloat},
@@ -195,7 +195,7 @@ std::string refusal(const std::string& header, std::size_t data) {
   for (int i = 0; i < 8; ++i)
     bytes[static_cast<std::size_t>(i)] = static_cast<char>(header.size() >> (8 * i));
   bytes += header + std::string(data, '\0');
-  return bad_sample([&] { SafetensorsFile(FileBytes::of(bytes, "m.safetensors")); });
+  return bad_sample([&] { SafetensorsFile(SharedBytes::of(bytes, "m.safetensors")); });
 }
 
 TEST(SafetensorsTest, HolesOverlapsAndOverflowsAreRefused) {
@@ -235,7 +235,7 @@ TEST(SafetensorsTest, OtherJsonIsRefusedWithItsPlace) {
   EXPECT_THAT(refusal(R"({"__metadata__":{"x":"1","x":"2"}})", 0),
               HasSubstr("the key \"x\" is there twice"));
   EXPECT_THAT(refusal(R"({"__metadata__":{"x":1}})", 0), HasSubstr("a number is unexpected"));
-  EXPECT_THAT(bad_sample([] { SafetensorsFile(FileBytes::of(std::string(64, '\x7f'), "m")); }),
+  EXPECT_THAT(bad_sample([] { SafetensorsFile(SharedBytes::of(std::string(64, '\x7f'), "m")); }),
               HasSubstr("its header would have 9187201950435737471 bytes, more than 100000000"));
 }
 

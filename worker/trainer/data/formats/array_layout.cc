@@ -37,8 +37,8 @@ std::uint16_t swapped2(std::uint16_t word) { return __builtin_bswap16(word); }
 std::uint32_t swapped4(std::uint32_t word) { return __builtin_bswap32(word); }
 std::uint64_t swapped8(std::uint64_t word) { return __builtin_bswap64(word); }
 
-FileBytes swapped(const FileBytes& data, std::uint64_t bytes, std::uint64_t width) {
-  FileBytes native = FileBytes::allocate(bytes, data.name());
+SharedBytes swapped(const SharedBytes& data, std::uint64_t bytes, std::uint64_t width) {
+  SharedBytes native = SharedBytes::allocate(bytes, data.name());
   if (width == 2) swap_words<std::uint16_t, swapped2>(data.data(), native.data(), bytes);
   if (width == 4) swap_words<std::uint32_t, swapped4>(data.data(), native.data(), bytes);
   if (width == 8) swap_words<std::uint64_t, swapped8>(data.data(), native.data(), bytes);
@@ -46,7 +46,7 @@ FileBytes swapped(const FileBytes& data, std::uint64_t bytes, std::uint64_t widt
 }
 
 // C++ may not even read a bool that is another number.
-void refuse_other_bools(const FileBytes& data, std::uint64_t bytes) {
+void refuse_other_bools(const SharedBytes& data, std::uint64_t bytes) {
   const std::string_view values = data.view().substr(0, bytes);
   unsigned all = 0;  // a loop without a way out is a fast one
   for (const char byte : values) all |= static_cast<unsigned char>(byte);
@@ -93,7 +93,7 @@ std::string layout_text(const ArrayLayout& layout) {
   return fmt::format("{} {}", shape, c10::toString(layout.dtype));
 }
 
-at::Tensor tensor_over(const FileBytes& data, const ArrayLayout& layout) {
+at::Tensor tensor_over(const SharedBytes& data, const ArrayLayout& layout) {
   const std::optional<std::uint64_t> bytes = byte_count(layout);
   if (!bytes.has_value()) {
     throw BadSample(fmt::format("{}: an array of {} is impossible: the header is damaged",
@@ -112,7 +112,7 @@ at::Tensor tensor_over(const FileBytes& data, const ArrayLayout& layout) {
   const std::uint64_t width = number_size(layout.dtype);
   if (layout.big_endian && width > 1) return tensor_over(swapped(data, *bytes, width), native);
   if (reinterpret_cast<std::uintptr_t>(data.data()) % c10::elementSize(layout.dtype) != 0) {
-    const FileBytes aligned = FileBytes::allocate(*bytes, data.name());
+    const SharedBytes aligned = SharedBytes::allocate(*bytes, data.name());
     std::memcpy(aligned.data(), data.data(), *bytes);
     return tensor_over(aligned, native);
   }

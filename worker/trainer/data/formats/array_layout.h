@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -31,6 +31,6 @@ std::string layout_text(const ArrayLayout& layout);
 // A tensor over the first byte_count() bytes of `data`, which keeps them alive. Nothing is copied,
 // unless numbers are big-endian or not aligned to their size. Throws BadSample, naming `data`, for
 // a shape that is impossible, for too few bytes, and for a bool that is neither 0 nor 1.
-at::Tensor tensor_over(const FileBytes& data, const ArrayLayout& layout);
+at::Tensor tensor_over(const SharedBytes& data, const ArrayLayout& layout);
 
 }  // namespace lctl

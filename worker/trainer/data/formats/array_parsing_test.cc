@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -32,6 +34,18 @@ std::string bad_sample(const Fn& fn) {
   }
 }
 
+TEST(SharedBytesTest, PipeIsRefusedWithoutWaitingForAWriter) {
+  const std::string path = testing::TempDir() + "pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  try {
+    SharedBytes::map(path);
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("pipe: is a pipe or a device"));
+  }
+  unlink(path.c_str());
+}
+
 std::string npy(const std::string& header, const std::string& data = "") {
   std::string bytes = "\x93NUMPY\x01";
   bytes += '\0';
@@ -41,7 +55,7 @@ std::string npy(const std::string& header, const std::string& data = "") {
 }
 
 std::string npy_refusal(const std::string& bytes) {
-  return bad_sample([&] { read_npy(FileBytes::of(bytes, "a.npy")); });
+  return bad_sample([&] { read_npy(SharedBytes::of(bytes, "a.npy")); });
 }
 
 TEST(NpyHeaderTest, IsReadInAnyOrderAndAsPython2WroteIt) {
@@ -97,7 +111,7 @@ TEST(ArrayLayoutTest, OtherNumbersInABoolArrayAreRefused) {
 }
 
 TEST(ArrayLayoutTest, NumbersAtOddAddressesAreCopied) {
-  const FileBytes bytes = FileBytes::allocate(9, "odd");
+  const SharedBytes bytes = SharedBytes::allocate(9, "odd");
   std::fill(bytes.data(), bytes.data() + 9, '\0');
   bytes.data()[5] = 1;
   const at::Tensor odd = tensor_over(bytes.part(1, 8, "odd"), {.dtype = at::kInt, .shape = {2}});
@@ -124,7 +138,7 @@ RC_GTEST_PROP(NpyTest, ElementsAreWhereNumpyPutsThem, ()) {
   const std::string header =
       fmt::format("{{'descr': '{}i4', 'fortran_order': {}, 'shape': ({}{}), }}\n", big ? '>' : '<',
                   fortran ? "True" : "False", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  const at::Tensor array = read_npy(FileBytes::of(npy(header, data), "a.npy"));
+  const at::Tensor array = read_npy(SharedBytes::of(npy(header, data), "a.npy"));
   RC_ASSERT(array.sizes() == at::IntArrayRef(shape));
   // In Fortran's order, the transposed array is in C's.
   std::vector<std::int64_t> reversed(shape.size());
@@ -136,7 +150,7 @@ RC_GTEST_PROP(NpyTest, ElementsAreWhereNumpyPutsThem, ()) {
 }
 
 std::string idx_refusal(const std::string& bytes) {
-  return bad_sample([&] { read_idx(FileBytes::of(bytes, "t-idx3")); });
+  return bad_sample([&] { read_idx(SharedBytes::of(bytes, "t-idx3")); });
 }
 
 std::string gzipped(const std::string& plain) {
@@ -173,7 +187,7 @@ TEST(IdxTest, LengthMustBeWhatTheHeaderSays) {
 
 TEST(GzipReaderTest, StreamsBehindEachOtherAreOneAndDamageIsNoticed) {
   const auto all = [](std::string packed) {
-    GzipReader reader(FileBytes::of(std::move(packed), "a.gz"));
+    GzipReader reader(SharedBytes::of(std::move(packed), "a.gz"));
     std::string text(1000, '\0');
     text.resize(reader.read(text.data(), text.size()));
     return text;
@@ -192,7 +206,7 @@ TEST(GzipReaderTest, StreamsBehindEachOtherAreOneAndDamageIsNoticed) {
 TEST(InflateTest, NoMoreAndNoLessThanWasPromised) {
   const std::string packed = gzipped(std::string(5000, 'x'));
   // Raw deflate lies between gzip's header of 10 bytes and its trailer of 8.
-  const FileBytes raw = FileBytes::of(packed.substr(10, packed.size() - 18), "m");
+  const SharedBytes raw = SharedBytes::of(packed.substr(10, packed.size() - 18), "m");
   const auto crc = static_cast<std::uint32_t>(
       crc32(0, reinterpret_cast<const Bytef*>(std::string(5000, 'x').data()), 5000));
   EXPECT_EQ(inflate_exactly(raw, 5000, crc).view(), std::string(5000, 'x'));

@@ -160,7 +160,7 @@ CsvTable parse_csv(std::string_view text, const std::string& name, const CsvPars
 }
 
 CsvTable read_csv(const std::string& path, const CsvParsing& parsing) {
-  const FileBytes file = read_possibly_compressed(path);
+  const SharedBytes file = read_possibly_compressed(path);
   return parse_csv(file.view(), path, parsing);
 }
 

@@ -38,14 +38,15 @@ std::optional<at::ScalarType> dtype_of(std::uint64_t code) {
 std::uint64_t header_size(std::string_view magic) { return kMagicSize + 4 * byte_at(magic, 3); }
 
 // The bytes behind the header: exactly as many as it says.
-FileBytes inflated_data(GzipReader& reader, const FileBytes& packed, const ArrayLayout& layout) {
+SharedBytes inflated_data(GzipReader& reader, const SharedBytes& packed,
+                          const ArrayLayout& layout) {
   const std::optional<std::uint64_t> size = byte_count(layout);
   if (!size.has_value() || !can_inflate_to(packed.size(), *size)) {
     throw BadSample(
         fmt::format("{}: {} compressed bytes cannot become the {} that the header promises",
                     packed.name(), packed.size(), layout_text(layout)));
   }
-  const FileBytes data = FileBytes::allocate(*size, packed.name());
+  const SharedBytes data = SharedBytes::allocate(*size, packed.name());
   const std::uint64_t got = reader.read(data.data(), *size);
   if (got < *size) return data.part(0, got, packed.name());
   char more = 0;
@@ -55,7 +56,7 @@ FileBytes inflated_data(GzipReader& reader, const FileBytes& packed, const Array
   return data;
 }
 
-at::Tensor read_compressed(const FileBytes& packed) {
+at::Tensor read_compressed(const SharedBytes& packed) {
   GzipReader reader(packed);
   std::string header(kMagicSize, '\0');
   header.resize(reader.read(header.data(), kMagicSize));
@@ -98,10 +99,10 @@ IdxHeader parse_idx_header(std::string_view bytes, const std::string& name) {
   return header;
 }
 
-at::Tensor read_idx(const FileBytes& file) {
+at::Tensor read_idx(const SharedBytes& file) {
   if (is_gzip(file.view())) return read_compressed(file);
   const IdxHeader header = parse_idx_header(file.view(), file.name());
-  const FileBytes data =
+  const SharedBytes data =
       file.part(header.data_offset, file.size() - header.data_offset, file.name());
   const std::optional<std::uint64_t> size = byte_count(header.layout);
   if (size.has_value() && *size < data.size()) {

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "worker/trainer/data/formats/array_layout.h"
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -26,6 +26,6 @@ IdxHeader parse_idx_header(std::string_view bytes, const std::string& name);
 
 // The array; gzip's bytes are inflated, but never to more than the header inside promises. A file
 // that is longer or shorter than its header says is a BadSample.
-at::Tensor read_idx(const FileBytes& file);
+at::Tensor read_idx(const SharedBytes& file);
 
 }  // namespace lctl

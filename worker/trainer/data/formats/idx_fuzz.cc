@@ -22,7 +22,7 @@ std::vector<std::string> seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
     const at::Tensor array =
-        lctl::read_idx(lctl::FileBytes::of({reinterpret_cast<const char*>(data), size}, "idx"));
+        lctl::read_idx(lctl::SharedBytes::of({reinterpret_cast<const char*>(data), size}, "idx"));
     static_cast<void>(array.clone());
   } catch (const lctl::BadSample&) {
     return 0;  // refused

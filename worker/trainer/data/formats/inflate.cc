@@ -20,12 +20,12 @@ constexpr std::uint64_t kFirstRoom = 1 << 20;
 
 Bytef* bytes_of(char* data) { return reinterpret_cast<Bytef*>(data); }
 
-[[noreturn]] void fail(const FileBytes& packed, const std::string& why) {
+[[noreturn]] void fail(const SharedBytes& packed, const std::string& why) {
   throw BadSample(fmt::format("{}: {}", packed.name(), why));
 }
 
 // What zlib's code means for who reads it.
-[[noreturn]] void fail(const FileBytes& packed, int code, const z_stream& stream) {
+[[noreturn]] void fail(const SharedBytes& packed, int code, const z_stream& stream) {
   if (code == Z_MEM_ERROR) throw std::bad_alloc();
   if (code == Z_BUF_ERROR || code == Z_OK) fail(packed, "the compressed data is cut off");
   fail(packed, fmt::format("the compressed data is damaged: {}",
@@ -33,7 +33,7 @@ Bytef* bytes_of(char* data) { return reinterpret_cast<Bytef*>(data); }
 }
 
 // The file's own last four bytes say it, modulo 2^32, and for one stream; only a guess.
-std::uint64_t guessed_size(const FileBytes& packed) {
+std::uint64_t guessed_size(const SharedBytes& packed) {
   std::uint32_t size = 0;
   if (packed.size() < 18) return kFirstRoom;
   std::memcpy(&size, packed.data() + packed.size() - sizeof(size), sizeof(size));
@@ -46,12 +46,12 @@ bool can_inflate_to(std::uint64_t packed, std::uint64_t size) {
   return size / kBestRatio <= packed || size <= kSmallest;
 }
 
-FileBytes inflate_exactly(const FileBytes& packed, std::uint64_t size, std::uint32_t crc) {
+SharedBytes inflate_exactly(const SharedBytes& packed, std::uint64_t size, std::uint32_t crc) {
   if (!can_inflate_to(packed.size(), size)) {
     fail(packed, fmt::format("{} compressed bytes cannot become the {} that the directory claims",
                              packed.size(), size));
   }
-  const FileBytes out = FileBytes::allocate(size, packed.name());
+  const SharedBytes out = SharedBytes::allocate(size, packed.name());
   z_stream stream = {};
   if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
   std::uint64_t taken = 0;
@@ -86,7 +86,7 @@ FileBytes inflate_exactly(const FileBytes& packed, std::uint64_t size, std::uint
 
 bool is_gzip(std::string_view bytes) { return bytes.substr(0, 2) == "\x1f\x8b"; }
 
-GzipReader::GzipReader(FileBytes packed) : packed_(std::move(packed)) {
+GzipReader::GzipReader(SharedBytes packed) : packed_(std::move(packed)) {
   constexpr int kGzip = 16;
   if (inflateInit2(&stream_, MAX_WBITS + kGzip) != Z_OK) throw std::bad_alloc();
 }
@@ -126,8 +126,8 @@ std::uint64_t GzipReader::read(char* to, std::uint64_t size) {
   return made;
 }
 
-FileBytes read_possibly_compressed(const std::string& path) {
-  FileBytes file = FileBytes::map(path);
+SharedBytes read_possibly_compressed(const std::string& path) {
+  SharedBytes file = SharedBytes::map(path);
   if (!is_gzip(file.view())) return file;
   file.advise(Access::kInOrder);
   GzipReader reader(file);
@@ -140,7 +140,7 @@ FileBytes read_possibly_compressed(const std::string& path) {
     if (size < room) break;
   }
   text.resize(size);
-  return FileBytes::of(std::move(text), path);
+  return SharedBytes::of(std::move(text), path);
 }
 
 }  // namespace lctl

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -17,7 +17,7 @@ bool can_inflate_to(std::uint64_t packed, std::uint64_t size);
 
 // A raw deflate stream of exactly that size and checksum, inflated. Throws BadSample naming
 // `packed` otherwise.
-FileBytes inflate_exactly(const FileBytes& packed, std::uint64_t size, std::uint32_t crc32);
+SharedBytes inflate_exactly(const SharedBytes& packed, std::uint64_t size, std::uint32_t crc32);
 
 // True when they begin as gzip's do.
 bool is_gzip(std::string_view bytes);
@@ -26,7 +26,7 @@ bool is_gzip(std::string_view bytes);
 // gzip; what follows and is none is ignored. Thread rule: one strand only.
 class GzipReader {
  public:
-  explicit GzipReader(FileBytes packed);
+  explicit GzipReader(SharedBytes packed);
   ~GzipReader();
   GzipReader(const GzipReader&) = delete;
   GzipReader& operator=(const GzipReader&) = delete;
@@ -38,7 +38,7 @@ class GzipReader {
   bool feed();
   bool start_next_stream();
 
-  FileBytes packed_;
+  SharedBytes packed_;
   std::uint64_t fed_ = 0;  // of packed_
   bool ended_ = false;
   z_stream stream_ = {};
@@ -46,6 +46,6 @@ class GzipReader {
 
 // All bytes of a file, inflated when they are gzip's, and else mapped. Throws std::runtime_error
 // when it cannot be read, BadSample when it is damaged.
-FileBytes read_possibly_compressed(const std::string& path);
+SharedBytes read_possibly_compressed(const std::string& path);
 
 }  // namespace lctl

@@ -8,8 +8,8 @@
 #include <stdexcept>
 
 #include "worker/trainer/data/bad_sample.h"
-#include "worker/trainer/data/formats/file_bytes.h"
 #include "worker/trainer/data/formats/idx.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::int64_t kSide = 32;
 constexpr std::int64_t kPixels = 3 * kSide * kSide;
 
 // One byte of each record, as class numbers below `classes`.
-at::Tensor labels_at(const FileBytes& file, std::int64_t records, std::int64_t record_size,
+at::Tensor labels_at(const SharedBytes& file, std::int64_t records, std::int64_t record_size,
                      std::int64_t offset, std::int64_t classes) {
   at::Tensor labels = at::empty({records}, at::kLong);
   auto* out = labels.mutable_data_ptr<std::int64_t>();
@@ -35,7 +35,7 @@ at::Tensor labels_at(const FileBytes& file, std::int64_t records, std::int64_t r
 }
 
 // Records of `labels` bytes, then 3072 pixels.
-std::int64_t count_records(const FileBytes& file, std::int64_t record_size) {
+std::int64_t count_records(const SharedBytes& file, std::int64_t record_size) {
   const auto size = static_cast<std::int64_t>(file.size());
   if (size == 0 || size % record_size != 0) {
     throw BadSample(
@@ -46,7 +46,7 @@ std::int64_t count_records(const FileBytes& file, std::int64_t record_size) {
   return size / record_size;
 }
 
-at::Tensor pixels_of(const FileBytes& file, std::int64_t records, std::int64_t record_size) {
+at::Tensor pixels_of(const SharedBytes& file, std::int64_t records, std::int64_t record_size) {
   return at::from_blob(
       file.data() + (record_size - kPixels), {records, 3, kSide, kSide},
       {record_size, kSide * kSide, kSide, 1}, [owner = file.owner()](void*) {}, at::kByte);
@@ -56,8 +56,8 @@ at::Tensor pixels_of(const FileBytes& file, std::int64_t records, std::int64_t r
 
 LabelledImages load_mnist(const std::string& images_path, const std::string& labels_path) {
   LabelledImages data;
-  data.images = read_idx(FileBytes::map(images_path));
-  const at::Tensor labels = read_idx(FileBytes::map(labels_path));
+  data.images = read_idx(SharedBytes::map(images_path));
+  const at::Tensor labels = read_idx(SharedBytes::map(labels_path));
   if (data.images.dim() != 3 || data.images.scalar_type() != at::kByte) {
     throw BadSample(fmt::format("{}: {} dimensions of {}; images are uint8 [n, height, width]",
                                 images_path, data.images.dim(),
@@ -80,7 +80,7 @@ LabelledImages load_cifar10(const std::vector<std::string>& paths) {
   std::vector<at::Tensor> images;
   std::vector<at::Tensor> labels;
   for (const std::string& path : paths) {
-    const FileBytes file = FileBytes::map(path);
+    const SharedBytes file = SharedBytes::map(path);
     const std::int64_t records = count_records(file, 1 + kPixels);
     labels.push_back(labels_at(file, records, 1 + kPixels, 0, 10));
     images.push_back(pixels_of(file, records, 1 + kPixels));
@@ -90,7 +90,7 @@ LabelledImages load_cifar10(const std::vector<std::string>& paths) {
 }
 
 LabelledImages load_cifar100(const std::string& path) {
-  const FileBytes file = FileBytes::map(path);
+  const SharedBytes file = SharedBytes::map(path);
   const std::int64_t records = count_records(file, 2 + kPixels);
   return {pixels_of(file, records, 2 + kPixels), labels_at(file, records, 2 + kPixels, 1, 100),
           labels_at(file, records, 2 + kPixels, 0, 20)};

@@ -159,7 +159,7 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& name) {
   return header;
 }
 
-at::Tensor read_npy(const FileBytes& file) {
+at::Tensor read_npy(const SharedBytes& file) {
   const NpyHeader header = parse_npy_header(file.view(), file.name());
   return tensor_over(file.part(header.data_offset, file.size() - header.data_offset, file.name()),
                      header.layout);

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "worker/trainer/data/formats/array_layout.h"
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -24,6 +24,6 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& name);
 
 // The array, over `file`'s bytes wherever it can be. As numpy.load, it does not look at bytes
 // behind the array.
-at::Tensor read_npy(const FileBytes& file);
+at::Tensor read_npy(const SharedBytes& file);
 
 }  // namespace lctl

@@ -31,7 +31,7 @@ std::vector<std::string> seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
     const at::Tensor array =
-        lctl::read_npy(lctl::FileBytes::of({reinterpret_cast<const char*>(data), size}, "a.npy"));
+        lctl::read_npy(lctl::SharedBytes::of({reinterpret_cast<const char*>(data), size}, "a.npy"));
     // Every element is inside the file.
     static_cast<void>(array.clone());
   } catch (const lctl::BadSample&) {

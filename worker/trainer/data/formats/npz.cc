@@ -11,7 +11,7 @@ constexpr std::string_view kSuffix = ".npy";
 
 }  // namespace
 
-NpzFile::NpzFile(FileBytes file) : archive_(std::move(file)) {
+NpzFile::NpzFile(SharedBytes file) : archive_(std::move(file)) {
   for (std::size_t i = 0; i < archive_.members().size(); ++i) {
     const std::string& member = archive_.members()[i].name;
     if (!member.ends_with(kSuffix)) continue;

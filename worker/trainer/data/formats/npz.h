@@ -4,7 +4,7 @@
 #include <unordered_map>
 
 #include "worker/trainer/data/formats/array_file.h"
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 #include "worker/trainer/data/formats/zip_archive.h"
 
 namespace lctl {
@@ -14,7 +14,7 @@ namespace lctl {
 // deflated ones (numpy.savez_compressed) are inflated by each get(). Thread rule: as ArrayFile.
 class NpzFile final : public ArrayFile {
  public:
-  explicit NpzFile(FileBytes file);
+  explicit NpzFile(SharedBytes file);
   std::vector<std::string> names() const override;
   at::Tensor get(std::string_view name) const override;
 

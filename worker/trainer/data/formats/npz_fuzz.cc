@@ -47,7 +47,7 @@ std::vector<std::string> seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
     const lctl::NpzFile file(
-        lctl::FileBytes::of({reinterpret_cast<const char*>(data), size}, "a.npz"));
+        lctl::SharedBytes::of({reinterpret_cast<const char*>(data), size}, "a.npz"));
     for (const std::string& name : file.names()) static_cast<void>(file.get(name).clone());
   } catch (const lctl::BadSample&) {
     return 0;  // refused

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include "worker/trainer/data/bad_sample.h"
-#include "worker/trainer/data/formats/file_bytes.h"
 #include "worker/trainer/data/formats/idx.h"
 #include "worker/trainer/data/formats/inflate.h"
 #include "worker/trainer/data/formats/npy.h"
 #include "worker/trainer/data/formats/npz.h"
 #include "worker/trainer/data/formats/safetensors.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 namespace {
@@ -35,7 +35,7 @@ class OneArray final : public ArrayFile {
 }  // namespace
 
 std::shared_ptr<const ArrayFile> open_array_file(const std::string& path) {
-  FileBytes file = FileBytes::map(path);
+  SharedBytes file = SharedBytes::map(path);
   if (path.ends_with(".npz")) return std::make_shared<NpzFile>(std::move(file));
   if (path.ends_with(".safetensors")) return std::make_shared<SafetensorsFile>(std::move(file));
   if (path.ends_with(".npy")) return std::make_shared<OneArray>(path, read_npy(file));

@@ -51,7 +51,7 @@ std::optional<at::ScalarType> dtype_of(std::string_view name) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(FileBytes file) : file_(std::move(file)) {
+SafetensorsFile::SafetensorsFile(SharedBytes file) : file_(std::move(file)) {
   const auto fail = [&](const std::string& why) {
     throw BadSample(fmt::format("{}: {}", file_.name(), why));
   };
@@ -115,9 +115,9 @@ at::Tensor SafetensorsFile::get(std::string_view name) const {
   const auto found = by_name_.find(std::string(name));
   if (found == by_name_.end()) throw_no_such_array(file_.name(), name, names());
   const Entry& entry = entries_[found->second];
-  return tensor_over(
-      file_.part(entry.offset, entry.size, fmt::format("{}: {}", file_.name(), entry.name)),
-      entry.layout);
+  return tensor_over(file_.part(entry.offset, entry.size,
+                                fmt::format("{}: {}", file_.name(), entry.name.substr(0, 200))),
+                     entry.layout);
 }
 
 }  // namespace lctl

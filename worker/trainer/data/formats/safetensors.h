@@ -9,7 +9,7 @@
 
 #include "worker/trainer/data/formats/array_file.h"
 #include "worker/trainer/data/formats/array_layout.h"
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -18,7 +18,7 @@ namespace lctl {
 // the shape's. Tensors are views of the mapping. Errors are BadSample. Thread rule: as ArrayFile.
 class SafetensorsFile final : public ArrayFile {
  public:
-  explicit SafetensorsFile(FileBytes file);
+  explicit SafetensorsFile(SharedBytes file);
   std::vector<std::string> names() const override;  // in the order of their bytes
   at::Tensor get(std::string_view name) const override;
 
@@ -32,7 +32,7 @@ class SafetensorsFile final : public ArrayFile {
     std::uint64_t offset = 0;  // in the file
     std::uint64_t size = 0;
   };
-  FileBytes file_;
+  SharedBytes file_;
   std::vector<Entry> entries_;  // in the order of their bytes
   std::unordered_map<std::string, std::size_t> by_name_;
   std::vector<std::pair<std::string, std::string>> metadata_;

@@ -35,7 +35,7 @@ std::vector<std::string> seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
     const lctl::SafetensorsFile file(
-        lctl::FileBytes::of({reinterpret_cast<const char*>(data), size}, "m.safetensors"));
+        lctl::SharedBytes::of({reinterpret_cast<const char*>(data), size}, "m.safetensors"));
     for (const std::string& name : file.names()) static_cast<void>(file.get(name).clone());
   } catch (const lctl::BadSample&) {
     return 0;  // refused

@@ -87,7 +87,8 @@ class HeaderEvents final : public nlohmann::json::json_sax_t {
     in_numbers_ = false;
     SafetensorsHeader::Entry& entry = header_.entries.back();
     if (key_ == "data_offsets") {
-      if (numbers_.size() != 2) fail(fmt::format("data_offsets of {:?} are not two", entry.name));
+      if (numbers_.size() != 2)
+        fail(fmt::format("data_offsets of {:?} are not two", brief(entry.name)));
       entry.offsets = {numbers_[0], numbers_[1]};
       return true;
     }

@@ -32,7 +32,7 @@ TokenOptions checked(TokenOptions options) {
 
 }  // namespace
 
-TokenDataset::TokenDataset(FileBytes file, const TokenOptions& options)
+TokenDataset::TokenDataset(SharedBytes file, const TokenOptions& options)
     : file_(std::move(file)), options_(checked(options)) {
   const auto width = static_cast<std::int64_t>(options_.width);
   const auto bytes = static_cast<std::int64_t>(file_.size());

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "worker/trainer/data/dataset.h"
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -27,7 +27,7 @@ class TokenDataset final : public Dataset {
  public:
   // Throws std::invalid_argument for impossible options, BadSample for a file that ends within a
   // token or is too short for one sample.
-  TokenDataset(FileBytes file, const TokenOptions& options);
+  TokenDataset(SharedBytes file, const TokenOptions& options);
 
   std::int64_t size() const override;
   Batch get(std::int64_t index, RandomStream& random) const override;
@@ -39,7 +39,7 @@ class TokenDataset final : public Dataset {
   void copy_sample(std::int64_t index, std::int64_t* x, std::int64_t* y) const;
   void check_ids(const std::int64_t* ids, std::int64_t count, std::int64_t first) const;
 
-  FileBytes file_;
+  SharedBytes file_;
   TokenOptions options_;
   std::int64_t tokens_ = 0;
   std::int64_t size_ = 0;

@@ -24,8 +24,8 @@ std::vector<std::int64_t> flat(const at::Tensor& tensor) {
 }
 
 template <typename Token>
-FileBytes file_of(const std::vector<Token>& tokens) {
-  return FileBytes::of(
+SharedBytes file_of(const std::vector<Token>& tokens) {
+  return SharedBytes::of(
       {reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token)}, "train.bin");
 }
 
@@ -100,7 +100,7 @@ TEST(TokenDatasetTest, BatchLeavesOutBadSamplesWhenAsked) {
 }
 
 TEST(TokenDatasetTest, CutOffTokenAndImpossibleOptionsAreRefused) {
-  EXPECT_THAT(bad_sample([] { TokenDataset(FileBytes::of("abc", "t.bin"), {.block_size = 1}); }),
+  EXPECT_THAT(bad_sample([] { TokenDataset(SharedBytes::of("abc", "t.bin"), {.block_size = 1}); }),
               HasSubstr("t.bin: 3 bytes are no whole number of tokens of 2 bytes"));
   EXPECT_THROW(TokenDataset(file_of(counting(8)), {.block_size = 0}), std::invalid_argument);
   EXPECT_THROW(TokenDataset(file_of(counting(8)), {.block_size = 1, .stride = -1}),
@@ -117,7 +117,7 @@ TEST(TokenDatasetTest, PositionsBeyond32BitsAreReached) {
   const std::vector<std::uint16_t> last = {11, 12, 13};
   ASSERT_EQ(pwrite(descriptor, last.data(), 6, (kTokens - 3) * 2), 6);
   close(descriptor);
-  const TokenDataset data(FileBytes::map(path), {.block_size = 2, .stride = 1});
+  const TokenDataset data(SharedBytes::map(path), {.block_size = 2, .stride = 1});
   std::filesystem::remove(path);
   EXPECT_EQ(data.tokens(), kTokens);
   EXPECT_EQ(data.size(), kTokens - 2);

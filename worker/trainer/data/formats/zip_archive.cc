@@ -55,7 +55,7 @@ int no_error(voidpf /*opaque*/, voidpf /*stream*/) { return 0; }
 // The members, one after another.
 class Directory {
  public:
-  explicit Directory(const FileBytes& archive) : name_(archive.name()), bytes_{archive.view()} {
+  explicit Directory(const SharedBytes& archive) : name_(archive.name()), bytes_{archive.view()} {
     zlib_filefunc64_def functions = {};
     functions.zopen64_file = open_bytes;
     functions.zread_file = read_bytes;
@@ -133,7 +133,7 @@ class Directory {
 
 }  // namespace
 
-ZipArchive::ZipArchive(FileBytes archive) : archive_(std::move(archive)) {
+ZipArchive::ZipArchive(SharedBytes archive) : archive_(std::move(archive)) {
   Directory directory(archive_);
   std::unordered_map<std::string, std::size_t> seen;
   for (ZipMember member; directory.next(member);) {
@@ -146,9 +146,9 @@ ZipArchive::ZipArchive(FileBytes archive) : archive_(std::move(archive)) {
   }
 }
 
-FileBytes ZipArchive::read(const ZipMember& member) const {
+SharedBytes ZipArchive::read(const ZipMember& member) const {
   const std::string name = fmt::format("{}: {}", archive_.name(), member.name);
-  const FileBytes packed = archive_.part(member.data_offset, member.packed_size, name);
+  const SharedBytes packed = archive_.part(member.data_offset, member.packed_size, name);
   return member.deflated ? inflate_exactly(packed, member.size, member.crc32) : packed;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 namespace lctl {
 
@@ -25,7 +25,7 @@ class ZipArchive {
   // Throws BadSample "<archive>: …" for what is no archive, and for members that lie outside the
   // file, are encrypted or compressed otherwise. Of members of one name the last counts, as in
   // Python.
-  explicit ZipArchive(FileBytes archive);
+  explicit ZipArchive(SharedBytes archive);
 
   const std::vector<ZipMember>& members() const { return members_; }
   const std::string& name() const { return archive_.name(); }
@@ -33,10 +33,10 @@ class ZipArchive {
   // A stored member is a part of the archive, and its checksum is not looked at: that would read
   // all of it. A deflated one is inflated and checked; memory is asked for only if that many bytes
   // could come out. Throws BadSample.
-  FileBytes read(const ZipMember& member) const;
+  SharedBytes read(const ZipMember& member) const;
 
  private:
-  FileBytes archive_;
+  SharedBytes archive_;
   std::vector<ZipMember> members_;
 };
 

@@ -15,21 +15,21 @@ enum class Access { kNormal, kInOrder, kRandom };
 // (owner()). A mapping is private: who writes to it changes this process' memory, never the file.
 // A mapped file must not become shorter meanwhile: the kernel would end the process with SIGBUS.
 // Thread rule: immutable; reads from any thread.
-class FileBytes {
+class SharedBytes {
  public:
-  FileBytes() = default;
+  SharedBytes() = default;
 
   // Maps a regular file; an empty one too. Throws std::runtime_error with the path and the reason.
-  static FileBytes map(const std::string& path);
+  static SharedBytes map(const std::string& path);
 
   // Bytes that are in memory already; `name` stands in messages.
-  static FileBytes of(std::string bytes, std::string name);
+  static SharedBytes of(std::string bytes, std::string name);
 
   // Room to be filled, aligned for any number type, not zeroed.
-  static FileBytes allocate(std::uint64_t size, std::string name);
+  static SharedBytes allocate(std::uint64_t size, std::string name);
 
   // `size` bytes from `offset` on, which the caller has checked to be there.
-  FileBytes part(std::uint64_t offset, std::uint64_t size, std::string name) const;
+  SharedBytes part(std::uint64_t offset, std::uint64_t size, std::string name) const;
 
   // Advice for a mapping; no effect on other bytes.
   void advise(Access access) const;

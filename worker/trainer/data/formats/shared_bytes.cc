@@ -1,4 +1,4 @@
-#include "worker/trainer/data/formats/file_bytes.h"
+#include "worker/trainer/data/formats/shared_bytes.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,13 +27,14 @@ constexpr std::uint64_t kAlignment = 64;
 
 }  // namespace
 
-FileBytes FileBytes::map(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+SharedBytes SharedBytes::map(const std::string& path) {
+  // Without O_NONBLOCK, opening a pipe waits for a writer.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail(path, "cannot be opened", errno);
   struct stat info = {};
   const bool known = fstat(descriptor, &info) == 0;
   const int stat_error = errno;
-  FileBytes file;
+  SharedBytes file;
   file.name_ = path;
   if (known && S_ISREG(info.st_mode) && info.st_size > 0) {
     file.size_ = static_cast<std::uint64_t>(info.st_size);
@@ -60,9 +61,9 @@ FileBytes FileBytes::map(const std::string& path) {
   return file;
 }
 
-FileBytes FileBytes::of(std::string bytes, std::string name) {
+SharedBytes SharedBytes::of(std::string bytes, std::string name) {
   const auto kept = std::make_shared<std::string>(std::move(bytes));
-  FileBytes file;
+  SharedBytes file;
   file.data_ = kept->data();
   file.size_ = kept->size();
   file.name_ = std::move(name);
@@ -70,8 +71,8 @@ FileBytes FileBytes::of(std::string bytes, std::string name) {
   return file;
 }
 
-FileBytes FileBytes::allocate(std::uint64_t size, std::string name) {
-  FileBytes file;
+SharedBytes SharedBytes::allocate(std::uint64_t size, std::string name) {
+  SharedBytes file;
   file.name_ = std::move(name);
   file.size_ = size;
   if (size == 0) return file;
@@ -83,16 +84,16 @@ FileBytes FileBytes::allocate(std::uint64_t size, std::string name) {
   return file;
 }
 
-FileBytes FileBytes::part(std::uint64_t offset, std::uint64_t size, std::string name) const {
+SharedBytes SharedBytes::part(std::uint64_t offset, std::uint64_t size, std::string name) const {
   LCTL_CHECK(offset <= size_ && size <= size_ - offset, "parsers check offsets");
-  FileBytes file = *this;
+  SharedBytes file = *this;
   file.data_ += offset;
   file.size_ = size;
   file.name_ = std::move(name);
   return file;
 }
 
-void FileBytes::advise(Access access) const {
+void SharedBytes::advise(Access access) const {
   if (!mapped_ || size_ == 0) return;
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto start = reinterpret_cast<std::uintptr_t>(data_);
