@@ -1,6 +1,7 @@
 """All benchmarks, in the order in which they run."""
 
+from bench.dataloader import DataLoader
 from bench.step_overhead import StepOverhead, StepParts
 from bench.submit_latency import SubmitLatency
 
-BENCHMARKS = [SubmitLatency, StepOverhead, StepParts]
+BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader]

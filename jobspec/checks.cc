@@ -40,7 +40,8 @@ bool has_type(std::string_view type, const Value& value) {
   if (type == "bool") return value.is_bool();
   if (type == "int") return value.is_int();
   if (type == "float") return value.is_number();
-  if (type == "str" || type == "path") return value.is_string();
+  if (type == "str" || type == "path" || type == "folder") return value.is_string();
+  if (type == "shards") return has_type("str", value) || has_type("list[str]", value);
   if (type == "map") return value.is_map();
   if (type == "list") return value.is_list();
   if (type == "duration" || type == "size") return value.is_string() || value.is_number();
@@ -91,8 +92,16 @@ std::string useless_value(std::string_view type, const Value& value) {
       (value.is_list() && std::any_of(value.list().begin(), value.list().end(), is_nan)))
     return "is not a number (NaN)";
   const std::vector<std::string_view> all = alternatives_of(type);
-  const bool is_path = std::find(all.begin(), all.end(), "path") != all.end();
-  return is_path && value.is_string() && value.as_string().empty() ? "is empty" : "";
+  const auto is_input = [](std::string_view t) {
+    return t == "path" || t == "folder" || t == "shards";
+  };
+  if (!std::any_of(all.begin(), all.end(), is_input)) return "";
+  const auto is_empty = [](const Value& v) { return v.is_string() && v.as_string().empty(); };
+  const bool useless =
+      is_empty(value) ||
+      (value.is_list() &&
+       (value.list().empty() || std::any_of(value.list().begin(), value.list().end(), is_empty)));
+  return useless ? "is empty" : "";
 }
 
 void check_support(const keys::Argument& argument, const Value& value, const std::string& key,
@@ -134,7 +143,12 @@ std::string describe_type(std::string_view type) {
     if (alternative.starts_with("list[")) {
       words.push_back(fmt::format("list of {}", element_of(alternative)));
     } else if (alternative == "path") {
-      words.emplace_back("file path");
+      words.emplace_back("file path or URL");
+    } else if (alternative == "folder") {
+      words.emplace_back("folder");
+    } else if (alternative == "shards") {
+      words.emplace_back(
+          "shards: paths, URLs or patterns such as train-{000..099}.tar, one or a list");
     } else if (alternative == "duration") {
       words.emplace_back("duration such as 60s, 500ms, 2m or 1h30m, or 0");
     } else if (alternative == "size") {

@@ -17,6 +17,7 @@
 #include "jobspec/checks.h"
 #include "jobspec/class_parser.h"
 #include "jobspec/consistency.h"
+#include "jobspec/input_paths.h"
 #include "jobspec/job_section.h"
 #include "jobspec/keys/key_table.h"
 #include "jobspec/overrides.h"
@@ -32,51 +33,6 @@ constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 
 bool is_word(const std::string& ckpt_path) {
   return ckpt_path == "last" || ckpt_path == "best" || ckpt_path == "hpc";
-}
-
-// Relative input paths mean the folder of the file that names them, or the current one in
-// overrides.
-void make_absolute(Value& path, const ParseOptions& options) {
-  if (!path.is_string() || path.as_string().empty() || path.as_string()[0] == '/') return;
-  const std::string& base = path.location().line > 0 ? options.base_dir : options.current_dir;
-  if (base.empty()) return;
-  path = Value((std::filesystem::path(base) / path.as_string()).lexically_normal().string(),
-               path.location());
-}
-
-void check_readable(const Value& path, const std::string& key, Findings& findings) {
-  if (!path.is_string() || path.as_string().empty()) return;
-  std::error_code error;
-  if (std::filesystem::is_directory(path.as_string(), error)) {
-    findings.add(path.location(), key, fmt::format("{} is a folder", path.as_string()),
-                 "expected a file");
-  } else if (access(path.as_string().c_str(), R_OK) != 0) {
-    findings.add(path.location(), key,
-                 fmt::format("{}: {}", path.as_string(), std::strerror(errno)),
-                 "expected a file that can be read");
-  }
-}
-
-// Input paths of one class in the tree: made absolute, and looked for.
-void settle_paths(Kind kind, Value& tree, const char* section, const ParseOptions& options,
-                  Findings& findings) {
-  Value* entry = tree.find(section);
-  const Value* class_path = entry == nullptr ? nullptr : entry->find("class_path");
-  Value* init_args = entry == nullptr ? nullptr : entry->find("init_args");
-  if (class_path == nullptr || !class_path->is_string() || init_args == nullptr ||
-      !init_args->is_map())
-    return;
-  const keys::Class* table = keys::find_class(kind, class_path->as_string());
-  if (table == nullptr) return;
-  for (const keys::Argument& argument : table->arguments) {
-    if (argument.type.find("path") == std::string_view::npos) continue;
-    Value* path = init_args->find(argument.name);
-    if (path == nullptr) continue;
-    make_absolute(*path, options);
-    if (options.check_files) {
-      check_readable(*path, join_key(join_key(section, "init_args"), argument.name), findings);
-    }
-  }
 }
 
 void settle_ckpt_path(Value& tree, const ParseOptions& options) {

@@ -14,6 +14,7 @@ namespace lctl::jobspec {
 namespace {
 
 constexpr std::string_view kBatches = "an int >= 0 (batches) or a float in [0.0, 1.0] (a share)";
+constexpr std::string_view kWorkers = "an int in [0, 1024] (threads) or `auto`";
 constexpr std::string_view kDevices =
     "a number of devices > 0, `auto`, or a list of different device ids as [0, 2] or \"0,2\"";
 
@@ -47,6 +48,11 @@ bool is_batches(const Value& value) {
   const double share = value.as_double();
   // As Lightning does, 2.0 counts as 2 batches.
   return (share >= 0 && share <= 1) || (share > 1 && share <= 9e15 && share == std::floor(share));
+}
+
+bool is_workers(const Value& value) {
+  return value.is_int() ? value.as_int() >= 0 && value.as_int() <= 1024
+                        : value.as_string() == "auto";
 }
 
 bool is_devices(const Value& value) {
@@ -122,6 +128,7 @@ std::vector<std::string_view> choices_of(std::string_view cell) {
 std::string broken_rule(std::string_view rule, const Value& value) {
   if (rule.empty() || value.is_null()) return "";
   if (rule == "batches") return is_batches(value) ? "" : std::string(kBatches);
+  if (rule == "workers") return is_workers(value) ? "" : std::string(kWorkers);
   if (rule == "devices") return is_devices(value) ? "" : std::string(kDevices);
   if (rule == "a name") {
     return is_name(value.as_string()) ? "" : "1 to 128 letters, digits, `.`, `_` or `-`";

@@ -17,10 +17,11 @@ namespace lctl::jobspec::keys {
 struct Argument {
   std::string_view name;
   // Alternatives joined by "|": bool, int, float (an int will do), str, map, list, list[T], any,
-  // path (a str that names an input file), duration ("60s", 0), size ("4GiB"), time ("DD:HH:MM:SS"
-  // or a map of days, hours, minutes, seconds), layers, transforms, schedulers, class names
-  // (callbacks, logger, profiler), section. A final "?" says that null is a value of its own; for
-  // all others null means "not given".
+  // path (a str that names an input file, or its URL), folder (an input folder), shards (input
+  // files, URLs or patterns with braces, one or a list), duration ("60s", 0), size ("4GiB"), time
+  // ("DD:HH:MM:SS" or a map of days, hours, minutes, seconds), layers, transforms, schedulers,
+  // class names (callbacks, logger, profiler), section. A final "?" says that null is a value of
+  // its own; for all others null means "not given".
   std::string_view type;
   // The default as YAML; kRequired = there is none, it must be given.
   std::string_view fallback;

@@ -1,4 +1,4 @@
-// torch.nn layers of declarative models, and lctl's own Select.
+// torch.nn layers of declarative models, and lctl's own Select and Transpose.
 #include "jobspec/keys/tables.h"
 
 namespace lctl::jobspec::keys {
@@ -141,6 +141,7 @@ constexpr Argument kDropout[] = {{"p", "float", "0.5", "in [0, 1]"}, kInplace};
 constexpr Argument kFlatten[] = {{"start_dim", "int", "1"}, {"end_dim", "int", "-1"}};
 constexpr Argument kUnflatten[] = {{"dim", "int", kRequired},
                                    {"unflattened_size", "list[int]", kRequired}};
+constexpr Argument kTranspose[] = {{"dim0", "int", kRequired}, {"dim1", "int", kRequired}};
 constexpr Argument kSelect[] = {{"dim", "int", kRequired}, {"index", "int", kRequired}};
 constexpr Argument kActivation[] = {kInplace};
 constexpr Argument kGelu[] = {{"approximate", "str", "none", "one of: none, tanh"}};
@@ -199,6 +200,7 @@ constexpr Class kLayers[] = {
     layer("Unflatten", kUnflatten),
     layer("Identity"),
     layer("Select", kSelect),
+    layer("Transpose", kTranspose),
     layer("ReLU", kActivation),
     layer("ReLU6", kActivation),
     layer("LeakyReLU", kLeakyRelu),

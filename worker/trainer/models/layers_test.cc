@@ -373,6 +373,12 @@ TEST(LayersTest, SelectTakesTheLastStep) {
   EXPECT_TRUE(layer.forward(x).equal(x.select(1, 2)));
 }
 
+TEST(LayersTest, TransposeSwapsTwoDimensions) {
+  const Layer layer = make_layer(spec_of("Transpose: {dim0: 1, dim1: 2}"), "layers.0");
+  const at::Tensor x = input({2, 3, 4});
+  EXPECT_TRUE(layer.forward(x).equal(x.transpose(1, 2)));
+}
+
 TEST(LayersTest, NamesInSummariesAreTorchs) {
   EXPECT_EQ(make_layer(spec_of("ReLU"), "").module->name(), "ReLU");
   EXPECT_EQ(make_layer(spec_of("LayerNorm: {normalized_shape: 4}"), "").module->name(),

@@ -63,6 +63,12 @@ Layer select(const jobspec::Arguments& args) {
                                  const at::Tensor& x) { return x.select(dim, index); });
 }
 
+// lctl's own: for a loss that wants classes in the second dimension, as cross_entropy of sequences.
+Layer transpose(const jobspec::Arguments& args) {
+  return operation("Transpose", [dim0 = args.get_int("dim0"), dim1 = args.get_int("dim1")](
+                                    const at::Tensor& x) { return x.transpose(dim0, dim1); });
+}
+
 Layer pixel_shuffle(const jobspec::Arguments& args) {
   return operation("PixelShuffle", [factor = args.get_int("upscale_factor")](const at::Tensor& x) {
     return at::pixel_shuffle(x, factor);
@@ -106,17 +112,10 @@ Layer upsample(const jobspec::Arguments& args) {
 }
 
 constexpr Entry kLayers[] = {
-    {"Dropout", dropout},
-    {"Dropout1d", dropout1d},
-    {"Dropout2d", dropout2d},
-    {"Dropout3d", dropout3d},
-    {"AlphaDropout", alpha_dropout},
-    {"Flatten", flatten},
-    {"Unflatten", unflatten},
-    {"Identity", identity},
-    {"Select", select},
-    {"PixelShuffle", pixel_shuffle},
-    {"Upsample", upsample},
+    {"Dropout", dropout},     {"Dropout1d", dropout1d},        {"Dropout2d", dropout2d},
+    {"Dropout3d", dropout3d}, {"AlphaDropout", alpha_dropout}, {"Flatten", flatten},
+    {"Unflatten", unflatten}, {"Identity", identity},          {"Select", select},
+    {"Transpose", transpose}, {"PixelShuffle", pixel_shuffle}, {"Upsample", upsample},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "worker/trainer/data/csv_data_module.h"
+#include "worker/trainer/data/modules/csv_data_module.h"
 
 #include <ATen/ops/cat.h>
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/formats/csv_reader.h"
-#include "worker/trainer/data/map_data_loader.h"
+#include "worker/trainer/data/modules/input_files.h"
 
 namespace lctl {
 namespace {
@@ -50,8 +50,10 @@ void refuse_infinite_labels(const at::Tensor& labels, const std::string& column,
   }
 }
 
-std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
-  const CsvTable table = read_csv(options.path, {.max_rows = options.rows});
+std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options, SkippedSamples* skipped) {
+  const CsvTable table =
+      read_csv(local_file(options.path),
+               {.max_rows = options.rows, .finite = !options.allow_nan, .skipped = skipped});
   const std::int64_t label = label_column(table, options);
   const std::int64_t columns = table.values.size(1);
   const at::Tensor features =
@@ -80,55 +82,15 @@ std::shared_ptr<const Dataset> read_dataset(const CsvOptions& options) {
   return std::make_shared<TensorDataset>(std::vector<at::Tensor>{x, y});
 }
 
-std::shared_ptr<DataLoader> loader(const CsvOptions& options, std::shared_ptr<const Dataset> part,
-                                   bool train) {
-  MapDataLoader::Options loading;
-  loading.batch_size =
-      train ? options.batch_size : options.val_batch_size.value_or(options.batch_size);
-  loading.shuffle = train && options.shuffle;
-  loading.drop_last = train && options.drop_last;
-  loading.num_workers = options.num_workers;
-  return std::make_shared<MapDataLoader>(std::move(part), loading);
-}
-
 }  // namespace
 
-CsvDataModule::CsvDataModule(CsvOptions options) : options_(std::move(options)) {
-  const bool some_left = options_.val_fraction >= 0 && options_.test_fraction >= 0 &&
-                         options_.val_fraction + options_.test_fraction < 1;
-  if (!some_left) {
-    throw std::invalid_argument(
-        fmt::format("data.init_args.val_fraction, test_fraction: must be >= 0 and sum to less than "
-                    "1, not {} and {}",
-                    options_.val_fraction, options_.test_fraction));
-  }
+CsvDataModule::CsvDataModule(CsvOptions options)
+    : MapDataModule(options.loading), options_(std::move(options)) {
+  check(options_.split);
 }
 
-void CsvDataModule::setup(std::string_view /*stage*/) {
-  if (!parts_.empty()) return;
-  const std::shared_ptr<const Dataset> whole = read_dataset(options_);
-  const auto size = static_cast<double>(whole->size());
-  const auto test = static_cast<std::int64_t>(size * options_.test_fraction);
-  const auto val = static_cast<std::int64_t>(size * options_.val_fraction);
-  parts_ = random_split(whole, {whole->size() - val - test, val, test}, options_.split_seed);
-}
-
-std::shared_ptr<DataLoader> CsvDataModule::train_dataloader() {
-  return loader(options_, parts_.at(0), true);
-}
-
-std::vector<std::shared_ptr<DataLoader>> CsvDataModule::val_dataloader() {
-  if (parts_.at(1)->size() == 0) return {};
-  return {loader(options_, parts_[1], false)};
-}
-
-std::vector<std::shared_ptr<DataLoader>> CsvDataModule::test_dataloader() {
-  if (parts_.at(2)->size() == 0) return {};
-  return {loader(options_, parts_[2], false)};
-}
-
-std::vector<std::shared_ptr<DataLoader>> CsvDataModule::predict_dataloader() {
-  return parts_.at(2)->size() > 0 ? test_dataloader() : val_dataloader();
+DatasetSplits CsvDataModule::load() {
+  return split(read_dataset(options_, skipped()), options_.split);
 }
 
 }  // namespace lctl

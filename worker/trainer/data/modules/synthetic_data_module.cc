@@ -1,14 +1,14 @@
-#include "worker/trainer/data/synthetic_data_module.h"
+#include "worker/trainer/data/modules/synthetic_data_module.h"
 
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <utility>
-
-#include "worker/trainer/data/map_data_loader.h"
 
 namespace lctl {
 namespace {
@@ -112,9 +112,35 @@ class LimitedDataset final : public Dataset {
   std::int64_t limit_;
 };
 
+// Samples that take their time; what is slow is waiting, as for a disk or a network.
+class SlowDataset final : public Dataset {
+ public:
+  SlowDataset(std::shared_ptr<const Dataset> inner, double seconds_per_sample)
+      : inner_(std::move(inner)), seconds_per_sample_(seconds_per_sample) {}
+  std::int64_t size() const override { return inner_->size(); }
+  Batch get(std::int64_t index, RandomStream& random) const override {
+    wait_for(1);
+    return inner_->get(index, random);
+  }
+  Batch get_batch(const BatchRequest& request) const override {
+    wait_for(request.indices.size());
+    return inner_->get_batch(request);
+  }
+
+ private:
+  void wait_for(std::size_t samples) const {
+    std::this_thread::sleep_for(
+        std::chrono::duration<double>(seconds_per_sample_ * static_cast<double>(samples)));
+  }
+
+  std::shared_ptr<const Dataset> inner_;
+  double seconds_per_sample_;
+};
+
 }  // namespace
 
-SyntheticDataModule::SyntheticDataModule(SyntheticOptions options) : options_(std::move(options)) {
+SyntheticDataModule::SyntheticDataModule(SyntheticOptions options)
+    : MapDataModule(options.loading), options_(std::move(options)) {
   static constexpr const char* kKinds[] = {"classification", "regression", "binary", "tokens"};
   for (const char* kind : kKinds) {
     if (options_.kind == kind) return;
@@ -123,46 +149,28 @@ SyntheticDataModule::SyntheticDataModule(SyntheticOptions options) : options_(st
       "kind '{}' is unknown; there are classification, regression, binary, tokens", options_.kind));
 }
 
-void SyntheticDataModule::setup(std::string_view /*stage*/) {
-  if (all_ != nullptr) return;
+DatasetSplits SyntheticDataModule::load() {
   const std::int64_t samples = options_.num_train + options_.num_val + options_.num_test;
-  all_ = std::make_shared<TensorDataset>(
+  const auto all = std::make_shared<TensorDataset>(
       std::vector<at::Tensor>{make_x(options_, samples), make_y(options_, samples)});
-}
-
-std::shared_ptr<DataLoader> SyntheticDataModule::loader(std::int64_t first, std::int64_t count,
-                                                        bool train) const {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
-  std::iota(rows.begin(), rows.end(), first);
-  std::shared_ptr<const Dataset> part = std::make_shared<Subset>(all_, std::move(rows));
-  if (options_.memory_limit.has_value()) {
-    part = std::make_shared<LimitedDataset>(std::move(part), *options_.memory_limit);
-  }
-  MapDataLoader::Options loading;
-  loading.batch_size =
-      train ? options_.batch_size : options_.val_batch_size.value_or(options_.batch_size);
-  loading.shuffle = train && options_.shuffle;
-  loading.drop_last = train && options_.drop_last;
-  loading.num_workers = options_.num_workers;
-  return std::make_shared<MapDataLoader>(std::move(part), loading);
-}
-
-std::shared_ptr<DataLoader> SyntheticDataModule::train_dataloader() {
-  return loader(0, options_.num_train, true);
-}
-
-std::vector<std::shared_ptr<DataLoader>> SyntheticDataModule::val_dataloader() {
-  if (options_.num_val == 0) return {};
-  return {loader(options_.num_train, options_.num_val, false)};
-}
-
-std::vector<std::shared_ptr<DataLoader>> SyntheticDataModule::test_dataloader() {
-  if (options_.num_test == 0) return {};
-  return {loader(options_.num_train + options_.num_val, options_.num_test, false)};
-}
-
-std::vector<std::shared_ptr<DataLoader>> SyntheticDataModule::predict_dataloader() {
-  return options_.num_test > 0 ? test_dataloader() : val_dataloader();
+  const auto part = [&](std::int64_t first, std::int64_t count) {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+    std::iota(rows.begin(), rows.end(), first);
+    std::shared_ptr<const Dataset> samples_of_part = std::make_shared<Subset>(all, std::move(rows));
+    if (options_.memory_limit.has_value())
+      samples_of_part =
+          std::make_shared<LimitedDataset>(std::move(samples_of_part), *options_.memory_limit);
+    if (options_.seconds_per_sample > 0)
+      samples_of_part =
+          std::make_shared<SlowDataset>(std::move(samples_of_part), options_.seconds_per_sample);
+    return samples_of_part;
+  };
+  DatasetSplits splits;
+  splits.train = part(0, options_.num_train);
+  if (options_.num_val > 0) splits.val = part(options_.num_train, options_.num_val);
+  if (options_.num_test > 0)
+    splits.test = part(options_.num_train + options_.num_val, options_.num_test);
+  return splits;
 }
 
 }  // namespace lctl

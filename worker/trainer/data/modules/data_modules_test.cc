@@ -4,8 +4,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "worker/trainer/data/csv_data_module.h"
-#include "worker/trainer/data/synthetic_data_module.h"
+#include "worker/trainer/data/modules/csv_data_module.h"
+#include "worker/trainer/data/modules/synthetic_data_module.h"
 
 namespace lctl {
 namespace {
@@ -29,8 +29,8 @@ class CsvDataModuleTest : public ::testing::Test {
   CsvOptions options() const {
     CsvOptions options;
     options.path = file_.string();
-    options.shuffle = false;
-    options.batch_size = 8;
+    options.loading.shuffle = false;
+    options.loading.batch_size = 8;
     return options;
   }
   static Batch first_batch(DataLoader& loader) { return *loader.iterate()->next(); }
@@ -56,7 +56,7 @@ TEST_F(CsvDataModuleTest, FloatLabelsAreScaledAndHaveTheirOwnDimension) {
   wanted.label_dtype = "float32";
   wanted.label_scale = 4.0;
   wanted.reshape = {2, 1};
-  wanted.val_fraction = 0.0;
+  wanted.split.val_fraction = 0.0;
   CsvDataModule module(wanted);
   module.setup("fit");
   const Batch batch = first_batch(*module.train_dataloader());
@@ -82,8 +82,8 @@ TEST_F(CsvDataModuleTest, LabelsThatAreNoNumbersAreRefusedWithTheirLine) {
 
 TEST_F(CsvDataModuleTest, FractionsMustLeaveSomethingToTrainOn) {
   CsvOptions wanted = options();
-  wanted.val_fraction = 0.5;
-  wanted.test_fraction = 0.5;
+  wanted.split.val_fraction = 0.5;
+  wanted.split.test_fraction = 0.5;
   EXPECT_THROW(CsvDataModule{wanted}, std::invalid_argument);
 }
 
