@@ -71,8 +71,8 @@ def shard(path, numbers):
                 tar.addfile(member, io.BytesIO(content))
 
 
-def linear(inputs, flatten=True):
-    return [*(["Flatten"] if flatten else []), {"Linear": {"in_features": inputs, "out_features": 10}}]
+def linear(inputs, outputs=10):
+    return {"Linear": {"in_features": inputs, "out_features": outputs}}
 
 
 AUGMENTED = [{"RandomCrop": {"size": 8}}, "RandomHorizontalFlip", {"ToDtype": {"dtype": "float32", "scale": True}}]
@@ -148,16 +148,16 @@ def make_shards(folder):
 
 
 FORMATS = [
-    Format("csv", make_csv, "CsvDataModule", {"path": "rows.csv.gz", "val_fraction": 0.1}, linear(FEATURES)),
-    Format("npy", make_npy, "TensorDataModule", {"path": "x.npy", "target_path": "y.npy"}, linear(FEATURES)),
-    Format("safetensors", make_safetensors, "TensorDataModule", {"path": "both.safetensors"}, linear(FEATURES)),
-    Format("mnist", make_mnist, "MnistDataModule", {"data_dir": "."}, linear(784)),
-    Format("cifar", make_cifar, "CifarDataModule", {"data_dir": ".", **TRANSFORMS}, linear(192)),
-    Format("images", make_images, "ImageFolderDataModule", {"train": "images", **TRANSFORMS}, linear(192)),
+    Format("csv", make_csv, "CsvDataModule", {"path": "rows.csv.gz", "val_fraction": 0.1}, [linear(FEATURES)]),
+    Format("npy", make_npy, "TensorDataModule", {"path": "x.npy", "target_path": "y.npy"}, [linear(FEATURES)]),
+    Format("safetensors", make_safetensors, "TensorDataModule", {"path": "both.safetensors"}, [linear(FEATURES)]),
+    Format("mnist", make_mnist, "MnistDataModule", {"data_dir": "."}, ["Flatten", linear(784)]),
+    Format("cifar", make_cifar, "CifarDataModule", {"data_dir": ".", **TRANSFORMS}, ["Flatten", linear(192)]),
+    Format("images", make_images, "ImageFolderDataModule", {"train": "images", **TRANSFORMS}, ["Flatten", linear(192)]),
     Format("tokens", make_tokens, "TokenDataModule", {"train": "train.bin", "block_size": 8, "vocab_size": 16},
-           [{"Embedding": {"num_embeddings": 16, "embedding_dim": 4}}, *linear(4, flatten=False),
+           [{"Embedding": {"num_embeddings": 16, "embedding_dim": 4}}, linear(4, 16),
             {"Transpose": {"dim0": 1, "dim1": 2}}]),
     Format("shards", make_shards, "WebDataModule",
            {"train": "train-{000..002}.tar", "columns": ["png", "cls"], "shuffle_buffer": 8, **TRANSFORMS},
-           linear(192)),
+           ["Flatten", linear(192)]),
 ]
