@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "worker/trainer/data/loaded_bytes.h"
+#include "worker/trainer/data/stack_images.h"
 
 namespace lctl {
 namespace {
@@ -35,7 +36,7 @@ at::Tensor stack_samples(const std::vector<Batch>& samples) {
                       shape_text(tensors.front()), shape_text(tensors.back())));
     }
   }
-  return at::stack(tensors);
+  return are_interleaved_images(tensors) ? stack_interleaved_images(tensors) : at::stack(tensors);
 }
 
 // The same part of every sample, collated.

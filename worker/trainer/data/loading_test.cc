@@ -3,7 +3,9 @@
 #include <ATen/Context.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/rand.h>
+#include <ATen/ops/randint.h>
 #include <ATen/ops/randperm.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
 #include <stdexcept>
@@ -230,6 +232,21 @@ TEST(CollateTest, SamplesOfDifferentShapesAreRefusedWithBothShapes) {
   } catch (const std::invalid_argument& error) {
     EXPECT_THAT(error.what(),
                 ::testing::AllOf(::testing::HasSubstr("[2]"), ::testing::HasSubstr("[3]")));
+  }
+}
+
+TEST(CollateTest, ImagesAsFilesHaveThemAreStackedAsNetworksTakeThem) {
+  // Sizes that are no multiple of 16 pixels, too.
+  for (const std::int64_t width : {1, 5, 16, 37, 64}) {
+    std::vector<Batch> samples;
+    std::vector<at::Tensor> images;
+    for (int i = 0; i < 3; ++i) {
+      images.push_back(at::randint(256, {7, width, 3}, at::kByte).permute({2, 0, 1}));
+      samples.emplace_back(images.back());
+    }
+    const at::Tensor batch = collate(samples).tensor();
+    EXPECT_TRUE(batch.is_contiguous());
+    EXPECT_TRUE(batch.equal(at::stack(images))) << width;
   }
 }
 
