@@ -1,7 +1,8 @@
 """All benchmarks, in the order in which they run."""
 
 from bench.dataloader import DataLoader
+from bench.loader_tuning import LoaderTuning
 from bench.step_overhead import StepOverhead, StepParts
 from bench.submit_latency import SubmitLatency
 
-BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader]
+BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader, LoaderTuning]

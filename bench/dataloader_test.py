@@ -1,8 +1,8 @@
-"""One round: the data is made, each workload gives a figure for the limit and for the loader."""
+"""One round: each workload gives a figure for the limit and for the loader; the tuner tells what it found."""
 
 import unittest
 
-from bench import dataloader
+from bench import dataloader, loader_tuning
 from bench.harness import main
 
 
@@ -15,6 +15,15 @@ class DataLoaderTest(unittest.TestCase):
                 self.assertGreater(median, 0.01, workload)
                 self.assertLess(median, 1e6, workload)
             self.assertEqual(rows[workload + ", lctl"]["versus"], workload + ", limit")
+
+    def test_the_tuner_gives_a_figure_and_tells_its_way(self):
+        benchmark = loader_tuning.LoaderTuning()
+        rows = {row["variant"]: row for row in main.run(benchmark, 1, show_progress=False)}
+        # A batch takes 16 ms on one worker; nothing makes that faster.
+        self.assertGreater(rows["1 workers"]["median"], 15_000)
+        self.assertGreater(rows["auto"]["median"], 900)
+        self.assertEqual(rows["auto"]["versus"], "16 workers")
+        self.assertIn("training waits for data", benchmark.notes[0])
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "worker/trainer/data/images/image_folder.h"
 #include "worker/trainer/data/map_data_loader.h"
 #include "worker/trainer/data/modules/web_data_module.h"
@@ -48,7 +49,8 @@ constexpr std::int64_t kBatch = 64;
 constexpr std::int64_t kRowBatch = 256;
 
 double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  const lctl::MonotonicTime time = lctl::system_clock().monotonic_now();
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
 // Smooth shapes with some noise: they compress about as photographs do.

@@ -116,9 +116,9 @@ TEST_F(CommandsTest, StatusShowsOnDemandHowTrainingIsFed) {
   server_.put_job(job);
   EXPECT_THAT(run({"status", "aaa"}).out, Not(HasSubstr("data from")));
   const std::string text = run({"status", "aaa", "--verbose"}).out;
-  EXPECT_THAT(text, HasSubstr("data from   8 workers, found by measuring (num_workers: auto)\n"));
-  EXPECT_THAT(text, HasSubstr("waited      2.5% of the time for batches\n"));
-  EXPECT_THAT(text, HasSubstr("skipped     2 bad samples\n"));
+  EXPECT_THAT(text, HasSubstr("data from  8 workers, found by measuring (num_workers: auto)\n"));
+  EXPECT_THAT(text, HasSubstr("waited     2.5% of the time for batches\n"));
+  EXPECT_THAT(text, HasSubstr("skipped    2 bad samples\n"));
   EXPECT_THAT(text, HasSubstr("4 to 8   training waits for data 40% of the time\n"));
   const json one = json::parse(run({"status", "aaa", "--json"}).out);
   EXPECT_EQ(one["data_loading"]["changes"][0]["after"], 8);

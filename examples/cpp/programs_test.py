@@ -54,6 +54,11 @@ class ProgramsTest(unittest.TestCase):
         with open(self.folder + "/logs/csv/version_0/hparams.yaml", encoding="utf-8") as hparams:
             self.assertIn("hidden_dim: 128", hparams.read())
 
+    def test_datasets_of_ones_own_are_learned_and_give_the_same_numbers_again(self):
+        first, second = (self.run_program("datasets").stdout for _ in range(2))
+        self.assertGreater(self.number(first, "val/acc:"), 0.97)
+        self.assertEqual(self.number(first, "val/acc:"), self.number(second, "val/acc:"))
+
     def test_digits_trains_on_two_ranks_that_it_starts_itself(self):
         done = self.digits("--devices=2")
         accuracy = float(re.search(r"test/acc\s+([0-9.]+)", done.stdout).group(1))

@@ -54,7 +54,7 @@ class BadDataTest(unittest.TestCase):
             "ToDtype": {"dtype": "float32", "scale": True}}]
         for workers in (0, 2):
             self.refused(job, "sample ", "images/class1/cut.jpg: ", workers=workers)
-        self.skipped(job, "A bad sample is skipped: sample ", "cut.jpg", "bad sample")
+        self.skipped(job, "A bad sample is skipped: sample ", "cut.jpg", "Training left out 2 bad samples")
 
     def test_an_unreadable_image(self):
         which = by_name("images")

@@ -294,7 +294,7 @@ void add_status(CLI::App& program, Session& session) {
   add_job(command, options->job);
   command->add_flag("-f,--follow", options->follow, "Show its progress until it ends");
   command->add_flag("-v,--verbose", options->verbose,
-                    "Also how training is fed: loader workers, waiting, the tuner's decisions");
+                    "Also how training is fed: workers, waits, tuning");
   add_json(command, options->json);
   run_with(command, session, options, status);
 }

@@ -73,6 +73,13 @@ void warn_of_uneven_shards(std::int64_t own, std::int64_t fewest) {
       own, fewest, fewest));
 }
 
+void warn_of_skipped_samples(std::int64_t samples, std::int64_t batches) {
+  if (samples == 0) return;
+  console::warn(fmt::format(
+      "Training left out {} bad samples in {} batches of this process (on_bad_sample: skip).",
+      samples, batches));
+}
+
 void warn_of_early_loading(std::string_view data_module, std::int64_t bytes) {
   console::warn(fmt::format(
       "{} had loaded {} MiB of samples before setup() was called, in its constructor. Load them in "

@@ -25,6 +25,9 @@ void give_loader_guidance(const DataLoader& loader, const LoaderFacts& facts);
 // A rank has more training batches than another one.
 void warn_of_uneven_shards(std::int64_t own, std::int64_t fewest);
 
+// The end of a run whose training loader has left out so many samples; nothing for none.
+void warn_of_skipped_samples(std::int64_t samples, std::int64_t batches);
+
 // Samples were loaded before setup(), in the data module's constructor: `bytes` of tensors.
 void warn_of_early_loading(std::string_view data_module, std::int64_t bytes);
 

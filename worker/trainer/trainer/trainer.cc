@@ -337,6 +337,8 @@ void Trainer::call_teardown_hooks() {
     hooks_.data_module(Hook::teardown, &LightningDataModule::teardown, stage);
   hooks_.both(Hook::teardown, &Callback::teardown, &TrainableModule::teardown, stage);
   for (const auto& logger : logs_->loggers()) logger->finalize("success");
+  if (const auto stats = training_loader_stats())
+    warn_of_skipped_samples(stats->skipped_samples, stats->batches);
   if (profiler() != nullptr) profiler()->describe();
 }
 

@@ -42,8 +42,8 @@ class CudaCopyStream final : public CopyStream {
   void join() override { copied_.block(c10::cuda::getCurrentCUDAStream(device_.index())); }
   void hand_over(const at::Tensor& copy) override {
     if (!copy.is_cuda()) return;
-    c10::cuda::CUDACachingAllocator::recordStream(
-        copy.storage().data_ptr(), c10::cuda::getCurrentCUDAStream(device_.index()));
+    c10::cuda::CUDACachingAllocator::recordStream(copy.storage().data_ptr(),
+                                                  c10::cuda::getCurrentCUDAStream(device_.index()));
   }
 
  private:

@@ -29,13 +29,32 @@ std::optional<std::int64_t> number_in(const std::filesystem::path& file) {
   return std::nullopt;
 }
 
-std::string own_cgroup(const std::filesystem::path& root) {
+// Where the kernel keeps this process's memory accounts, in one of its two layouts.
+struct Accounts {
+  std::filesystem::path top;    // the root group
+  std::filesystem::path group;  // below it
+  std::string_view limit, used, cache;
+};
+
+// Lines are NUMBER:CONTROLLERS:/GROUP; the unified hierarchy (v2) has no controllers there.
+Accounts accounts(const std::filesystem::path& root) {
+  const std::filesystem::path top = root / "sys/fs/cgroup";
+  Accounts unified{top, "", "memory.max", "memory.current", "inactive_file"};
   std::ifstream in(root / "proc/self/cgroup");
   std::string line;
   while (std::getline(in, line)) {
-    if (line.starts_with("0::/")) return line.substr(4);  // without the first slash
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(":/", first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string group = line.substr(second + 2);
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    if (controllers == "memory") {
+      return {top / "memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes",
+              "total_inactive_file"};
+    }
+    if (controllers.empty()) unified.group = group;
   }
-  return "";
+  return unified;
 }
 
 void take_nearer(std::optional<MemoryHeadroom>& nearest, const MemoryHeadroom& other) {
@@ -49,12 +68,12 @@ std::optional<MemoryHeadroom> memory_headroom(const std::filesystem::path& root)
   const auto available = value_in(root / "proc/meminfo", "MemAvailable:");
   const auto total = value_in(root / "proc/meminfo", "MemTotal:");
   if (available && total) nearest = MemoryHeadroom{*available * 1024, *total * 1024};
-  const std::filesystem::path top = root / "sys/fs/cgroup";
-  for (std::filesystem::path group = own_cgroup(root);; group = group.parent_path()) {
-    const auto limit = number_in(top / group / "memory.max");
-    const auto used = number_in(top / group / "memory.current");
+  const Accounts all = accounts(root);
+  for (std::filesystem::path group = all.group;; group = group.parent_path()) {
+    const auto limit = number_in(all.top / group / all.limit);
+    const auto used = number_in(all.top / group / all.used);
     if (limit && used) {
-      const std::int64_t cache = value_in(top / group / "memory.stat", "inactive_file").value_or(0);
+      const std::int64_t cache = value_in(all.top / group / "memory.stat", all.cache).value_or(0);
       take_nearer(nearest, {*limit - *used + cache, *limit});
     }
     if (group.empty()) break;

@@ -43,6 +43,20 @@ TEST_F(MemoryHeadroomTest, IsThatOfTheNearestLimitOfAnyGroupAbove) {
   EXPECT_EQ(headroom->limit, 8000);
 }
 
+TEST_F(MemoryHeadroomTest, KnowsTheFirstVersionOfControlGroups) {
+  write("proc/meminfo", "MemTotal: 1000000 kB\nMemAvailable: 900000 kB\n");
+  write("proc/self/cgroup", "9:name=systemd:/\n4:memory:/job/rank\n3:cpu,cpuacct:/\n0::/\n");
+  write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  write("sys/fs/cgroup/memory/memory.usage_in_bytes", "100000\n");
+  write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "8000\n");
+  write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "7000\n");
+  write("sys/fs/cgroup/memory/job/memory.stat", "total_inactive_file 400\n");
+  const auto headroom = memory_headroom(root_);
+  ASSERT_TRUE(headroom.has_value());
+  EXPECT_EQ(headroom->available, 1400);
+  EXPECT_EQ(headroom->limit, 8000);
+}
+
 TEST_F(MemoryHeadroomTest, IsUnknownWhereTheSystemTellsNothing) {
   EXPECT_FALSE(memory_headroom(root_ / "nothing").has_value());
 }

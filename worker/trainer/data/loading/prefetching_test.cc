@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/trainer/data/iterable_data_loader.h"
@@ -310,9 +311,9 @@ struct Slow {
 TEST(TuningTest, AddsWorkersToASlowLoaderAndSaysWhy) {
   MapDataLoader loader(make_dataset(Slow{}), {.batch_size = 1, .num_workers = kAutoWorkers});
   const auto iterator = loader.iterate();
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto until = system_clock().monotonic_now() + std::chrono::seconds(20);
   // A step takes 5 ms: four workers would do if sleeping were exact.
-  while (loader.stats()->workers < 4 && std::chrono::steady_clock::now() < until) {
+  while (loader.stats()->workers < 4 && system_clock().monotonic_now() < until) {
     ASSERT_TRUE(iterator->next().has_value());
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -333,12 +334,12 @@ TEST(TuningTest, BacksOffUnderAMemoryLimit) {
   MapDataLoader loader(make_dataset(Slow{}), {.batch_size = 1, .num_workers = kAutoWorkers});
   loader.fit_to(surroundings);
   const auto iterator = loader.iterate();
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (loader.stats()->workers < 2 && std::chrono::steady_clock::now() < until) iterator->next();
+  const auto until = system_clock().monotonic_now() + std::chrono::seconds(20);
+  while (loader.stats()->workers < 2 && system_clock().monotonic_now() < until) iterator->next();
   const std::int64_t before = loader.stats()->workers;
   ASSERT_GE(before, 2);
   available = 100 << 20;
-  while (loader.stats()->workers >= before && std::chrono::steady_clock::now() < until)
+  while (loader.stats()->workers >= before && system_clock().monotonic_now() < until)
     iterator->next();
   EXPECT_LT(loader.stats()->workers, before);
   EXPECT_THAT(loader.stats()->decisions.back().reason, HasSubstr("memory runs low"));
