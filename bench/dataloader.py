@@ -20,6 +20,7 @@ class DataLoader(Benchmark):
     question = "microseconds for a sample: rows in memory, 2,000 images each, tar shards; all cores"
     unit = "µs"
     workloads = WORKLOADS
+    images = 2000  # of each kind
 
     def __init__(self):
         super().__init__()
@@ -33,7 +34,7 @@ class DataLoader(Benchmark):
         else:
             self.left_out.append(peers.LEFT_OUT)
         self.folder = tempfile.mkdtemp(prefix="lctl-bench-")
-        output_of([program("bench/loading"), "make", self.folder])
+        output_of([program("bench/loading"), "make", self.folder, str(self.images)])
         for workload in self.workloads:
             limit, ours = workload + ", limit", workload + ", lctl"
             self.variants.append(Variant(limit, functools.partial(self.ours, "limit", workload, self.cores)))

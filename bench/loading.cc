@@ -1,6 +1,7 @@
 // What bench/dataloader measures of ours: the data, the limit of the machine, and the loader.
 //
-// usage: loading make FOLDER                          the images and shards of all workloads
+// usage: loading make FOLDER IMAGES                   so many images of each kind, and shards of
+// them
 //        loading limit WORKLOAD FOLDER THREADS        the work alone: memcpy, or read() and the
 //        bare decoder loading loader WORKLOAD FOLDER WORKERS       a whole pass of the loader
 // WORKLOAD: rows, jpeg64, png64, jpeg224, png224, shards. Prints microseconds a sample.
@@ -40,7 +41,6 @@ namespace {
 namespace fs = std::filesystem;
 using Bytes = std::vector<unsigned char>;
 
-constexpr int kImages = 2000;
 constexpr int kClasses = 10;
 constexpr int kShards = 4;
 constexpr std::int64_t kRows = 40'000;
@@ -154,7 +154,7 @@ void add_member(std::ofstream& tar, const std::string& name, const Bytes& bytes)
   tar.write(zeros, static_cast<std::streamsize>((512 - bytes.size() % 512) % 512));
 }
 
-void make(const fs::path& folder) {
+void make(const fs::path& folder, int images) {
   for (const int size : {64, 224}) {
     const std::string width = std::to_string(size);
     std::vector<std::ofstream> shards;
@@ -164,7 +164,7 @@ void make(const fs::path& folder) {
         shards.emplace_back(folder / "shards" / ("train-" + std::to_string(i) + ".tar"),
                             std::ios::binary);
     }
-    for (int i = 0; i < kImages; ++i) {
+    for (int i = 0; i < images; ++i) {
       const Bytes rgb = make_pixels(size, i);
       const std::string name = std::to_string(i % kClasses) + "/" + std::to_string(100000 + i);
       const Bytes jpeg = as_jpeg(rgb, size);
@@ -307,8 +307,8 @@ int main(int argc, char** argv) {
   mallopt(M_TOP_PAD, 16 << 20);
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
-    if (words.size() == 2 && words[0] == "make") {
-      make(words[1]);
+    if (words.size() == 3 && words[0] == "make") {
+      make(words[1], std::stoi(words[2]));
       return 0;
     }
     if (words.size() != 4) throw std::runtime_error("usage: see the top of bench/loading.cc");

@@ -119,7 +119,7 @@ TEST_F(CommandsTest, StatusShowsOnDemandHowTrainingIsFed) {
   EXPECT_THAT(text, HasSubstr("data from  8 workers, found by measuring (num_workers: auto)\n"));
   EXPECT_THAT(text, HasSubstr("waited     2.5% of the time for batches\n"));
   EXPECT_THAT(text, HasSubstr("skipped    2 bad samples\n"));
-  EXPECT_THAT(text, HasSubstr("4 to 8   training waits for data 40% of the time\n"));
+  EXPECT_THAT(text, HasSubstr("4 to 8  training waits for data 40% of the time\n"));
   const json one = json::parse(run({"status", "aaa", "--json"}).out);
   EXPECT_EQ(one["data_loading"]["changes"][0]["after"], 8);
   EXPECT_EQ(one["data_loading"]["skipped_samples"], 2);
