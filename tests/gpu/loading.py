@@ -32,7 +32,7 @@ VARIANTS = {
 def job(loading, epochs):
     return {
         "seed_everything": 0,
-        "trainer": {"accelerator": "gpu", "devices": 1, "max_epochs": epochs, "limit_val_batches": 0, "log_every_n_steps": 20,
+        "trainer": {"accelerator": "gpu", "devices": 1, "max_epochs": epochs, "limit_val_batches": 0, "log_every_n_steps": 4,
                     "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False,
                     "logger": {"class_path": "CSVLogger", "init_args": {"save_dir": "."}}},
         "model": {"class_path": "Classifier", "init_args": {"layers": [
