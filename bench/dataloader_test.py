@@ -20,6 +20,7 @@ class DataLoaderTest(unittest.TestCase):
 
     def test_the_tuner_gives_a_figure_and_tells_its_way(self):
         benchmark = loader_tuning.LoaderTuning()
+        benchmark.steps = 100
         rows = {row["variant"]: row for row in main.run(benchmark, 1, show_progress=False)}
         # A batch takes 16 ms on one worker; nothing makes that faster.
         self.assertGreater(rows["1 workers"]["median"], 15_000)

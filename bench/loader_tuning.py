@@ -9,8 +9,7 @@ from bench.harness.benchmark import Benchmark, Variant
 from bench.harness.cluster import program
 from bench.step_overhead import logged_steps, run_alone, write_job
 
-STEPS = 500  # of an epoch; the tuner searches in the first one, which does not count
-EPOCHS = 3
+EPOCHS = 3  # the tuner searches in the first one, which does not count
 FIXED = [1, 2, 4, 8, 16]
 BEST = 16  # a sample takes 1 ms to get, a batch of 16 as many workers
 
@@ -19,6 +18,7 @@ class LoaderTuning(Benchmark):
     name = "loader_tuning"
     question = "microseconds for a step of training on a slow source (1 ms a sample): workers found, and fixed"
     unit = "µs"
+    steps = 1000  # of an epoch
 
     def __init__(self):
         super().__init__()
@@ -46,7 +46,7 @@ class LoaderTuning(Benchmark):
             "model": {"class_path": "Classifier",
                       "init_args": {"layers": [{"Linear": {"in_features": 8, "out_features": 4}}]}},
             "data": {"class_path": "SyntheticDataModule",
-                     "init_args": {"num_train": 16 * STEPS, "num_val": 1, "batch_size": 16,
+                     "init_args": {"num_train": 16 * self.steps, "num_val": 1, "batch_size": 16,
                                    "seconds_per_sample": 0.001, "num_workers": workers}},
             "optimizer": {"class_path": "SGD", "init_args": {"lr": 0.01}},
         })
@@ -57,5 +57,5 @@ class LoaderTuning(Benchmark):
             self.found.append([line.strip() for line in output.splitlines() if line.startswith("Loader workers")])
         times = logged_steps(spool)
         last = max(times)
-        first = last - (EPOCHS - 1) * STEPS
+        first = last - (EPOCHS - 1) * self.steps
         return (times[last] - times[first]) / (last - first) * 1e6
