@@ -11,6 +11,7 @@ constexpr double kNoticeableWait = 0.03;  // share of the time; less is not wort
 constexpr double kGain = 1.05;            // more workers must bring so much
 constexpr double kAsGood = 0.97;          // fewer workers may cost so much
 constexpr double kFallen = 0.75;          // of the settled speed: look again
+constexpr std::int64_t kRoomAgain = 2;    // times the reserve: memory is no concern any more
 
 double mebibytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
@@ -25,16 +26,21 @@ std::optional<WorkerTuner::Change> WorkerTuner::change_to(std::int64_t workers,
 }
 
 std::optional<WorkerTuner::Change> WorkerTuner::for_memory(const Window& window) {
-  if (!window.memory_available || *window.memory_available >= window.memory_reserve)
-    return std::nullopt;
-  if (workers_ == 1) return std::nullopt;
-  // What failed here would fail again.
-  limits_.highest = std::max<std::int64_t>(1, workers_ / 2);
+  if (!window.memory_available) return std::nullopt;
+  if (*window.memory_available >= kRoomAgain * window.memory_reserve && low_on_memory_) {
+    low_on_memory_ = false;
+    highest_ = limits_.highest;
+    settled_ = false;
+    speed_.clear();
+  }
+  if (*window.memory_available >= window.memory_reserve || workers_ == 1) return std::nullopt;
+  // What fails here would fail again, until there is clearly more room.
+  low_on_memory_ = true;
+  highest_ = workers_ / 2;
   settled_ = true;
   return change_to(
-      limits_.highest,
-      fmt::format("memory runs low: {:.0f} MiB are left, {:.0f} MiB should be",
-                  mebibytes(*window.memory_available), mebibytes(window.memory_reserve)));
+      highest_, fmt::format("memory runs low: {:.0f} MiB are left, {:.0f} MiB should be",
+                            mebibytes(*window.memory_available), mebibytes(window.memory_reserve)));
 }
 
 std::optional<WorkerTuner::Change> WorkerTuner::settle(const std::string& reason) {
@@ -48,11 +54,11 @@ std::optional<WorkerTuner::Change> WorkerTuner::settle(const std::string& reason
 }
 
 std::optional<WorkerTuner::Change> WorkerTuner::observe(const Window& window) {
-  if (auto change = for_memory(window)) return change;
   if (settling_) {
     settling_ = false;
     return std::nullopt;
   }
+  if (auto change = for_memory(window)) return change;
   const double speed = static_cast<double>(window.batches) / window.seconds;
   const double waiting = window.waited_seconds / window.seconds;
   if (settled_) {
@@ -73,7 +79,7 @@ std::optional<WorkerTuner::Change> WorkerTuner::observe(const Window& window) {
     settled_ = true;
     return std::nullopt;
   }
-  std::int64_t more = std::min(limits_.highest, workers_ * 2);
+  std::int64_t more = std::min(highest_, workers_ * 2);
   if (window.memory_available && window.bytes_per_worker > 0) {
     const std::int64_t fit =
         (*window.memory_available - window.memory_reserve) / window.bytes_per_worker;

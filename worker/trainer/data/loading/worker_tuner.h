@@ -35,7 +35,8 @@ class WorkerTuner {
     std::string reason;
   };
 
-  explicit WorkerTuner(Limits limits) : limits_(limits), workers_(limits.start) {}
+  explicit WorkerTuner(Limits limits)
+      : limits_(limits), highest_(limits.highest), workers_(limits.start) {}
 
   std::int64_t workers() const { return workers_; }
 
@@ -54,8 +55,10 @@ class WorkerTuner {
   std::optional<Change> settle(const std::string& reason);
   std::optional<Change> for_memory(const Window& window);
 
-  Limits limits_;
+  const Limits limits_;
+  std::int64_t highest_;  // as memory allows
   std::int64_t workers_;
+  bool low_on_memory_ = false;
   bool settling_ = true;                  // the next window does not count
   bool settled_ = false;                  // the search is over, unless speed falls
   std::map<std::int64_t, double> speed_;  // workers → batches per second, of this search

@@ -76,18 +76,29 @@ TEST(WorkerTunerTest, LooksAgainWhenDataBecomesSlower) {
   EXPECT_EQ(tuner.workers(), 8);
 }
 
-TEST(WorkerTunerTest, HalvesWhenMemoryRunsLowAndNeverComesBack) {
-  const Machine machine{.step = 0.001, .batch = 0.1};
+TEST(WorkerTunerTest, HalvesWhenMemoryRunsLowAndLooksAgainWhenThereIsRoom) {
+  const Machine machine{.step = 0.01, .batch = 0.075};
   WorkerTuner tuner({.start = 8, .highest = 64});
-  WorkerTuner::Window low = machine.window(8);
-  low.memory_available = 100 * kMebibyte;
-  low.memory_reserve = 200 * kMebibyte;
-  const auto change = tuner.observe(low);
-  ASSERT_TRUE(change.has_value());
-  EXPECT_EQ(change->workers, 4);
-  EXPECT_EQ(change->reason, "memory runs low: 100 MiB are left, 200 MiB should be");
-  run(tuner, machine, 50);
-  EXPECT_EQ(tuner.workers(), 4);
+  std::vector<std::int64_t> changes;
+  const auto run_with = [&](std::int64_t available, int windows) {
+    for (int i = 0; i < windows; ++i) {
+      WorkerTuner::Window window = machine.window(tuner.workers());
+      window.memory_available = available * kMebibyte;
+      window.memory_reserve = 200 * kMebibyte;
+      if (const auto change = tuner.observe(window)) {
+        changes.push_back(change->workers);
+        if (available < 200) {
+          EXPECT_EQ(change->reason, "memory runs low: 100 MiB are left, 200 MiB should be");
+        }
+      }
+    }
+  };
+  run_with(100, 4);  // the first window after a change does not count
+  EXPECT_THAT(changes, ::testing::ElementsAre(4, 2));
+  run_with(300, 20);  // enough, but not clearly
+  EXPECT_EQ(tuner.workers(), 2);
+  run_with(500, 20);
+  EXPECT_THAT(changes, ::testing::ElementsAre(4, 2, 4, 8));
 }
 
 TEST(WorkerTunerTest, DoesNotAddWorkersThatMemoryHasNoRoomFor) {
