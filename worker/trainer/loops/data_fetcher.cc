@@ -80,17 +80,18 @@ bool DataFetcher::next(FetchedBatch& out) {
 
 void DataFetcher::skip(std::int64_t count) {
   if (count <= 0 || !iterator_) return;
-  if (length_ == kInfiniteBatches) {
-    FetchedBatch passed;
-    for (std::int64_t i = 0; i < count && next(passed); ++i) {
-    }
-    return;
-  }
-  iterator_->skip(count);
-  batch_idx_ += count;
+  const bool one_is_ahead = ahead_.has_value();  // the first of those to be passed over
+  const std::int64_t still = one_is_ahead ? count - 1 : count;
+  iterator_->skip(still);
+  batch_idx_ += still;
   fetched_ += count;
   taken_ += count;
   done_ = fetched_ >= length_;
+  if (!one_is_ahead) return;
+  ahead_.reset();
+  FetchedBatch following;
+  if (fetch(following)) ahead_ = std::move(following);
+  done_ = !ahead_;
 }
 
 void DataFetcher::clear() {

@@ -18,9 +18,10 @@ class CountingLoader final : public DataLoader {
   std::unique_ptr<BatchIterator> iterate() override {
     class Iterator final : public BatchIterator {
      public:
-      explicit Iterator(std::int64_t count) : count_(count) {}
+      Iterator(std::int64_t count, int& made) : count_(count), made_(made) {}
       std::optional<Batch> next() override {
         if (at_ >= count_) return std::nullopt;
+        ++made_;
         return Batch(at::full({}, at_++));
       }
       void skip(std::int64_t count) override { at_ += count; }
@@ -28,9 +29,10 @@ class CountingLoader final : public DataLoader {
      private:
       std::int64_t at_ = 0;
       std::int64_t count_;
+      int& made_;
     };
     ++iterators;
-    return std::make_unique<Iterator>(count_);
+    return std::make_unique<Iterator>(count_, made);
   }
   std::optional<std::int64_t> size() const override {
     return knows_length_ ? std::optional(count_) : std::nullopt;
@@ -47,6 +49,7 @@ class CountingLoader final : public DataLoader {
   void set_epoch(std::int64_t) override {}
 
   int iterators = 0;
+  int made = 0;  // batches
 
  private:
   std::int64_t count_;
@@ -96,6 +99,17 @@ TEST(DataFetcherTest, SkipGoesOnInTheMiddle) {
   fetcher.start();
   fetcher.skip(2);
   EXPECT_THAT(drain(fetcher), ElementsAre("0.2=2", "0.3=3!"));
+}
+
+TEST(DataFetcherTest, SkipMakesNoneOfTheBatchesThatItPassesOver) {
+  const auto loader = std::make_shared<CountingLoader>(9, false);
+  DataFetcher fetcher;
+  fetcher.setup({loader}, {kInfiniteBatches});
+  fetcher.start();
+  fetcher.skip(6);
+  EXPECT_EQ(loader->made, 2);  // the first, which start() fetches, and the next one to come
+  EXPECT_EQ(fetcher.taken(), 6);
+  EXPECT_THAT(drain(fetcher), ElementsAre("0.6=6", "0.7=7", "0.8=8!"));
 }
 
 TEST(DataFetcherTest, EmptyLoaderIsDoneAtOnce) {
