@@ -19,14 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-ImageTransforms or_to_tensor(ImageTransforms given) {
-  if (given.train != nullptr && given.val != nullptr) return given;
-  const transforms::TransformPtr to_tensor = transforms::from_yaml("[ToTensor]");
-  if (given.train == nullptr) given.train = to_tensor;
-  if (given.val == nullptr) given.val = to_tensor;
-  return given;
-}
-
 // The first of those files that is there.
 std::string find_file(const std::string& data_dir, const std::vector<std::string>& names,
                       const std::string& what) {
@@ -64,6 +56,14 @@ DatasetSplits split_images(const LabelledImages& train, const at::Tensor& labels
 }
 
 }  // namespace
+
+ImageTransforms or_to_tensor(ImageTransforms given) {
+  if (given.train != nullptr && given.val != nullptr) return given;
+  const transforms::TransformPtr to_tensor = transforms::from_yaml("[ToTensor]");
+  if (given.train == nullptr) given.train = to_tensor;
+  if (given.val == nullptr) given.val = to_tensor;
+  return given;
+}
 
 MnistDataModule::MnistDataModule(MnistOptions options)
     : MapDataModule(options.loading), options_(std::move(options)) {

@@ -18,6 +18,9 @@ struct ImageTransforms {
   transforms::TransformPtr val;  // also for test and predict
 };
 
+// ToTensor in place of null ones.
+ImageTransforms or_to_tensor(ImageTransforms given);
+
 // Names and defaults are those of the job file.
 struct MnistOptions {
   std::string data_dir;  // train-images-idx3-ubyte[.gz] …, there or in MNIST/raw below

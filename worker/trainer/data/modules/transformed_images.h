@@ -19,7 +19,6 @@ class TransformedImages final : public Dataset {
 
   std::int64_t size() const override { return images_.size(0); }
   Batch get(std::int64_t index, RandomStream& random) const override;
-  Batch get_batch(const BatchRequest& request) const override;
 
  private:
   at::Tensor images_;

@@ -7,7 +7,6 @@
 #include "worker/trainer/data/formats/shared_bytes.h"
 #include "worker/trainer/data/images/decode_image.h"
 #include "worker/trainer/data/modules/input_files.h"
-#include "worker/trainer/data/transforms/transform_factory.h"
 #include "worker/trainer/data/webdataset/web_dataset.h"
 
 namespace lctl {
@@ -62,9 +61,7 @@ std::vector<FieldTransform> field_transforms(const std::vector<std::string>& col
 }  // namespace
 
 WebDataModule::WebDataModule(WebDataOptions options) : options_(std::move(options)) {
-  const transforms::TransformPtr to_tensor = transforms::from_yaml("[ToTensor]");
-  if (options_.transforms.train == nullptr) options_.transforms.train = to_tensor;
-  if (options_.transforms.val == nullptr) options_.transforms.val = to_tensor;
+  options_.transforms = or_to_tensor(options_.transforms);
 }
 
 void WebDataModule::setup(std::string_view /*stage*/) {
