@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/id.h"
 #include "storage/blobs/sha256.h"
 
@@ -18,22 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kIncoming[] = "incoming";
-
-// Closes at the end of the scope. close() reports nothing after a successful fsync().
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  int get() const { return number_; }
-  bool ok() const { return number_ >= 0; }
-
- private:
-  int number_;
-};
 
 // Like errno_status(), but a file that may not grow is a full disk for our callers.
 absl::Status io_error(int error, std::string_view what, const std::string& file) {
@@ -47,7 +32,7 @@ absl::Status io_error(int error, std::string_view what, const std::string& file)
 
 absl::Status sync_folder(const fs::path& dir) {
   const Descriptor folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.ok() || fsync(folder.get()) != 0) return io_error(errno, "syncing", dir.string());
+  if (!folder.valid() || fsync(folder.get()) != 0) return io_error(errno, "syncing", dir.string());
   return absl::OkStatus();
 }
 
@@ -106,8 +91,9 @@ absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view 
 }
 
 absl::Status ChunkFolder::write_file(const std::string& file, std::string_view bytes) const {
+  // Its close() reports nothing after a successful fsync().
   const Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (!out.ok()) return io_error(errno, "creating", file);
+  if (!out.valid()) return io_error(errno, "creating", file);
   while (!bytes.empty()) {
     const ssize_t written = write(out.get(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
@@ -157,8 +143,8 @@ absl::StatusOr<std::string> ChunkFolder::read(std::string_view sha256, std::int6
     return absl::DataLossError(fmt::format("chunk file {} {}", file, how));
   };
   const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!in.ok() && errno == ENOENT) return damaged("is missing");
-  if (!in.ok()) return io_error(errno, "opening", file);
+  if (!in.valid() && errno == ENOENT) return damaged("is missing");
+  if (!in.valid()) return io_error(errno, "opening", file);
   std::string bytes(static_cast<std::size_t>(size) + 1, '\0');  // one more, to notice a longer file
   std::size_t filled = 0;
   while (filled < bytes.size()) {

@@ -5,30 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/status.h"
 #include "worker/agent/rank_environment.h"
 #include "worker/agent/run_folder.h"
 
 namespace lctl::agent {
-
-// An open file descriptor, closed with its owner. Thread rule: caller locks.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor();
-
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-  int release();
-
- private:
-  int fd_ = -1;
-};
 
 // A listening TCP socket for rank 0's store, on a port that the kernel chose.
 struct RendezvousSocket {

@@ -16,6 +16,7 @@
 #include <string>
 #include <system_error>
 
+#include "base/descriptor.h"
 #include "worker/trainer/checkpoint/pickle_reader.h"
 #include "worker/trainer/checkpoint/pickle_writer.h"
 
@@ -30,21 +31,6 @@ constexpr std::size_t kGathered = 64 << 10;
   throw std::system_error(errno, std::generic_category(),
                           fmt::format("{} {}", what, file.string()));
 }
-
-// An open file descriptor; closed at the end of the scope.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 void sync_folder(const std::filesystem::path& file) {
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";

@@ -19,8 +19,8 @@
 #include <optional>
 #include <string>
 
+#include "base/descriptor.h"
 #include "worker/trainer/data/fetch/cache_record.h"
-#include "worker/trainer/data/fetch/descriptor.h"
 
 namespace lctl {
 

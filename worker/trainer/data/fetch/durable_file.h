@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/trainer/data/fetch/descriptor.h"
+#include "base/descriptor.h"
 
 namespace lctl {
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "worker/trainer/data/fetch/descriptor.h"
+#include "base/descriptor.h"
 
 namespace lctl {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/descriptor.h"
 #include "worker/trainer/data/fetch/cache_record.h"
-#include "worker/trainer/data/fetch/descriptor.h"
 #include "worker/trainer/data/fetch/sha256.h"
 
 namespace lctl {

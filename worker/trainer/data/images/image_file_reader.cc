@@ -10,6 +10,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "base/descriptor.h"
 #include "worker/trainer/data/bad_sample.h"
 
 namespace lctl {
@@ -17,20 +18,6 @@ namespace {
 
 constexpr std::size_t kMaxSize = std::size_t{1} << 30;
 constexpr std::size_t kKept = std::size_t{16} << 20;  // one huge file is not paid for for ever
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 [[noreturn]] void fail(const std::string& path, const char* what, int error) {
   const std::string text = fmt::format("{}: cannot be {}: {}", path, what, std::strerror(error));
@@ -62,9 +49,9 @@ void ImageFileReader::reserve(std::size_t size) {
 
 std::string_view ImageFileReader::read(const std::string& path) {
   const Descriptor file(open_for_reading(path));
-  if (file.number() < 0) fail(path, "opened", errno);
+  if (file.get() < 0) fail(path, "opened", errno);
   struct stat status = {};
-  if (::fstat(file.number(), &status) != 0) fail(path, "looked at", errno);
+  if (::fstat(file.get(), &status) != 0) fail(path, "looked at", errno);
   if (S_ISDIR(status.st_mode)) fail(path, "read", EISDIR);
   if (!S_ISREG(status.st_mode)) throw BadSample(fmt::format("{}: is not a regular file", path));
   const auto size = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
@@ -75,7 +62,7 @@ std::string_view ImageFileReader::read(const std::string& path) {
   reserve(size);
   std::size_t have = 0;
   while (have < size) {
-    const ssize_t count = ::read(file.number(), memory_.get() + have, size - have);
+    const ssize_t count = ::read(file.get(), memory_.get() + have, size - have);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail(path, "read", errno);
     if (count == 0) break;  // it has become shorter: the decoder will say so

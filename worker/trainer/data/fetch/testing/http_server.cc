@@ -15,7 +15,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "worker/trainer/data/fetch/descriptor.h"
+#include "base/descriptor.h"
 
 namespace lctl::testing {
 namespace {

@@ -1,4 +1,4 @@
-// An open file.
+// An open file, socket or the like of the kernel's.
 #pragma once
 
 #include <unistd.h>
@@ -12,19 +12,24 @@ class Descriptor {
  public:
   Descriptor() = default;
   explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
   Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
+    if (this != &other) {
+      if (valid()) close(fd_);
+      fd_ = other.release();
+    }
     return *this;
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
+    if (valid()) close(fd_);
   }
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  // Hands it over: nothing is closed.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
