@@ -48,9 +48,10 @@ class Accelerator {
   virtual void synchronize(c10::Device device) = 0;
   // Null when the device has no streams of its own.
   virtual std::unique_ptr<CopyStream> copy_stream(c10::Device device) = 0;
-  // A host tensor that the device can read directly (pinned); the tensor itself where that is
-  // pointless.
-  virtual at::Tensor pin(const at::Tensor& tensor) = 0;
+  // A host tensor, uninitialised and contiguous, that the device can read directly (pinned);
+  // ordinary memory where that is pointless. Memory of tensors that are gone is used again. Any
+  // thread.
+  virtual at::Tensor empty_pinned(at::IntArrayRef sizes, at::ScalarType dtype) = 0;
 
   // What a monitor shows of a device: percentages of the host on the CPU, torch.cuda.memory_stats'
   // numbers (bytes, counts) on CUDA. Does not wait for the device.

@@ -1,4 +1,5 @@
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include <cstdlib>
@@ -20,7 +21,9 @@ class CpuAccelerator final : public Accelerator {
   void set_device(c10::Device) override {}
   void synchronize(c10::Device) override {}
   std::unique_ptr<CopyStream> copy_stream(c10::Device) override { return nullptr; }
-  at::Tensor pin(const at::Tensor& tensor) override { return tensor; }
+  at::Tensor empty_pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
+    return at::empty(sizes, dtype);
+  }
 
   DeviceStats device_stats(c10::Device) override { return host_.read(); }
   std::string device_name(c10::Device) const override { return "cpu"; }

@@ -194,7 +194,9 @@ void DataConnector::settle(DataLoader& loader) {
   surroundings.world_size = strategy_.layout().world_size;
   surroundings.local_world_size = std::max(1, strategy_.layout().local_world_size);
   if (!device.is_cpu()) {
-    surroundings.pin = [this](const at::Tensor& tensor) { return accelerator_.pin(tensor); };
+    surroundings.pinned_memory = [this](at::IntArrayRef sizes, at::ScalarType dtype) {
+      return accelerator_.empty_pinned(sizes, dtype);
+    };
     const PrefetchOptions* prefetching = loader.prefetching();
     if (copies_ == nullptr && prefetching != nullptr && prefetching->pin_memory)
       copies_ = accelerator_.copy_stream(device);

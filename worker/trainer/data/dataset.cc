@@ -1,106 +1,105 @@
 #include "worker/trainer/data/dataset.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/randperm.h>
-#include <ATen/ops/stack.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
-#include <sstream>
 #include <stdexcept>
 #include <utility>
 
 #include "worker/trainer/data/loaded_bytes.h"
-#include "worker/trainer/data/stack_images.h"
 
 namespace lctl {
 namespace {
 
-std::string shape_text(const at::Tensor& tensor) {
-  std::ostringstream out;
-  out << tensor.sizes();
-  return out.str();
-}
+constexpr std::size_t kBytesAtOnce = 128 << 10;
 
-at::Tensor stack_samples(const std::vector<Batch>& samples) {
-  std::vector<at::Tensor> tensors;
-  tensors.reserve(samples.size());
-  for (const Batch& sample : samples) {
-    tensors.push_back(sample.tensor());
-    if (tensors.back().sizes() != tensors.front().sizes()) {
-      throw std::invalid_argument(
-          fmt::format("samples of different shapes cannot be batched: {} and {}",
-                      shape_text(tensors.front()), shape_text(tensors.back())));
-    }
+// Row request.indices[i] of `from` to row first_row + i of `to`, on all cores that a loader's
+// thread, or the training thread, may use.
+void copy_rows(const at::Tensor& from, const BatchRequest& request, const at::Tensor& to) {
+  const auto count = static_cast<std::int64_t>(request.indices.size());
+  const auto first = static_cast<std::int64_t>(request.first_row);
+  if (!from.is_contiguous() || !from.device().is_cpu()) {
+    // index_select only reads the indices; from_blob has no const form.
+    const at::Tensor rows =
+        at::from_blob(const_cast<std::int64_t*>(request.indices.data()), {count}, at::kLong);
+    to.narrow(0, first, count).copy_(at::index_select(from, 0, rows));
+    return;
   }
-  return are_interleaved_images(tensors) ? stack_interleaved_images(tensors) : at::stack(tensors);
-}
-
-// The same part of every sample, collated.
-template <typename Key>
-Batch collate_part(const std::vector<Batch>& samples, const Key& part) {
-  std::vector<Batch> column;
-  column.reserve(samples.size());
-  for (const Batch& sample : samples) column.push_back(sample[part]);
-  return collate(column);
+  const std::int64_t size = from.size(0);
+  const auto bytes = static_cast<std::int64_t>(from.nbytes()) / std::max<std::int64_t>(1, size);
+  if (bytes == 0) return;
+  const auto* source = static_cast<const char*>(from.const_data_ptr());
+  auto* target = static_cast<char*>(to.mutable_data_ptr()) + first * bytes;
+  const std::int64_t rows_of_a_thread =
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(kBytesAtOnce) / bytes);
+  at::parallel_for(0, count, rows_of_a_thread, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = request.indices[static_cast<std::size_t>(i)];
+      TORCH_CHECK_INDEX(row >= 0 && row < size, "row ", row, " of ", size);
+      std::memcpy(target + i * bytes, source + row * bytes, static_cast<std::size_t>(bytes));
+    }
+  });
 }
 
 }  // namespace
 
-Batch collate(const std::vector<Batch>& samples) {
-  if (samples.empty()) throw std::invalid_argument("a batch of no samples");
-  const Batch& first = samples.front();
-  if (first.is_tensor()) return Batch(stack_samples(samples));
-  if (first.is_list()) {
-    Batch::List parts;
-    for (std::size_t part = 0; part < first.size(); ++part) {
-      parts.push_back(collate_part(samples, part));
-    }
-    return Batch(std::move(parts));
-  }
-  if (first.is_map()) {
-    Batch::Map entries;
-    for (const auto& [key, item] : first.map()) {
-      entries.emplace_back(key, collate_part(samples, std::string_view(key)));
-    }
-    return Batch(std::move(entries));
-  }
-  return Batch(Batch::List(samples.begin(), samples.end()));  // texts stay a list of texts
+BatchRequest BatchRequest::part(std::size_t position, std::size_t count) const {
+  BatchRequest part = *this;
+  part.indices = indices.subspan(position, std::min(count, indices.size() - position));
+  part.first_place += static_cast<std::int64_t>(position);
+  part.first_row += position;
+  return part;
 }
 
-std::vector<Batch> get_samples(const Dataset& dataset, const BatchRequest& request) {
-  std::vector<Batch> samples;
-  samples.reserve(request.indices.size());
+std::optional<Batch> get_sample(const Dataset& dataset, const BatchRequest& request,
+                                std::size_t position) {
+  RandomStream random = request.random(position);
+  try {
+    return dataset.get(request.indices[position], random);
+  } catch (...) {
+    handle_sample_error(fmt::format("sample {}", request.indices[position]), request.skipped);
+  }
+  return std::nullopt;
+}
+
+void Dataset::put_rows(const BatchRequest& request, BatchBuilder& batch) const {
   for (std::size_t i = 0; i < request.indices.size(); ++i) {
-    RandomStream random = request.random(i);
-    try {
-      samples.push_back(dataset.get(request.indices[i], random));
-    } catch (...) {
-      handle_sample_error(fmt::format("sample {}", request.indices[i]), request.skipped);
-    }
+    std::optional<Batch> sample = get_sample(*this, request, i);
+    if (sample) batch.put(request.first_row + i, *std::move(sample));
   }
-  if (samples.empty()) throw_nothing_left(request.indices.size());
-  return samples;
 }
 
-Batch Dataset::get_batch(const BatchRequest& request) const {
-  return collate(get_samples(*this, request));
+Batch Dataset::get_batch(const BatchRequest& request, const BatchMemory& memory) const {
+  BatchBuilder batch(request.indices.size(), memory);
+  put_rows(request, batch);
+  return batch.finish();
 }
 
 TensorDataset::TensorDataset(std::vector<at::Tensor> tensors) : tensors_(std::move(tensors)) {
   if (tensors_.empty()) throw std::invalid_argument("a data set of no tensors");
-  for (const at::Tensor& tensor : tensors_) {
+  std::size_t bytes = 1;
+  for (at::Tensor& tensor : tensors_) {
     if (tensor.dim() == 0 || tensor.size(0) != tensors_.front().size(0)) {
       throw std::invalid_argument("the tensors of a data set differ in their first dimension");
     }
     count_loaded_bytes(static_cast<std::int64_t>(tensor.nbytes()));
+    columns_.push_back({tensor.sizes().slice(1).vec(), tensor.scalar_type()});
+    if (tensor.size(0) > 0) bytes += tensor.nbytes() / static_cast<std::size_t>(tensor.size(0));
   }
+  samples_at_once_ = std::max<std::size_t>(1, kBytesAtOnce / bytes);
 }
 
 std::int64_t TensorDataset::size() const { return tensors_.front().size(0); }
+
+std::size_t TensorDataset::samples_at_once() const { return samples_at_once_; }
 
 Batch TensorDataset::get(std::int64_t index, RandomStream& /*random*/) const {
   Batch::List parts;
@@ -109,15 +108,11 @@ Batch TensorDataset::get(std::int64_t index, RandomStream& /*random*/) const {
   return Batch(std::move(parts));
 }
 
-Batch TensorDataset::get_batch(const BatchRequest& request) const {
-  const std::span<const std::int64_t> indices = request.indices;
-  // index_select only reads the indices; from_blob has no const form.
-  const at::Tensor rows = at::from_blob(const_cast<std::int64_t*>(indices.data()),
-                                        {static_cast<std::int64_t>(indices.size())}, at::kLong);
-  Batch::List parts;
-  parts.reserve(tensors_.size());
-  for (const at::Tensor& tensor : tensors_) parts.emplace_back(at::index_select(tensor, 0, rows));
-  return Batch(std::move(parts));
+void TensorDataset::put_rows(const BatchRequest& request, BatchBuilder& batch) const {
+  const std::vector<at::Tensor>* columns = batch.columns(columns_);
+  if (columns == nullptr) return Dataset::put_rows(request, batch);
+  for (std::size_t i = 0; i < tensors_.size(); ++i) copy_rows(tensors_[i], request, (*columns)[i]);
+  batch.mark(request.first_row, request.indices.size());
 }
 
 Subset::Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices)
@@ -129,7 +124,7 @@ Batch Subset::get(std::int64_t index, RandomStream& random) const {
   return whole_->get(indices_.at(static_cast<std::size_t>(index)), random);
 }
 
-Batch Subset::get_batch(const BatchRequest& request) const {
+void Subset::put_rows(const BatchRequest& request, BatchBuilder& batch) const {
   // A thread that loads keeps its list from batch to batch; a subset of a subset makes one more.
   thread_local std::vector<std::int64_t> scratch;
   std::vector<std::int64_t> rows = std::exchange(scratch, {});
@@ -139,10 +134,11 @@ Batch Subset::get_batch(const BatchRequest& request) const {
     rows.push_back(indices_.at(static_cast<std::size_t>(index)));
   BatchRequest of_whole = request;
   of_whole.indices = rows;
-  Batch batch = whole_->get_batch(of_whole);
+  whole_->put_rows(of_whole, batch);
   scratch = std::move(rows);
-  return batch;
 }
+
+std::size_t Subset::samples_at_once() const { return whole_->samples_at_once(); }
 
 std::vector<std::int64_t> split_lengths(std::int64_t size, const std::vector<double>& fractions) {
   double sum = 0;

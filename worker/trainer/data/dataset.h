@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -13,6 +14,8 @@
 
 #include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/batch_builder.h"
+#include "worker/trainer/data/collate.h"
 #include "worker/trainer/data/random_stream.h"
 
 namespace lctl {
@@ -23,14 +26,18 @@ struct BatchRequest {
   std::uint64_t seed = 0;             // of the pass: the loader's base seed
   std::int64_t first_place = 0;       // of indices[0] in the pass
   SkippedSamples* skipped = nullptr;  // null: a bad sample is an error
+  std::size_t first_row = 0;          // of indices[0] in the batch
 
   RandomStream random(std::size_t position) const {
     return {seed, static_cast<std::uint64_t>(indices[position]),
             static_cast<std::uint64_t>(first_place) + position};
   }
+
+  // `count` samples of it at most, from `position` on.
+  BatchRequest part(std::size_t position, std::size_t count) const;
 };
 
-// Reads may come from several loader threads at once: get() and get_batch() must be safe for that.
+// Reads may come from several loader threads at once: get() and put_rows() must be safe for that.
 // Errors are exceptions that name the sample's source.
 // Thread rule: immutable once a loader uses it.
 class Dataset {
@@ -43,14 +50,21 @@ class Dataset {
   // sample that cannot be used.
   virtual Batch get(std::int64_t index, RandomStream& random) const = 0;
 
-  // The collated batch of those samples, in fresh contiguous tensors. Data sets that lie in memory
-  // do it in one gather.
-  virtual Batch get_batch(const BatchRequest& request) const;
+  // Makes those samples rows of `batch`: by one get() after another, unless a data set that lies in
+  // memory can copy its rows. An error says which sample it was; with `skipped` a bad one is left
+  // out instead.
+  virtual void put_rows(const BatchRequest& request, BatchBuilder& batch) const;
+
+  // Samples that a thread takes at a time when several make a batch: many, when each costs little.
+  virtual std::size_t samples_at_once() const { return 1; }
+
+  // The collated batch of those samples, in fresh contiguous tensors.
+  Batch get_batch(const BatchRequest& request, const BatchMemory& memory = nullptr) const;
 };
 
-// The samples of a request, one get() after another. An error says which sample it was; with
-// `skipped` a bad one is left out instead, but not all of them.
-std::vector<Batch> get_samples(const Dataset& dataset, const BatchRequest& request);
+// The sample at `position` of a request. With `skipped` nothing, for a bad one.
+std::optional<Batch> get_sample(const Dataset& dataset, const BatchRequest& request,
+                                std::size_t position);
 
 // Samples are the rows of tensors with a common first dimension (torch's TensorDataset).
 class TensorDataset final : public Dataset {
@@ -58,10 +72,13 @@ class TensorDataset final : public Dataset {
   explicit TensorDataset(std::vector<at::Tensor> tensors);
   std::int64_t size() const override;
   Batch get(std::int64_t index, RandomStream& random) const override;
-  Batch get_batch(const BatchRequest& request) const override;
+  void put_rows(const BatchRequest& request, BatchBuilder& batch) const override;
+  std::size_t samples_at_once() const override;
 
  private:
   std::vector<at::Tensor> tensors_;
+  std::vector<BatchBuilder::Column> columns_;
+  std::size_t samples_at_once_ = 1;
 };
 
 // Some samples of another data set, in the order of `indices`.
@@ -70,7 +87,8 @@ class Subset final : public Dataset {
   Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices);
   std::int64_t size() const override;
   Batch get(std::int64_t index, RandomStream& random) const override;
-  Batch get_batch(const BatchRequest& request) const override;
+  void put_rows(const BatchRequest& request, BatchBuilder& batch) const override;
+  std::size_t samples_at_once() const override;
   const std::vector<std::int64_t>& indices() const { return indices_; }
 
  private:
@@ -120,10 +138,6 @@ std::shared_ptr<const Dataset> make_dataset(T samples) {
   };
   return std::make_shared<Adapter>(std::move(samples));
 }
-
-// Stacks samples of equal structure along a new first dimension, into fresh contiguous tensors
-// (torch's default_collate). Throws std::invalid_argument naming the two differing shapes.
-Batch collate(const std::vector<Batch>& samples);
 
 // torch.utils.data.random_split with a generator of that seed: one permutation, cut into
 // consecutive parts. The lengths must add up to the data set's size.

@@ -7,7 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "worker/trainer/data/dataset.h"
+#include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/batch_builder.h"
 #include "worker/trainer/data/loading/batch_source.h"
 #include "worker/trainer/data/loading/prefetch_iterator.h"
 #include "worker/trainer/data/sampler.h"
@@ -22,48 +23,65 @@ struct Group {
   bool empty() const { return samples.empty() && error == nullptr; }
 };
 
-Batch make(const Group& group, std::uint64_t seed, std::int64_t first_place,
-           SkippedSamples* skipped) {
-  if (group.error != nullptr) std::rethrow_exception(group.error);
-  std::vector<Batch> made;
-  made.reserve(group.samples.size());
-  for (std::size_t i = 0; i < group.samples.size(); ++i) {
-    const auto place = static_cast<std::uint64_t>(first_place) + i;
-    RandomStream random(seed, place, place);
+class StreamWork final : public BatchWork {
+ public:
+  StreamWork(Group group, std::uint64_t seed, std::int64_t first_place, SkippedSamples* skipped,
+             const BatchMemory& memory)
+      : group_(std::move(group)),
+        seed_(seed),
+        first_place_(first_place),
+        skipped_(skipped),
+        batch_(group_.samples.size(), memory) {}
+
+  std::size_t parts() const override { return group_.error != nullptr ? 1 : group_.samples.size(); }
+
+  void make(std::size_t part) override {
+    if (group_.error != nullptr) std::rethrow_exception(group_.error);
+    const auto place = static_cast<std::uint64_t>(first_place_) + part;
+    RandomStream random(seed_, place, place);
+    PendingSample& sample = group_.samples[part];
     try {
-      made.push_back(group.samples[i].make(random));
+      batch_.put(part, sample.make(random));
     } catch (...) {
-      handle_sample_error(fmt::format("sample {} ({})", place, group.samples[i].name), skipped);
+      handle_sample_error(fmt::format("sample {} ({})", place, sample.name), skipped_);
     }
+    sample = {};  // its bytes are not wanted any more
   }
-  if (made.empty()) throw_nothing_left(group.samples.size());
-  return collate(made);
-}
+
+  Batch finish() override { return batch_.finish(); }
+
+ private:
+  Group group_;
+  const std::uint64_t seed_;
+  const std::int64_t first_place_;
+  SkippedSamples* const skipped_;
+  BatchBuilder batch_;
+};
 
 class StreamSource final : public BatchSource {
  public:
   StreamSource(std::unique_ptr<SampleStream> stream, std::uint64_t seed,
-               const IterableDataLoader::Options& options, SkippedSamples* skipped)
+               const IterableDataLoader::Options& options, SkippedSamples* skipped,
+               BatchMemory memory)
       : stream_(std::move(stream)),
         seed_(seed),
         batch_size_(static_cast<std::size_t>(options.batch_size)),
         drop_last_(options.drop_last),
-        skipped_(skipped) {}
+        skipped_(skipped),
+        memory_(std::move(memory)) {}
 
   std::optional<Batch> make_next() override {
-    const std::int64_t place = place_;
-    const Group group = collect();
-    if (group.empty()) return std::nullopt;
-    return make(group, seed_, place, skipped_);
+    const std::unique_ptr<BatchWork> work = next_work();
+    if (work == nullptr) return std::nullopt;
+    for (std::size_t part = 0; part < work->parts(); ++part) work->make(part);
+    return work->finish();
   }
 
-  BatchTask next_task() override {
+  std::unique_ptr<BatchWork> next_work() override {
     const std::int64_t place = place_;
     Group group = collect();
     if (group.empty()) return nullptr;
-    return [group = std::move(group), seed = seed_, place, skipped = skipped_] {
-      return make(group, seed, place, skipped);
-    };
+    return std::make_unique<StreamWork>(std::move(group), seed_, place, skipped_, memory_);
   }
 
   bool skip_one() override { return !collect().empty(); }
@@ -99,6 +117,7 @@ class StreamSource final : public BatchSource {
   const std::size_t batch_size_;
   const bool drop_last_;
   SkippedSamples* const skipped_;
+  const BatchMemory memory_;
   std::int64_t place_ = 0;  // samples of this pass so far
 };
 
@@ -125,9 +144,9 @@ void IterableDataLoader::fit_to(const LoaderSurroundings& surroundings) {
 std::unique_ptr<BatchIterator> IterableDataLoader::iterate() {
   const auto seed = static_cast<std::uint64_t>(draw_seed());
   const StreamPass pass{.seed = seed, .epoch = epoch_, .rank = rank_, .world_size = world_size_};
-  return prefetched(
-      std::make_unique<StreamSource>(dataset_->iterate(pass), seed, options_, workers_->skipped()),
-      workers_);
+  return prefetched(std::make_unique<StreamSource>(dataset_->iterate(pass), seed, options_,
+                                                   workers_->skipped(), workers_->batch_memory()),
+                    workers_);
 }
 
 std::optional<std::int64_t> IterableDataLoader::dataset_length() const {

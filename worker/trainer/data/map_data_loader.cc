@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/batch_builder.h"
 #include "worker/trainer/data/loading/batch_source.h"
 #include "worker/trainer/data/loading/prefetch_iterator.h"
 
@@ -37,11 +39,7 @@ class IndexBatches {
   void collect(std::vector<std::int64_t>& batch) {
     batch.clear();
     batch.reserve(batch_size_);
-    while (batch.size() < batch_size_) {
-      const std::optional<std::int64_t> index = indices_->next();
-      if (!index.has_value()) break;
-      batch.push_back(*index);
-    }
+    indices_->take(batch_size_, batch);
     if (drop_last_ && batch.size() < batch_size_) batch.clear();
   }
 
@@ -51,32 +49,85 @@ class IndexBatches {
   std::optional<std::vector<std::int64_t>> ahead_;
 };
 
+// What all batches of a pass are made with.
+struct MapPass {
+  std::shared_ptr<const Dataset> dataset;  // the loader may be gone before its iterator
+  CollateFunction collate_fn;
+  BatchMemory memory;
+  std::uint64_t seed = 0;
+  SkippedSamples* skipped = nullptr;
+};
+
+// The samples of a batch, for a collate function of the user's.
+Batch collated(const MapPass& pass, std::vector<std::optional<Batch>> made) {
+  std::vector<Batch> samples;
+  samples.reserve(made.size());
+  for (std::optional<Batch>& sample : made) {
+    if (sample) samples.push_back(*std::move(sample));
+  }
+  if (samples.empty()) throw_nothing_left(made.size());
+  return in_memory(pass.collate_fn(std::move(samples)), pass.memory);
+}
+
+class MapWork final : public BatchWork {
+ public:
+  MapWork(std::shared_ptr<const MapPass> pass, std::vector<std::int64_t> indices,
+          BatchRequest request)
+      : pass_(std::move(pass)),
+        indices_(std::move(indices)),
+        request_(request),
+        at_once_(pass_->collate_fn ? 1 : pass_->dataset->samples_at_once()),
+        batch_(indices_.size(), pass_->memory) {
+    request_.indices = indices_;
+    if (pass_->collate_fn) samples_.resize(indices_.size());
+  }
+
+  std::size_t parts() const override { return (indices_.size() + at_once_ - 1) / at_once_; }
+
+  void make(std::size_t part) override {
+    if (pass_->collate_fn) {
+      samples_[part] = get_sample(*pass_->dataset, request_, part);
+    } else {
+      pass_->dataset->put_rows(request_.part(part * at_once_, at_once_), batch_);
+    }
+  }
+
+  Batch finish() override {
+    return pass_->collate_fn ? collated(*pass_, std::move(samples_)) : batch_.finish();
+  }
+
+ private:
+  const std::shared_ptr<const MapPass> pass_;
+  const std::vector<std::int64_t> indices_;
+  BatchRequest request_;
+  const std::size_t at_once_;
+  BatchBuilder batch_;
+  std::vector<std::optional<Batch>> samples_;  // with a collate function
+};
+
 class MapSource final : public BatchSource {
  public:
-  MapSource(std::shared_ptr<const Dataset> dataset, IndexBatches batches,
-            CollateFunction collate_fn, std::uint64_t seed, SkippedSamples* skipped)
-      : dataset_(std::move(dataset)),
-        batches_(std::move(batches)),
-        collate_fn_(std::move(collate_fn)),
-        seed_(seed),
-        skipped_(skipped) {}
+  MapSource(MapPass pass, IndexBatches batches)
+      : pass_(std::make_shared<const MapPass>(std::move(pass))), batches_(std::move(batches)) {}
 
   std::optional<Batch> make_next() override {
     batches_.next(indices_);
     if (indices_.empty()) return std::nullopt;
-    return make(*dataset_, collate_fn_, take_request(indices_));
+    const BatchRequest request = take_request(indices_);
+    if (!pass_->collate_fn) return pass_->dataset->get_batch(request, pass_->memory);
+    std::vector<std::optional<Batch>> samples;
+    samples.reserve(indices_.size());
+    for (std::size_t i = 0; i < indices_.size(); ++i)
+      samples.push_back(get_sample(*pass_->dataset, request, i));
+    return collated(*pass_, std::move(samples));
   }
 
-  BatchTask next_task() override {
+  std::unique_ptr<BatchWork> next_work() override {
     std::vector<std::int64_t> indices;
     batches_.next(indices);
     if (indices.empty()) return nullptr;
     const BatchRequest request = take_request(indices);
-    return [dataset = dataset_, collate_fn = collate_fn_, indices = std::move(indices), request] {
-      BatchRequest mine = request;
-      mine.indices = indices;
-      return make(*dataset, collate_fn, mine);
-    };
+    return std::make_unique<MapWork>(pass_, std::move(indices), request);
   }
 
   void look_ahead() override { batches_.look_ahead(); }
@@ -90,21 +141,13 @@ class MapSource final : public BatchSource {
  private:
   BatchRequest take_request(std::span<const std::int64_t> indices) {
     const BatchRequest request{
-        .indices = indices, .seed = seed_, .first_place = place_, .skipped = skipped_};
+        .indices = indices, .seed = pass_->seed, .first_place = place_, .skipped = pass_->skipped};
     place_ += static_cast<std::int64_t>(indices.size());
     return request;
   }
 
-  static Batch make(const Dataset& dataset, const CollateFunction& collate_fn,
-                    const BatchRequest& request) {
-    return collate_fn ? collate_fn(get_samples(dataset, request)) : dataset.get_batch(request);
-  }
-
-  const std::shared_ptr<const Dataset> dataset_;  // the loader may be gone before its iterator
+  const std::shared_ptr<const MapPass> pass_;
   IndexBatches batches_;
-  const CollateFunction collate_fn_;
-  const std::uint64_t seed_;
-  SkippedSamples* const skipped_;
   std::int64_t place_ = 0;             // samples of this pass so far
   std::vector<std::int64_t> indices_;  // of the current batch; keeps its capacity
 };
@@ -157,10 +200,12 @@ std::unique_ptr<BatchIterator> MapDataLoader::iterate() {
     seed = draw_seed();
   }
   IndexBatches batches(sampler_->iterate(), options_.batch_size, options_.drop_last);
-  return prefetched(
-      std::make_unique<MapSource>(dataset_, std::move(batches), options_.collate_fn,
-                                  static_cast<std::uint64_t>(seed), workers_->skipped()),
-      workers_);
+  MapPass pass{.dataset = dataset_,
+               .collate_fn = options_.collate_fn,
+               .memory = workers_->batch_memory(),
+               .seed = static_cast<std::uint64_t>(seed),
+               .skipped = workers_->skipped()};
+  return prefetched(std::make_unique<MapSource>(std::move(pass), std::move(batches)), workers_);
 }
 
 std::optional<std::int64_t> MapDataLoader::size() const {

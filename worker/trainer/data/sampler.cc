@@ -19,13 +19,23 @@ std::vector<std::int64_t> permutation(std::int64_t size, const at::Generator& ge
   return {values, values + size};
 }
 
+// Appends up to `count` of `order` from `position` on, and moves that. Returns how many.
+std::size_t append_next(const std::vector<std::int64_t>& order, std::size_t& position,
+                        std::size_t count, std::vector<std::int64_t>& indices) {
+  const std::size_t taken = std::min(count, order.size() - position);
+  const auto from = order.begin() + static_cast<std::ptrdiff_t>(position);
+  indices.insert(indices.end(), from, from + static_cast<std::ptrdiff_t>(taken));
+  position += taken;
+  return taken;
+}
+
 class SequentialIterator final : public IndexIterator {
  public:
   explicit SequentialIterator(std::int64_t size) : size_(size) {}
 
-  std::optional<std::int64_t> next() override {
-    if (position_ >= size_) return std::nullopt;
-    return position_++;
+  void take(std::size_t count, std::vector<std::int64_t>& indices) override {
+    const std::int64_t end = std::min(size_, position_ + static_cast<std::int64_t>(count));
+    while (position_ < end) indices.push_back(position_++);
   }
 
  private:
@@ -51,7 +61,7 @@ class RandomIterator final : public IndexIterator {
   RandomIterator(std::int64_t size, std::optional<at::Generator> generator)
       : size_(size), generator_(std::move(generator)) {}
 
-  std::optional<std::int64_t> next() override {
+  void take(std::size_t count, std::vector<std::int64_t>& indices) override {
     if (!drawn_) {
       const at::Generator generator =
           generator_.has_value()
@@ -60,11 +70,10 @@ class RandomIterator final : public IndexIterator {
       order_ = permutation(size_, generator);
       drawn_ = true;
     }
-    if (position_ < order_.size()) return order_[position_++];
+    if (append_next(order_, position_, count, indices) == count) return;
     // torch draws once more to see that nothing is left; only a user's generator shows it.
     if (generator_.has_value() && !finished_) permutation(size_, *generator_);
     finished_ = true;
-    return std::nullopt;
   }
 
  private:
@@ -100,7 +109,7 @@ class DistributedIterator final : public IndexIterator {
   explicit DistributedIterator(std::shared_ptr<const DistributedSampler> sampler)
       : sampler_(std::move(sampler)) {}
 
-  std::optional<std::int64_t> next() override;
+  void take(std::size_t count, std::vector<std::int64_t>& indices) override;
 
  private:
   std::shared_ptr<const DistributedSampler> sampler_;  // let go at the first request
@@ -160,13 +169,12 @@ class DistributedSampler final : public Sampler,
   std::int64_t epoch_ = 0;
 };
 
-std::optional<std::int64_t> DistributedIterator::next() {
+void DistributedIterator::take(std::size_t count, std::vector<std::int64_t>& indices) {
   if (sampler_ != nullptr) {
     order_ = sampler_->order();
     sampler_.reset();
   }
-  if (position_ >= order_.size()) return std::nullopt;
-  return order_[position_++];
+  append_next(order_, position_, count, indices);
 }
 
 }  // namespace

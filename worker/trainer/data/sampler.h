@@ -3,9 +3,11 @@
 
 #include <ATen/core/Generator.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace lctl {
 
@@ -14,8 +16,8 @@ class IndexIterator {
  public:
   virtual ~IndexIterator() = default;
 
-  // The next index; nullopt at the end.
-  virtual std::optional<std::int64_t> next() = 0;
+  // Appends the next `count` indices; fewer at the end.
+  virtual void take(std::size_t count, std::vector<std::int64_t>& indices) = 0;
 };
 
 // Thread rule: one strand only (the training thread).

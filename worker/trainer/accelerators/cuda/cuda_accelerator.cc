@@ -4,6 +4,7 @@
 #include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
+#include <ATen/ops/empty.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
@@ -107,7 +108,9 @@ class CudaAccelerator final : public Accelerator {
   std::unique_ptr<CopyStream> copy_stream(c10::Device device) override {
     return std::make_unique<CudaCopyStream>(device);
   }
-  at::Tensor pin(const at::Tensor& tensor) override { return tensor.pin_memory(); }
+  at::Tensor empty_pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
+    return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
+  }
 
   DeviceStats device_stats(c10::Device device) override { return memory_stats(device.index()); }
   std::string device_name(c10::Device device) const override {

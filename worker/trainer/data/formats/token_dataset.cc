@@ -49,6 +49,7 @@ TokenDataset::TokenDataset(SharedBytes file, const TokenOptions& options)
         file_.name(), tokens_, options_.block_size));
   }
   size_ = (tokens_ - options_.block_size - 1) / options_.stride + 1;
+  columns_.fill({{options_.block_size}, at::kLong});
   // What the page cache cannot keep is read again for each sample: not 128 KiB for some KiB, then.
   if (options_.in_order) {
     file_.advise(Access::kInOrder);
@@ -102,24 +103,27 @@ Batch TokenDataset::get(std::int64_t index, RandomStream& /*random*/) const {
   return Batch::List{std::move(x), std::move(y)};
 }
 
-Batch TokenDataset::get_batch(const BatchRequest& request) const {
-  const auto wanted = static_cast<std::int64_t>(request.indices.size());
+void TokenDataset::put_rows(const BatchRequest& request, BatchBuilder& batch) const {
+  const std::vector<at::Tensor>* columns = batch.columns(columns_);
+  if (columns == nullptr) return Dataset::put_rows(request, batch);
   const std::int64_t block = options_.block_size;
-  at::Tensor x = at::empty({wanted, block}, at::kLong);
-  at::Tensor y = at::empty({wanted, block}, at::kLong);
-  auto* x_rows = x.mutable_data_ptr<std::int64_t>();
-  auto* y_rows = y.mutable_data_ptr<std::int64_t>();
-  std::int64_t rows = 0;
-  for (const std::int64_t index : request.indices) {
+  auto* x = (*columns)[0].mutable_data_ptr<std::int64_t>();
+  auto* y = (*columns)[1].mutable_data_ptr<std::int64_t>();
+  for (std::size_t i = 0; i < request.indices.size(); ++i) {
+    const std::size_t row = request.first_row + i;
+    const std::int64_t at = static_cast<std::int64_t>(row) * block;
     try {
-      copy_sample(index, x_rows + rows * block, y_rows + rows * block);
-      ++rows;
+      copy_sample(request.indices[i], x + at, y + at);
+      batch.mark(row, 1);
     } catch (...) {
-      handle_sample_error(fmt::format("sample {}", index), request.skipped);
+      handle_sample_error(fmt::format("sample {}", request.indices[i]), request.skipped);
     }
   }
-  if (rows == 0) throw_nothing_left(request.indices.size());
-  return Batch::List{x.narrow(0, 0, rows), y.narrow(0, 0, rows)};
+}
+
+std::size_t TokenDataset::samples_at_once() const {
+  constexpr std::int64_t kTokens = 8192;
+  return static_cast<std::size_t>(std::max<std::int64_t>(1, kTokens / options_.block_size));
 }
 
 }  // namespace lctl

@@ -1,6 +1,7 @@
 // Text as token ids: nanoGPT's train.bin, numbers without a header.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,7 +32,8 @@ class TokenDataset final : public Dataset {
 
   std::int64_t size() const override;
   Batch get(std::int64_t index, RandomStream& random) const override;
-  Batch get_batch(const BatchRequest& request) const override;
+  void put_rows(const BatchRequest& request, BatchBuilder& batch) const override;
+  std::size_t samples_at_once() const override;
 
   std::int64_t tokens() const { return tokens_; }
 
@@ -43,6 +45,7 @@ class TokenDataset final : public Dataset {
   TokenOptions options_;
   std::int64_t tokens_ = 0;
   std::int64_t size_ = 0;
+  std::array<BatchBuilder::Column, 2> columns_;  // x and y
 };
 
 }  // namespace lctl

@@ -73,13 +73,20 @@ class Decompressor {
     return true;
   }
 
-  // The next rows, one behind the other at `rows`, `count` at most.
-  bool read_rows(std::uint8_t* rows, std::size_t row_bytes, JDIMENSION count, JDIMENSION* read) {
+  // All rows, one behind the other at `rows`.
+  bool read_all(std::uint8_t* rows, std::size_t row_bytes) {
     if (setjmp(jump_) != 0) return false;
-    JSAMPROW pointers[kRowsAtOnce];
-    const JDIMENSION wanted = std::min(count, kRowsAtOnce);
-    for (JDIMENSION i = 0; i < wanted; ++i) pointers[i] = rows + i * row_bytes;
-    *read = jpeg_read_scanlines(&jpeg_, pointers, wanted);
+    while (jpeg_.output_scanline < jpeg_.output_height)
+      read_some(rows + jpeg_.output_scanline * row_bytes, row_bytes);
+    return true;
+  }
+
+  // The next rows, `kRowsAtOnce` at most.
+  bool read_next(std::uint8_t* rows, std::size_t row_bytes, JDIMENSION* read) {
+    if (setjmp(jump_) != 0) return false;
+    const JDIMENSION before = jpeg_.output_scanline;
+    read_some(rows, row_bytes);
+    *read = jpeg_.output_scanline - before;
     return true;
   }
 
@@ -98,6 +105,13 @@ class Decompressor {
  private:
   static Decompressor& self(j_common_ptr jpeg) {
     return *static_cast<Decompressor*>(jpeg->client_data);
+  }
+
+  void read_some(std::uint8_t* rows, std::size_t row_bytes) {
+    JSAMPROW pointers[kRowsAtOnce];
+    const JDIMENSION wanted = std::min(jpeg_.output_height - jpeg_.output_scanline, kRowsAtOnce);
+    for (JDIMENSION i = 0; i < wanted; ++i) pointers[i] = rows + i * row_bytes;
+    jpeg_read_scanlines(&jpeg_, pointers, wanted);
   }
 
   [[noreturn]] static void on_error(j_common_ptr jpeg) { std::longjmp(self(jpeg).jump_, 1); }
@@ -144,17 +158,8 @@ bool read_converted(Decompressor& jpeg, std::size_t from, std::uint8_t* out, std
   std::vector<std::uint8_t> rows(width * from * kRowsAtOnce);
   for (JDIMENSION y = 0; y < jpeg.height();) {
     JDIMENSION read = 0;
-    if (!jpeg.read_rows(rows.data(), width * from, jpeg.height() - y, &read)) return false;
+    if (!jpeg.read_next(rows.data(), width * from, &read)) return false;
     convert(rows.data(), out + y * width * to, width * read);
-    y += read;
-  }
-  return true;
-}
-
-bool read_plain(Decompressor& jpeg, std::uint8_t* out, std::size_t row_bytes) {
-  for (JDIMENSION y = 0; y < jpeg.height();) {
-    JDIMENSION read = 0;
-    if (!jpeg.read_rows(out + y * row_bytes, row_bytes, jpeg.height() - y, &read)) return false;
     y += read;
   }
   return true;
@@ -172,10 +177,10 @@ bool read_pixels(Decompressor& jpeg, bool gray, std::uint8_t* out) {
                           });
   }
   if (gray && jpeg.components() == 1)
-    return jpeg.start(JCS_GRAYSCALE) && read_plain(jpeg, out, jpeg.width());
+    return jpeg.start(JCS_GRAYSCALE) && jpeg.read_all(out, jpeg.width());
   if (!jpeg.start(JCS_RGB)) return false;
   if (gray) return read_converted(jpeg, 3, out, 1, rgb_to_gray);
-  return read_plain(jpeg, out, std::size_t{jpeg.width()} * 3);
+  return jpeg.read_all(out, std::size_t{jpeg.width()} * 3);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "worker/trainer/data/images/image_folder.h"
 
-#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,6 +12,7 @@
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/images/image_file_reader.h"
+#include "worker/trainer/data/tensor_view.h"
 
 namespace lctl {
 namespace {
@@ -73,13 +74,22 @@ ImageFolder::ImageFolder(std::string root, Options options)
                     root_, fmt::join(empty, ", "), fmt::join(kDecoded, ", ")));
   }
   files_.shrink_to_fit();
+  targets_ = at::empty({size()}, at::kLong);
+  for (std::int64_t i = 0; i < size(); ++i)
+    targets_.mutable_data_ptr<std::int64_t>()[i] = class_of(i);
 }
 
 std::string ImageFolder::path(std::int64_t index) const {
-  return fmt::format("{}/{}", root_, files_[static_cast<std::size_t>(index)]);
+  std::string path = root_;
+  path += '/';
+  return path += files_[static_cast<std::size_t>(index)];
 }
 
 std::int64_t ImageFolder::target(std::int64_t index) const {
+  return targets_.const_data_ptr<std::int64_t>()[index];
+}
+
+std::int64_t ImageFolder::class_of(std::int64_t index) const {
   // The last class that begins at or before it: empty classes begin where the next one does.
   const auto behind =
       std::upper_bound(first_.begin(), first_.end(), static_cast<std::size_t>(index));
@@ -97,7 +107,7 @@ Batch ImageFolder::get(std::int64_t index, RandomStream& random) const {
       handle_sample_error(name, nullptr);  // throws it again, with the name
     }
   }
-  return Batch::List{std::move(image), at::scalar_tensor(target(index), at::kLong)};
+  return Batch::List{std::move(image), view_of(targets_, {}, {}, index)};
 }
 
 }  // namespace lctl

@@ -43,11 +43,14 @@ class ImageFolder final : public Dataset {
   std::int64_t target(std::int64_t index) const;  // index in classes()
 
  private:
+  std::int64_t class_of(std::int64_t index) const;
+
   std::string root_;
   Options options_;
   std::vector<std::string> classes_;
   NameList files_;                  // from the root
   std::vector<std::size_t> first_;  // of each class in files_
+  at::Tensor targets_;              // int64 [size]: a sample's target is a view of it
 };
 
 }  // namespace lctl

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/tensor_view.h"
 
 namespace lctl {
 namespace {
@@ -31,7 +32,7 @@ at::Tensor make_pixels(std::int64_t channels, std::int64_t height, std::int64_t 
   const bool usable = kept.defined() && kept.storage().use_count() == 1 && kept.numel() >= size &&
                       kept.numel() <= kMaxSlack * size;
   if (!usable) kept = at::empty({size}, at::kByte);
-  return kept.as_strided({channels, height, width}, {1, width * channels, channels});
+  return view_of(kept, {channels, height, width}, {1, width * channels, channels});
 }
 
 }  // namespace lctl

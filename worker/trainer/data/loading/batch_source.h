@@ -1,20 +1,32 @@
 // The batches of one pass, as work that anybody may do.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
 
 #include "worker/trainer/data/batch.h"
 
 namespace lctl {
 
-// Makes one batch; called once, by any thread. Throws what the data set throws.
-using BatchTask = std::function<Batch()>;
+// One batch, to be made by one thread or by several together. Thread rule: make() by any threads,
+// each part once; finish() once, after all parts.
+class BatchWork {
+ public:
+  virtual ~BatchWork() = default;
+
+  virtual std::size_t parts() const = 0;  // >= 1
+
+  // Throws what the data set throws; the batch is lost then.
+  virtual void make(std::size_t part) = 0;
+
+  virtual Batch finish() = 0;
+};
 
 // Decides on the training thread what the next batch is made of: here are all random draws and the
 // order of the batches, so that neither depends on the workers. Thread rule: one strand only; its
-// tasks may run on other threads and outlive it.
+// work may be done on other threads and outlive it.
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
@@ -22,8 +34,8 @@ class BatchSource {
   // The next batch, made now by the caller; nothing at the end.
   virtual std::optional<Batch> make_next() = 0;
 
-  // The next batch as a task; null at the end.
-  virtual BatchTask next_task() = 0;
+  // The next batch as work; null at the end.
+  virtual std::unique_ptr<BatchWork> next_work() = 0;
 
   // Takes the random draws for the first batch now, and not when it is asked for: torch does so for
   // a loader with workers.

@@ -48,7 +48,7 @@ LoaderWorkers::LoaderWorkers(PrefetchOptions options) : options_(options) {
 
 void LoaderWorkers::fit_to(LoaderSurroundings surroundings) {
   surroundings_ = std::move(surroundings);
-  if (options_.pin_memory) pin_ = surroundings_.pin;
+  if (options_.pin_memory) batch_memory_ = surroundings_.pinned_memory;
   bytes_limit_ = 0;
 }
 

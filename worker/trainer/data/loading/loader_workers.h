@@ -1,8 +1,6 @@
 // What a loader keeps from pass to pass: its threads, its tuner, its numbers.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +9,7 @@
 
 #include "base/clock.h"
 #include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/batch_builder.h"
 #include "worker/trainer/data/loading/loading_stats.h"
 #include "worker/trainer/data/loading/memory_headroom.h"
 #include "worker/trainer/data/loading/worker_pool.h"
@@ -41,8 +40,8 @@ void check(const PrefetchOptions& options);
 struct LoaderSurroundings {
   int rank = 0;
   int world_size = 1;
-  int local_world_size = 1;                          // ranks that share this machine
-  std::function<at::Tensor(const at::Tensor&)> pin;  // any thread; null = there is no need
+  int local_world_size = 1;   // ranks that share this machine
+  BatchMemory pinned_memory;  // null = there is no need for it
   std::function<std::optional<MemoryHeadroom>()> memory = [] { return memory_headroom(); };
   const Clock* clock = &system_clock();
 };
@@ -64,8 +63,8 @@ class LoaderWorkers {
   std::int64_t batches_ahead() { return count() * options_.prefetch_factor; }
   std::int64_t bytes_ahead_limit();
 
-  // Null unless batches are to be pinned.
-  const std::function<at::Tensor(const at::Tensor&)>& pin() const { return pin_; }
+  // Where batches are to lie.
+  const BatchMemory& batch_memory() const { return batch_memory_; }
   // Null when a bad sample is an error.
   SkippedSamples* skipped() { return options_.skip_bad_samples ? &skipped_ : nullptr; }
 
@@ -92,7 +91,7 @@ class LoaderWorkers {
 
   PrefetchOptions options_;
   LoaderSurroundings surroundings_;
-  std::function<at::Tensor(const at::Tensor&)> pin_;
+  BatchMemory batch_memory_;
   std::optional<WorkerTuner> tuner_;
   std::shared_ptr<WorkerPool> pool_;
   std::int64_t bytes_limit_ = 0;  // 0 = not known yet

@@ -1,19 +1,16 @@
 #include "worker/trainer/data/loading/prefetch_iterator.h"
 
 #include <atomic>
-#include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 namespace lctl {
 namespace {
-
-Batch pinned(const Batch& batch, const std::function<at::Tensor(const at::Tensor&)>& pin) {
-  return pin ? batch.transformed(pin) : batch;
-}
 
 class DirectIterator final : public BatchIterator {
  public:
@@ -26,7 +23,6 @@ class DirectIterator final : public BatchIterator {
     const MonotonicTime asked = workers_->now();
     std::optional<Batch> batch = source_->make_next();
     if (!batch) return std::nullopt;
-    if (workers_->pin()) batch = pinned(*batch, workers_->pin());
     workers_->handed_out(asked, workers_->now(), 0);
     return batch;
   }
@@ -41,43 +37,75 @@ class DirectIterator final : public BatchIterator {
   const std::unique_ptr<BatchSource> source_;
 };
 
-// A batch on its way, shared by the pass and the worker that makes it.
-struct Slot {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool done = false;  // under mutex; what follows is the worker's until then
-  Batch batch;
-  std::exception_ptr error;
-  std::int64_t bytes = 0;
-  BatchTask task;
-  std::function<at::Tensor(const at::Tensor&)> pin;
-  std::atomic<bool> dropped = false;  // nobody waits for it
+// A batch on its way, shared by the pass and all who make it.
+class Slot final : public WorkerPool::Task {
+ public:
+  explicit Slot(std::unique_ptr<BatchWork> work)
+      : work_(std::move(work)), parts_(work_->parts()), unfinished_(parts_) {}
 
-  void make() {
-    if (!dropped) {
+  void help() override {
+    for (std::size_t part = next_++; part < parts_; part = next_++) {
+      make(part);
+      if (--unfinished_ == 0) finish();
+    }
+  }
+
+  // Nobody waits for it.
+  void drop() { dropped_ = true; }
+
+  bool done() const { return done_; }
+  // The caller does what others have not begun, and waits for the rest.
+  void wait() {
+    WorkerPool::help_along(*this);
+    done_.wait(false);
+  }
+
+  // Once it is done.
+  std::int64_t bytes() const { return bytes_; }
+  Batch take() {
+    if (error_ != nullptr) std::rethrow_exception(error_);
+    return std::move(batch_);
+  }
+
+ private:
+  void make(std::size_t part) {
+    // Parts before one that failed are still wanted: the first error in the batch's order counts.
+    if (dropped_ || part > failed_part_) return;
+    try {
+      work_->make(part);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (part > failed_part_) return;
+      failed_part_ = part;
+      error_ = std::current_exception();
+    }
+  }
+
+  void finish() {
+    if (!dropped_ && error_ == nullptr) {
       try {
-        batch = pinned(task(), pin);
-        bytes = bytes_of(batch);
+        batch_ = work_->finish();
+        bytes_ = bytes_of(batch_);
       } catch (...) {
-        error = std::current_exception();
+        error_ = std::current_exception();
       }
     }
-    task = nullptr;  // lets go of the data set here, and not at the training thread
-    {
-      const std::lock_guard lock(mutex);
-      done = true;
-    }
-    changed.notify_one();
+    work_.reset();  // lets go of the data set here, and not at the training thread
+    done_ = true;
+    done_.notify_all();
   }
 
-  bool is_done() {
-    const std::lock_guard lock(mutex);
-    return done;
-  }
-  void wait() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [this] { return done; });
-  }
+  std::unique_ptr<BatchWork> work_;
+  const std::size_t parts_;
+  std::atomic<std::size_t> next_ = 0;  // part to begin
+  std::atomic<std::size_t> unfinished_;
+  std::atomic<bool> dropped_ = false;
+  std::atomic<std::size_t> failed_part_ = std::numeric_limits<std::size_t>::max();
+  std::mutex mutex_;          // for error_, until all parts are finished
+  std::exception_ptr error_;  // of failed_part_
+  Batch batch_;
+  std::int64_t bytes_ = 0;
+  std::atomic<bool> done_ = false;
 };
 
 // Thread rule: one strand only (the training thread).
@@ -90,7 +118,7 @@ class WorkerIterator final : public BatchIterator {
   }
 
   ~WorkerIterator() override {
-    for (const auto& slot : slots_) slot->dropped = true;
+    for (const auto& slot : slots_) slot->drop();
     pool_.reset();
     workers_->release();
     workers_->set_bytes_ahead(0);
@@ -103,16 +131,15 @@ class WorkerIterator final : public BatchIterator {
     const std::shared_ptr<Slot> slot = std::move(slots_.front());
     slots_.pop_front();
     slot->wait();
-    if (slot->bytes > 0) bytes_of_newest_ = slot->bytes;
-    workers_->handed_out(asked, workers_->now(), slot->bytes);
+    if (slot->bytes() > 0) bytes_of_newest_ = slot->bytes();
+    workers_->handed_out(asked, workers_->now(), slot->bytes());
     fill();  // while training computes
-    if (slot->error != nullptr) std::rethrow_exception(slot->error);
-    return std::move(slot->batch);
+    return slot->take();
   }
 
   void skip(std::int64_t count) override {
     for (; count > 0 && !slots_.empty(); --count) {
-      slots_.front()->dropped = true;
+      slots_.front()->drop();
       slots_.pop_front();
     }
     while (count-- > 0 && source_->skip_one()) {
@@ -123,7 +150,7 @@ class WorkerIterator final : public BatchIterator {
   // Batches that are not made yet count as large as the newest one.
   std::int64_t bytes_ahead() const {
     std::int64_t bytes = 0;
-    for (const auto& slot : slots_) bytes += slot->is_done() ? slot->bytes : bytes_of_newest_;
+    for (const auto& slot : slots_) bytes += slot->done() ? slot->bytes() : bytes_of_newest_;
     return bytes;
   }
 
@@ -139,16 +166,14 @@ class WorkerIterator final : public BatchIterator {
     const auto wanted = static_cast<std::size_t>(workers_->batches_ahead());
     std::int64_t bytes = bytes_ahead();
     while (!exhausted_ && slots_.size() < wanted && may_be_ahead(bytes + bytes_of_newest_)) {
-      auto slot = std::make_shared<Slot>();
-      slot->task = source_->next_task();
-      if (slot->task == nullptr) {
+      std::unique_ptr<BatchWork> work = source_->next_work();
+      if (work == nullptr) {
         exhausted_ = true;
         break;
       }
-      slot->pin = workers_->pin();
       bytes += bytes_of_newest_;
-      slots_.push_back(slot);
-      pool_->submit([slot = std::move(slot)] { slot->make(); });
+      slots_.push_back(std::make_shared<Slot>(std::move(work)));
+      pool_->submit(slots_.back());
     }
     workers_->set_bytes_ahead(bytes);
   }

@@ -11,9 +11,10 @@ namespace lctl {
 
 // One pass over `source` with the workers of a loader; `workers` outlives it. Batches come in the
 // source's order with the same bits whatever the number of workers. A worker's exception reaches
-// the caller at the batch that it belongs to, and the pass goes on behind it. So many batches are
-// ahead as options and memory allow, but always one. Destroying it in mid-pass drops what was not
-// begun.
+// the caller at the batch that it belongs to, and the pass goes on behind it. Workers make the
+// oldest batch together, and the caller helps while it waits for it, so that the first one comes
+// early and few workers suffice. So many batches are ahead as options and memory allow, but always
+// one. Destroying it in mid-pass drops what was not begun.
 std::unique_ptr<BatchIterator> prefetched(std::unique_ptr<BatchSource> source,
                                           std::shared_ptr<LoaderWorkers> workers);
 

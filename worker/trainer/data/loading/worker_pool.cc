@@ -23,12 +23,20 @@ WorkerPool::~WorkerPool() {
   }
 }
 
-void WorkerPool::submit(std::function<void()> task) {
+void WorkerPool::submit(std::shared_ptr<Task> task) {
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
   }
   changed_.notify_one();
+}
+
+void WorkerPool::help_along(Task& task) {
+  at::get_num_threads();  // LibTorch's own setting for a thread comes first
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  task.help();
+  omp_set_num_threads(before);
 }
 
 void WorkerPool::resize(std::size_t workers) {
@@ -61,11 +69,11 @@ void WorkerPool::run(std::size_t number) {
   while (true) {
     changed_.wait(lock, [&] { return number >= allowed_ || !tasks_.empty(); });
     if (number >= allowed_) break;
-    const std::function<void()> task = std::move(tasks_.front());
-    tasks_.pop_front();
+    std::shared_ptr<Task> task = tasks_.front();
     lock.unlock();
-    task();
+    task->help();
     lock.lock();
+    if (!tasks_.empty() && tasks_.front() == task) tasks_.pop_front();
   }
   running_[number] = false;
 }

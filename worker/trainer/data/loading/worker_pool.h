@@ -4,25 +4,38 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
-#include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 namespace lctl {
 
-// Runs tasks in the order in which they came, each on one of its threads. The threads compute with
-// one core each: LibTorch's operators start no further ones there. Thread rule: submit() and
-// resize() from one strand; tasks run on the pool's threads and must not throw.
+// Works on shared tasks in the order in which they came: idle threads join in the oldest one as
+// long as something of it is left to begin, so that it is done early. The threads compute with one
+// core each: LibTorch's operators start no further ones there. Thread rule: submit() and resize()
+// from one strand.
 class WorkerPool {
  public:
+  // What several threads do together.
+  class Task {
+   public:
+    virtual ~Task() = default;
+    // Works along until nothing of it is left to begin. Any threads, any number at once, others
+    // than the pool's, too. Must not throw.
+    virtual void help() = 0;
+  };
+
   explicit WorkerPool(std::size_t workers) { resize(workers); }
   // Waits for tasks that have begun; drops the others.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  void submit(std::function<void()> task);
+  void submit(std::shared_ptr<Task> task);
+
+  // The calling thread helps as one of the pool's would: with one core.
+  static void help_along(Task& task);
 
   // More threads at once; fewer as soon as those that are too many have done their tasks. >= 1.
   void resize(std::size_t workers);
@@ -37,7 +50,7 @@ class WorkerPool {
   std::mutex mutex_;
   // State below is protected by mutex_.
   std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
+  std::deque<std::shared_ptr<Task>> tasks_;
   std::size_t allowed_ = 0;    // threads with a number from here on leave
   std::vector<bool> running_;  // by number
 };

@@ -97,15 +97,16 @@ class LimitedDataset final : public Dataset {
   Batch get(std::int64_t index, RandomStream& random) const override {
     return inner_->get(index, random);
   }
-  Batch get_batch(const BatchRequest& request) const override {
-    if (static_cast<std::int64_t>(request.indices.size()) > limit_) {
+  void put_rows(const BatchRequest& request, BatchBuilder& batch) const override {
+    if (static_cast<std::int64_t>(batch.rows()) > limit_) {
       throw std::runtime_error(fmt::format(
           "DefaultCPUAllocator: can't allocate memory: you tried to allocate a batch of "
           "{} rows, memory_limit is {}",
-          request.indices.size(), limit_));
+          batch.rows(), limit_));
     }
-    return inner_->get_batch(request);
+    inner_->put_rows(request, batch);
   }
+  std::size_t samples_at_once() const override { return inner_->samples_at_once(); }
 
  private:
   std::shared_ptr<const Dataset> inner_;
@@ -122,9 +123,9 @@ class SlowDataset final : public Dataset {
     wait_for(1);
     return inner_->get(index, random);
   }
-  Batch get_batch(const BatchRequest& request) const override {
+  void put_rows(const BatchRequest& request, BatchBuilder& batch) const override {
     wait_for(request.indices.size());
-    return inner_->get_batch(request);
+    inner_->put_rows(request, batch);
   }
 
  private:

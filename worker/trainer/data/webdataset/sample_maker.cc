@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/bad_sample.h"
@@ -20,6 +20,16 @@ namespace {
 // What webdataset keeps in each sample beside its files.
 constexpr std::string_view kKey = "__key__";
 constexpr std::string_view kUrl = "__url__";
+
+constexpr std::size_t kMostKept = std::size_t{16} << 20;
+
+void read_field(const ReadOnlyFile& file, const SampleField& field, std::byte* to) {
+  if (file.read_at(field.offset, {to, field.size}) == field.size) return;
+  throw BadSample(
+      fmt::format("{}: its {} bytes at byte {} are not there any more; the shard has become "
+                  "shorter since it was opened",
+                  field.extension, field.size, field.offset));
+}
 
 std::vector<std::string> alternatives_of(const std::string& column) {
   std::vector<std::string> parts;
@@ -101,17 +111,19 @@ Batch SampleMaker::value_of(const Column& column, const ReadOnlyFile& file, std:
 Batch SampleMaker::decode(const Alternative& alternative, const ReadOnlyFile& file,
                           const SampleField& field) {
   // The field lay inside the file when its header was read: no size from outside is trusted.
-  at::Tensor tensor = at::empty({static_cast<std::int64_t>(field.size)}, at::kByte);
-  const std::span<std::byte> bytes(static_cast<std::byte*>(tensor.mutable_data_ptr()),
-                                   static_cast<std::size_t>(field.size));
-  if (file.read_at(field.offset, bytes) != bytes.size()) {
-    throw BadSample(
-        fmt::format("{}: its {} bytes at byte {} are not there any more; the shard has become "
-                    "shorter since it was opened",
-                    field.extension, field.size, field.offset));
+  if (!alternative.decode) {
+    at::Tensor tensor = at::empty({static_cast<std::int64_t>(field.size)}, at::kByte);
+    read_field(file, field, static_cast<std::byte*>(tensor.mutable_data_ptr()));
+    return Batch(std::move(tensor));
   }
-  if (!alternative.decode) return Batch(std::move(tensor));
-  return alternative.decode(bytes, field.extension);
+  // A thread keeps its memory for the next field, unless that is large.
+  static thread_local std::vector<std::byte> kept;
+  std::vector<std::byte> bytes = std::exchange(kept, {});
+  if (bytes.size() < field.size) bytes.resize(field.size);
+  read_field(file, field, bytes.data());
+  Batch value = alternative.decode({bytes.data(), field.size}, field.extension);
+  if (bytes.size() <= kMostKept) kept = std::move(bytes);
+  return value;
 }
 
 void SampleMaker::refuse_missing(const Column& column, const ShardSample& sample) {

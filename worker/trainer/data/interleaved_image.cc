@@ -1,8 +1,4 @@
-#include "worker/trainer/data/stack_images.h"
-
-#include <ATen/ops/empty.h>
-
-#include <cstdint>
+#include "worker/trainer/data/interleaved_image.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -75,33 +71,17 @@ void split(const std::uint8_t* pixels, std::int64_t count, const Planes& planes)
 
 #endif
 
-bool is_interleaved(const at::Tensor& image) {
+}  // namespace
+
+bool is_interleaved_image(const at::Tensor& image) {
   return image.dim() == 3 && image.scalar_type() == at::kByte && image.device().is_cpu() &&
          image.size(0) == kChannels && image.stride(0) == 1 && image.stride(2) == kChannels &&
          image.stride(1) == kChannels * image.size(2);
 }
 
-}  // namespace
-
-bool are_interleaved_images(const std::vector<at::Tensor>& images) {
-  for (const at::Tensor& image : images) {
-    if (!is_interleaved(image) || image.sizes() != images.front().sizes()) return false;
-  }
-  return !images.empty();
-}
-
-at::Tensor stack_interleaved_images(const std::vector<at::Tensor>& images) {
-  const std::int64_t height = images.front().size(1);
-  const std::int64_t width = images.front().size(2);
-  const std::int64_t pixels = height * width;
-  at::Tensor batch =
-      at::empty({static_cast<std::int64_t>(images.size()), kChannels, height, width}, at::kByte);
-  auto* to = batch.mutable_data_ptr<std::uint8_t>();
-  for (const at::Tensor& image : images) {
-    split(image.const_data_ptr<std::uint8_t>(), pixels, {to, to + pixels, to + 2 * pixels});
-    to += kChannels * pixels;
-  }
-  return batch;
+void split_into_planes(const at::Tensor& image, std::uint8_t* to) {
+  const std::int64_t pixels = image.size(1) * image.size(2);
+  split(image.const_data_ptr<std::uint8_t>(), pixels, {to, to + pixels, to + 2 * pixels});
 }
 
 }  // namespace lctl
