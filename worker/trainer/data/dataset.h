@@ -55,8 +55,9 @@ class Dataset {
   // out instead.
   virtual void put_rows(const BatchRequest& request, BatchBuilder& batch) const;
 
-  // Samples that a thread takes at a time when several make a batch: many, when each costs little.
-  virtual std::size_t samples_at_once() const { return 1; }
+  // For data that lies in memory, where a sample is a copy of some bytes: how many a thread takes
+  // at a time when several make a batch. 0: samples take time, so the loader decides.
+  virtual std::size_t samples_at_once() const { return 0; }
 
   // The collated batch of those samples, in fresh contiguous tensors.
   Batch get_batch(const BatchRequest& request, const BatchMemory& memory = nullptr) const;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <stdexcept>
 #include <utility>
@@ -31,30 +32,39 @@ class StreamWork final : public BatchWork {
         seed_(seed),
         first_place_(first_place),
         skipped_(skipped),
+        at_once_(samples_of_a_part(group_.samples.size())),
         batch_(group_.samples.size(), memory) {}
 
-  std::size_t parts() const override { return group_.error != nullptr ? 1 : group_.samples.size(); }
+  std::size_t parts() const override {
+    return group_.error != nullptr ? 1 : (group_.samples.size() + at_once_ - 1) / at_once_;
+  }
 
   void make(std::size_t part) override {
     if (group_.error != nullptr) std::rethrow_exception(group_.error);
-    const auto place = static_cast<std::uint64_t>(first_place_) + part;
+    const std::size_t end = std::min((part + 1) * at_once_, group_.samples.size());
+    for (std::size_t row = part * at_once_; row < end; ++row) make_row(row);
+  }
+
+  Batch finish() override { return batch_.finish(); }
+
+ private:
+  void make_row(std::size_t row) {
+    const auto place = static_cast<std::uint64_t>(first_place_) + row;
     RandomStream random(seed_, place, place);
-    PendingSample& sample = group_.samples[part];
+    PendingSample& sample = group_.samples[row];
     try {
-      batch_.put(part, sample.make(random));
+      batch_.put(row, sample.make(random));
     } catch (...) {
       handle_sample_error(fmt::format("sample {} ({})", place, sample.name), skipped_);
     }
     sample = {};  // its bytes are not wanted any more
   }
 
-  Batch finish() override { return batch_.finish(); }
-
- private:
   Group group_;
   const std::uint64_t seed_;
   const std::int64_t first_place_;
   SkippedSamples* const skipped_;
+  const std::size_t at_once_;
   BatchBuilder batch_;
 };
 

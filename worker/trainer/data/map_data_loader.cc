@@ -76,7 +76,8 @@ class MapWork final : public BatchWork {
       : pass_(std::move(pass)),
         indices_(std::move(indices)),
         request_(request),
-        at_once_(pass_->collate_fn ? 1 : pass_->dataset->samples_at_once()),
+        quick_(!pass_->collate_fn && pass_->dataset->samples_at_once() > 0),
+        at_once_(quick_ ? pass_->dataset->samples_at_once() : samples_of_a_part(indices_.size())),
         batch_(indices_.size(), pass_->memory) {
     request_.indices = indices_;
     if (pass_->collate_fn) samples_.resize(indices_.size());
@@ -84,12 +85,13 @@ class MapWork final : public BatchWork {
 
   std::size_t parts() const override { return (indices_.size() + at_once_ - 1) / at_once_; }
 
+  bool quick() const override { return quick_; }
+
   void make(std::size_t part) override {
-    if (pass_->collate_fn) {
-      samples_[part] = get_sample(*pass_->dataset, request_, part);
-    } else {
-      pass_->dataset->put_rows(request_.part(part * at_once_, at_once_), batch_);
-    }
+    const BatchRequest mine = request_.part(part * at_once_, at_once_);
+    if (!pass_->collate_fn) return pass_->dataset->put_rows(mine, batch_);
+    for (std::size_t i = 0; i < mine.indices.size(); ++i)
+      samples_[mine.first_row + i] = get_sample(*pass_->dataset, mine, i);
   }
 
   Batch finish() override {
@@ -100,6 +102,7 @@ class MapWork final : public BatchWork {
   const std::shared_ptr<const MapPass> pass_;
   const std::vector<std::int64_t> indices_;
   BatchRequest request_;
+  const bool quick_;
   const std::size_t at_once_;
   BatchBuilder batch_;
   std::vector<std::optional<Batch>> samples_;  // with a collate function

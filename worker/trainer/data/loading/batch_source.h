@@ -1,6 +1,7 @@
 // The batches of one pass, as work that anybody may do.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,11 +19,22 @@ class BatchWork {
 
   virtual std::size_t parts() const = 0;  // >= 1
 
+  // Whether a part takes some microseconds: whoever waits for another batch may do one.
+  virtual bool quick() const { return false; }
+
   // Throws what the data set throws; the batch is lost then.
   virtual void make(std::size_t part) = 0;
 
   virtual Batch finish() = 0;
 };
+
+// Samples that a thread takes at a time of a batch of `samples` that take time: few, so that all
+// threads end together, but not one, so that they do not write next to each other all the time.
+inline std::size_t samples_of_a_part(std::size_t samples) {
+  constexpr std::size_t kParts = 16;
+  constexpr std::size_t kMost = 8;
+  return std::clamp<std::size_t>(samples / kParts, 1, kMost);
+}
 
 // Decides on the training thread what the next batch is made of: here are all random draws and the
 // order of the batches, so that neither depends on the workers. Thread rule: one strand only; its

@@ -60,7 +60,8 @@ class LoaderWorkers {
   // After a pass.
   void release();
 
-  std::int64_t batches_ahead() { return count() * options_.prefetch_factor; }
+  // The training thread, which helps, counts as one more.
+  std::int64_t batches_ahead() { return (count() + 1) * options_.prefetch_factor; }
   std::int64_t bytes_ahead_limit();
 
   // Where batches are to lie.

@@ -41,24 +41,31 @@ class DirectIterator final : public BatchIterator {
 class Slot final : public WorkerPool::Task {
  public:
   explicit Slot(std::unique_ptr<BatchWork> work)
-      : work_(std::move(work)), parts_(work_->parts()), unfinished_(parts_) {}
+      : work_(std::move(work)),
+        parts_(work_->parts()),
+        quick_(work_->quick()),
+        unfinished_(parts_) {}
 
   void help() override {
-    for (std::size_t part = next_++; part < parts_; part = next_++) {
-      make(part);
-      if (--unfinished_ == 0) finish();
+    while (help_once()) {
     }
+  }
+
+  // Makes one part; false when none is left to begin.
+  bool help_once() {
+    const std::size_t part = next_++;
+    if (part >= parts_) return false;
+    make(part);
+    if (--unfinished_ == 0) finish();
+    return true;
   }
 
   // Nobody waits for it.
   void drop() { dropped_ = true; }
 
   bool done() const { return done_; }
-  // The caller does what others have not begun, and waits for the rest.
-  void wait() {
-    WorkerPool::help_along(*this);
-    done_.wait(false);
-  }
+  bool quick() const { return quick_; }
+  void wait() const { done_.wait(false); }
 
   // Once it is done.
   std::int64_t bytes() const { return bytes_; }
@@ -97,6 +104,7 @@ class Slot final : public WorkerPool::Task {
 
   std::unique_ptr<BatchWork> work_;
   const std::size_t parts_;
+  const bool quick_;
   std::atomic<std::size_t> next_ = 0;  // part to begin
   std::atomic<std::size_t> unfinished_;
   std::atomic<bool> dropped_ = false;
@@ -113,6 +121,8 @@ class WorkerIterator final : public BatchIterator {
  public:
   WorkerIterator(std::unique_ptr<BatchSource> source, std::shared_ptr<LoaderWorkers> workers)
       : workers_(std::move(workers)), source_(std::move(source)), pool_(workers_->pool()) {
+    // A threaded permutation would leave LibTorch's threads spinning on the workers' cores.
+    const WorkerPool::OneCore one_core;
     source_->look_ahead();
     workers_->pass_begins();
   }
@@ -130,6 +140,7 @@ class WorkerIterator final : public BatchIterator {
     if (slots_.empty()) return std::nullopt;
     const std::shared_ptr<Slot> slot = std::move(slots_.front());
     slots_.pop_front();
+    make_along(*slot);
     slot->wait();
     if (slot->bytes() > 0) bytes_of_newest_ = slot->bytes();
     workers_->handed_out(asked, workers_->now(), slot->bytes());
@@ -147,6 +158,15 @@ class WorkerIterator final : public BatchIterator {
   }
 
  private:
+  // Instead of waiting: of the batch what nobody has begun, and then quick parts of the next ones.
+  void make_along(Slot& slot) {
+    const WorkerPool::OneCore one_core;
+    slot.help();
+    for (std::size_t next = 0; slot.quick() && !slot.done() && next < slots_.size();) {
+      if (!slots_[next]->help_once()) ++next;
+    }
+  }
+
   // Batches that are not made yet count as large as the newest one.
   std::int64_t bytes_ahead() const {
     std::int64_t bytes = 0;

@@ -31,13 +31,13 @@ void WorkerPool::submit(std::shared_ptr<Task> task) {
   changed_.notify_one();
 }
 
-void WorkerPool::help_along(Task& task) {
+WorkerPool::OneCore::OneCore() {
   at::get_num_threads();  // LibTorch's own setting for a thread comes first
-  const int before = omp_get_max_threads();
+  before_ = omp_get_max_threads();
   omp_set_num_threads(1);
-  task.help();
-  omp_set_num_threads(before);
 }
+
+WorkerPool::OneCore::~OneCore() { omp_set_num_threads(before_); }
 
 void WorkerPool::resize(std::size_t workers) {
   LCTL_CHECK(workers >= 1, "a pool has workers");
@@ -63,8 +63,7 @@ void WorkerPool::resize(std::size_t workers) {
 
 void WorkerPool::run(std::size_t number) {
   pthread_setname_np(pthread_self(), ("lctl-data-" + std::to_string(number)).c_str());
-  at::get_num_threads();  // LibTorch's own setting for a new thread comes first
-  omp_set_num_threads(1);
+  const OneCore one_core;
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [&] { return number >= allowed_ || !tasks_.empty(); });

@@ -34,8 +34,17 @@ class WorkerPool {
 
   void submit(std::shared_ptr<Task> task);
 
-  // The calling thread helps as one of the pool's would: with one core.
-  static void help_along(Task& task);
+  // While it lives, LibTorch's operators on this thread use one core, as in the pool's threads.
+  class OneCore {
+   public:
+    OneCore();
+    ~OneCore();
+    OneCore(const OneCore&) = delete;
+    OneCore& operator=(const OneCore&) = delete;
+
+   private:
+    int before_;
+  };
 
   // More threads at once; fewer as soon as those that are too many have done their tasks. >= 1.
   void resize(std::size_t workers);
