@@ -22,12 +22,19 @@ bool is_elsewhere(std::string_view text) {
   return is_url(text) || (is_pattern(text) && text.find("://") != std::string_view::npos);
 }
 
+// A folder, or an archive that has one.
 void check_folder(const Value& path, const std::string& key, Findings& findings) {
   std::error_code error;
+  const auto archive = archive_folder(path.as_string());
+  if (archive && !std::filesystem::is_directory(path.as_string(), error)) {
+    const Value file(std::string(archive->archive), path.location());
+    if (!is_elsewhere(archive->archive)) check_readable(file, key, findings);
+    return;
+  }
   if (std::filesystem::exists(path.as_string(), error) &&
       !std::filesystem::is_directory(path.as_string(), error)) {
     findings.add(path.location(), key, fmt::format("{} is no folder", path.as_string()),
-                 "expected a folder");
+                 fmt::format("expected a folder, or a {} archive of one", kArchiveEndings));
   } else if (access(path.as_string().c_str(), R_OK | X_OK) != 0) {
     findings.add(path.location(), key,
                  fmt::format("{}: {}", path.as_string(), std::strerror(errno)),

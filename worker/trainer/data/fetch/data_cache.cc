@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,12 +11,16 @@
 #include <system_error>
 
 #include "worker/trainer/data/fetch/durable_file.h"
+#include "worker/trainer/data/fetch/sha256.h"
 #include "worker/trainer/data/fetch/verified_file.h"
 
 namespace lctl {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr char kNote[] = ".verified";
+constexpr char kUnpacked[] = ".unpacked";
 
 bool is_ordinary_file(int folder, const std::string& name) {
   struct stat status = {};
@@ -52,7 +57,7 @@ void remove_if_same(int folder, const std::string& name, int fd) {
 
 }  // namespace
 
-DataCache::DataCache(const std::filesystem::path& root) : root_(root) {
+DataCache::DataCache(const fs::path& root) : root_(root) {
   const Descriptor folder(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) throw_errno("folder " + root.string());
   writable_ = faccessat(AT_FDCWD, root.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
@@ -64,9 +69,8 @@ DataCache::DataCache(const std::filesystem::path& root) : root_(root) {
   file_ = sub("file");
 }
 
-std::optional<std::filesystem::path> DataCache::find(const std::string& sha256,
-                                                     const std::string& name,
-                                                     const std::function<bool()>& stopped) const {
+std::optional<fs::path> DataCache::find(const std::string& sha256, const std::string& name,
+                                        const std::function<bool()>& stopped) const {
   if (!sha256_.valid()) return std::nullopt;
   const std::string group = sha256.substr(0, 2);
   const Descriptor parent = open_folder(sha256_.get(), group);
@@ -95,10 +99,10 @@ std::optional<std::filesystem::path> DataCache::find(const std::string& sha256,
   return root_ / "sha256" / group / sha256 / present;
 }
 
-std::filesystem::path DataCache::commit(const std::string& key, const std::string& sha256,
-                                        const std::string& name) const {
+fs::path DataCache::commit(const std::string& key, const std::string& sha256,
+                           const std::string& name) const {
   const std::string partial = key + ".partial";
-  std::optional<std::filesystem::path> path = find(sha256, name, {});
+  std::optional<fs::path> path = find(sha256, name, {});
   if (path) {
     // Another URL has the same content.
     remove_file(url_.get(), partial);
@@ -116,6 +120,18 @@ std::filesystem::path DataCache::commit(const std::string& key, const std::strin
   }
   remove_file(url_.get(), partial + ".json");
   return *path;
+}
+
+fs::path DataCache::place_for(const fs::path& file) const {
+  const fs::path folder = file.parent_path();
+  if (folder.parent_path().parent_path() == root_ / "sha256") return folder / kUnpacked;
+  const fs::path path = fs::absolute(file).lexically_normal();
+  const Descriptor open_file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!open_file.valid()) throw_errno("opening " + path.string());
+  const FileRecord identity = identity_of(open_file.get(), path.string());
+  return root_ / "unpacked" /
+         sha256_of(fmt::format("{}\n{} {} {}", path.string(), identity.size,
+                               identity.modified_nanos, identity.inode));
 }
 
 std::optional<UrlRecord> DataCache::url_record(const std::string& key) const {

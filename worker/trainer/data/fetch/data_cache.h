@@ -3,6 +3,8 @@
 //   sha256/ab/abcd…/NAME       content, under the name that its URL ends with (readers look at
 //                              endings); further names are hard links
 //   sha256/ab/abcd…/.verified  note: the state of the file when it was hashed
+//   sha256/ab/abcd…/.unpacked/ what is made of an archive (../archives)
+//   unpacked/KEY/              the same for a local file (KEY: of its path, size, time and inode)
 //   url/KEY                    note: what a URL gave (KEY: SHA-256 of the URL)
 //   url/KEY.partial{,.json}    an unfinished download, and what it is a part of
 //   url/KEY.lock               locked by the process that downloads
@@ -44,6 +46,10 @@ class DataCache {
 
   std::optional<UrlRecord> url_record(const std::string& key) const;
   void write_url_record(const std::string& key, const UrlRecord& record) const;
+
+  // Where what is made of a file belongs, such as an archive's members: beside it, when it is this
+  // cache's content, else in a folder that is named by its path, size, time and inode. Not made.
+  std::filesystem::path place_for(const std::filesystem::path& file) const;
 
   // Open folders, for locks, downloads and notes; -1 = not there, and cannot be made.
   int url_folder() const { return url_.get(); }

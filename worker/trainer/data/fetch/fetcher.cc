@@ -70,6 +70,15 @@ fs::path Fetcher::fetch(const std::string& source) {
   return known_.insert_or_assign(key, std::move(path)).first->second;
 }
 
+fs::path Fetcher::place_for(const fs::path& file) {
+  try {
+    return cache().place_for(file);
+  } catch (const std::system_error& error) {
+    throw FetchError(FetchErrorKind::kCache, false,
+                     fmt::format("{}: {}", file.string(), error.what()));
+  }
+}
+
 fs::path Fetcher::local(const SourceUrl& url) {
   const Descriptor file(open(url.path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!file.valid()) {
@@ -196,11 +205,6 @@ const DataCache& Fetcher::cache() {
     cache_ = std::make_unique<const DataCache>(usable_root(roots));
   }
   return *cache_;
-}
-
-fs::path fetch(const std::string& source) {
-  static Fetcher fetcher;
-  return fetcher.fetch(source);
 }
 
 }  // namespace lctl

@@ -33,6 +33,10 @@ class Fetcher {
 
   std::filesystem::path fetch(const std::string& source);
 
+  // Where what is made of a file belongs, on this node and for all of its processes
+  // (DataCache::place_for).
+  std::filesystem::path place_for(const std::filesystem::path& file);
+
  private:
   std::filesystem::path local(const SourceUrl& url);
   std::filesystem::path remote(const SourceUrl& url);
@@ -45,8 +49,5 @@ class Fetcher {
   std::unique_ptr<const DataCache> cache_;
   std::map<std::string, std::filesystem::path> known_;
 };
-
-// By one Fetcher of this process, with default options.
-std::filesystem::path fetch(const std::string& source);
 
 }  // namespace lctl

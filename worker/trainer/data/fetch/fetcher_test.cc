@@ -270,9 +270,11 @@ TEST_F(FetcherTest, LocalFilesNeedNoCache) {
                {"not a folder", "LCTL_DATA_CACHE"});
 }
 
-TEST_F(FetcherTest, FunctionUsesTheCacheOfTheEnvironment) {
+TEST_F(FetcherTest, TheEnvironmentNamesTheCache) {
   setenv("LCTL_DATA_CACHE", (folder_ / "other").c_str(), 1);
-  const fs::path path = lctl::fetch(url("/x.csv"));
+  FetchOptions silent;
+  silent.say = [](const std::string&) {};
+  const fs::path path = Fetcher(silent).fetch(url("/x.csv"));
   unsetenv("LCTL_DATA_CACHE");
   EXPECT_EQ(path.string().find((folder_ / "other" / "sha256").string()), 0u) << path;
 }

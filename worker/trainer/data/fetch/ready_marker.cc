@@ -32,7 +32,7 @@ bool once_per_node(const std::filesystem::path& folder, const std::string& versi
       open.get(), kLock,
       {options.stopped,
        options.say ? options.say : [](const std::string& text) { console::info(text); },
-       "prepares " + folder.string()});
+       options.what.empty() ? "prepares " + folder.string() : options.what});
   if (ready()) return false;
   remove_file(open.get(), kMarker);
   sync_file(open.get(), folder.string());
