@@ -24,6 +24,7 @@ constexpr int kMaxRestarts = 5;
 constexpr milliseconds kConnectAgain{10'000};  // to ask whether the cached file is still the same
 constexpr milliseconds kPoll{50};
 constexpr milliseconds kReport{100};
+constexpr std::chrono::seconds kSay{30};  // a log needs less
 
 // The server has another file than the one that we have a part of.
 struct ContentChanged {};
@@ -60,11 +61,18 @@ class PartialSink : public BodySink {
   }
 
   void report(bool last) {
-    if (!options_.progress) return;
     const MonotonicTime now = system_clock().monotonic_now();
-    if (!last && now - reported_ < kReport) return;
-    reported_ = now;
-    options_.progress(partial_.size(), partial_.record().total);
+    const auto total = partial_.record().total;
+    if (options_.progress && (last || now - reported_ >= kReport)) {
+      reported_ = now;
+      options_.progress(partial_.size(), total);
+    }
+    if (options_.say && now - said_ >= kSay) {
+      said_ = now;
+      options_.say(fmt::format("downloading {}: {}{} are there", url_.shown,
+                               megabytes(partial_.size()),
+                               total ? " of " + megabytes(*total) : ""));
+    }
   }
 
  private:
@@ -99,6 +107,7 @@ class PartialSink : public BodySink {
   const FetchOptions& options_;
   bool overlap_ = false;  // the next byte is one that we have
   MonotonicTime reported_{};
+  MonotonicTime said_ = system_clock().monotonic_now();
 };
 
 bool is_disk_full(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }

@@ -21,7 +21,7 @@ struct FetchOptions {
   std::function<void(std::uint64_t done, std::optional<std::uint64_t> total)> progress;
 
   // Lines for the user: what is downloaded, for whom this process waits, what is tried again.
-  // Empty = on stderr, from rank 0 (core/console.h).
+  // Empty = on stderr, whichever rank this is (core/console.h).
   std::function<void(const std::string&)> say;
 
   // The cache's folder; empty = as cache_root.h says.

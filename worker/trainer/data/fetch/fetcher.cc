@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -36,7 +37,7 @@ bool is_fresh(const UrlRecord& record, std::int64_t asked_micros) {
 }
 
 FetchOptions with_defaults(FetchOptions options) {
-  if (!options.say) options.say = [](const std::string& text) { console::info(text); };
+  if (!options.say) options.say = [](const std::string& text) { console::info_of_rank(text); };
   return options;
 }
 
@@ -151,6 +152,7 @@ fs::path Fetcher::locked(const DataCache& cache, const SourceUrl& url) {
   const CachedCopy cached{copy.has_value(), copy ? record->validators : Validators()};
   if (!copy) options_.say(fmt::format("downloading {} to {}", url.shown, cache.root().string()));
 
+  const MonotonicTime began = system_clock().monotonic_now();
   PartialFile partial(cache.url_folder(), key, !url.sha256.empty(), options_.stopped);
   Downloaded result;
   try {
@@ -174,6 +176,9 @@ fs::path Fetcher::locked(const DataCache& cache, const SourceUrl& url) {
   const fs::path path = cache.commit(key, result.sha256, url.name);
   cache.write_url_record(key,
                          {url.shown, result.sha256, result.size, result.validators, now_micros()});
+  const std::chrono::duration<double> took = system_clock().monotonic_now() - began;
+  options_.say(fmt::format("downloaded {}: {} in {:.1f} s", url.shown, megabytes(result.size),
+                           took.count()));
   return path;
 }
 

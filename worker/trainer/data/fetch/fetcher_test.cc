@@ -54,8 +54,9 @@ TEST_F(FetcherTest, FileIsDownloadedUnderItsName) {
   EXPECT_EQ(content_of(path), content_);
   EXPECT_EQ(cached("url", ".partial").size(), 0u);
   EXPECT_EQ(cached("url", ".partial.json").size(), 0u);
-  ASSERT_EQ(said_.size(), 1u);
+  ASSERT_EQ(said_.size(), 2u);
   EXPECT_NE(said_[0].find("downloading http://127.0.0.1"), std::string::npos) << said_[0];
+  EXPECT_NE(said_[1].find("downloaded http://127.0.0.1"), std::string::npos) << said_[1];
 }
 
 TEST_F(FetcherTest, ModesDoNotDependOnUmask) {
