@@ -10,6 +10,7 @@
 #include "jobspec/input_source.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
+#include "worker/trainer/core/signals.h"
 #include "worker/trainer/data/archives/unpacked_archive.h"
 #include "worker/trainer/data/fetch/fetch_error.h"
 #include "worker/trainer/data/fetch/fetcher.h"
@@ -22,13 +23,14 @@ namespace fs = std::filesystem;
 
 // This process': each URL is asked for once.
 Fetcher& fetcher() {
-  static Fetcher fetcher;
+  static Fetcher fetcher(FetchOptions{.stopped = signals::ends_run});
   return fetcher;
 }
 
 archives::UnpackedArchiveOptions unpacking() {
   archives::UnpackedArchiveOptions options;
-  options.say = [](const std::string& text) { console::info(text); };
+  options.unpack.stopped = signals::ends_run;
+  options.say = console::info_of_rank;
   return options;
 }
 
@@ -38,6 +40,10 @@ auto with_trainers_errors(const Call& call) {
   try {
     return call();
   } catch (const FetchError& error) {
+    if (error.kind() == FetchErrorKind::kCancelled) {
+      console::info_of_rank(error.what());
+      signals::throw_received();
+    }
     if (error.permanent()) throw MisconfigurationException(error.what());
     throw std::runtime_error(error.what());
   }

@@ -40,6 +40,8 @@ std::shared_ptr<const ReadOnlyFile> OpenShards::open_once(std::size_t shard) con
   std::string path;
   try {
     path = resolve_(name);
+  } catch (const RunInterrupted&) {
+    throw;
   } catch (const MisconfigurationException& error) {
     throw MisconfigurationException(fmt::format("{}: {}", name, error.what()));
   } catch (const std::runtime_error& error) {
