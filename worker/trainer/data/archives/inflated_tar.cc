@@ -36,7 +36,7 @@ InflatedTar::InflatedTar(const std::string& path, const std::string& name, int f
       throw FetchError(FetchErrorKind::kCancelled, false,
                        fmt::format("{}: stopped while it was unpacked", name));
     if (room < got) {
-      if (options.make_room) options.make_room(kRoomStep);
+      if (options.make_room) options.make_room(size_ + kRoomStep);
       room += kRoomStep;
     }
     room -= got;

@@ -182,13 +182,13 @@ Unpacked unpack(const std::string& path, const std::string& name,
       archive = open_tar(inflated->path(), name);
       break;
   }
-  const Unpacked found = unpacking.look_through(*archive);
+  Unpacked found = unpacking.look_through(*archive);
   // What a gzipped tar was inflated to is on the disk, and is exchanged for the members.
   const std::uint64_t there = inflated ? inflated->size() : 0;
-  const std::uint64_t space = found.bytes + found.files * kBlock;
-  const std::uint64_t needed = space > there ? space - there : 0;
+  found.space = found.bytes + found.files * kBlock;
+  const std::uint64_t needed = found.space > there ? found.space - there : 0;
   unpacking.check_space(root, needed);
-  if (options.make_room) options.make_room(needed);
+  if (options.make_room) options.make_room(std::max(found.space, there));
   archive->rewind();
   std::uint64_t read = 0;
   UnpackFolder into(std::move(root));

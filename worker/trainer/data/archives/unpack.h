@@ -11,8 +11,8 @@ namespace lctl::archives {
 struct UnpackOptions {
   std::function<bool()> stopped;  // asked several times a second; empty = never
 
-  // Told before so many more bytes are written below `folder`; may throw. Empty = no bound but the
-  // disk's.
+  // Told how many bytes it takes up in all, as far as that is known, before they are written; may
+  // throw. Empty = no bound but the disk's.
   std::function<void(std::uint64_t bytes)> make_room;
 
   std::uint64_t most_members = 20'000'000;
@@ -21,6 +21,7 @@ struct UnpackOptions {
 struct Unpacked {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t space = 0;  // bytes of the disk, about
 };
 
 // Unpacks the tar, gzipped tar or ZIP archive at `path` into `folder`, which is there and empty.

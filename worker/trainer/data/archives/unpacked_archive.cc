@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <fstream>
 #include <system_error>
 #include <vector>
 
 #include "base/clock.h"
 #include "worker/trainer/data/archives/member_path.h"
 #include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/fetch/cache_bound.h"
 #include "worker/trainer/data/fetch/download.h"
 #include "worker/trainer/data/fetch/fetch_error.h"
 #include "worker/trainer/data/fetch/ready_marker.h"
@@ -37,6 +39,8 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 void unpack_whole(const fs::path& path, const std::string& name, const fs::path& whole,
                   const fs::path& part, const UnpackedArchiveOptions& options) {
+  const fs::path note = whole.parent_path() / kSizeNote;
+  fs::remove(note);
   fs::remove_all(part);
   fs::remove_all(whole);
   fs::create_directory(part);
@@ -53,6 +57,7 @@ void unpack_whole(const fs::path& path, const std::string& name, const fs::path&
     fs::remove_all(part, ignored);
     throw;
   }
+  std::ofstream(note) << found.space;
   fs::rename(part, whole);
   if (!options.say) return;
   const std::chrono::duration<double> took = system_clock().monotonic_now() - began;

@@ -45,6 +45,19 @@ std::string content_name(int folder, const std::string& wanted) {
   return "";
 }
 
+Descriptor open_root(const fs::path& root) {
+  Descriptor folder(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) throw_errno("folder " + root.string());
+  return folder;
+}
+
+// "used now", where that can be written.
+void note_use(int folder) {
+  const Descriptor note(
+      openat(folder, kUsedNote, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
+  if (note.valid() && futimens(note.get(), nullptr) != 0) return;
+}
+
 // Only if `name` is still the file that was looked at: another process may have put a good one
 // there.
 void remove_if_same(int folder, const std::string& name, int fd) {
@@ -57,10 +70,12 @@ void remove_if_same(int folder, const std::string& name, int fd) {
 
 }  // namespace
 
-DataCache::DataCache(const fs::path& root) : root_(root) {
-  const Descriptor folder(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) throw_errno("folder " + root.string());
-  writable_ = faccessat(AT_FDCWD, root.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+DataCache::DataCache(const fs::path& root) : DataCache(root, open_root(root)) {}
+
+DataCache::DataCache(const fs::path& root, const Descriptor& folder)
+    : root_(root),
+      writable_(faccessat(AT_FDCWD, root.c_str(), W_OK | X_OK, AT_EACCESS) == 0),
+      uses_(folder.get(), writable_) {
   const auto sub = [&](const char* name) {
     return writable_ ? make_folder(folder.get(), name) : open_folder(folder.get(), name);
   };
@@ -72,6 +87,7 @@ DataCache::DataCache(const fs::path& root) : root_(root) {
 std::optional<fs::path> DataCache::find(const std::string& sha256, const std::string& name,
                                         const std::function<bool()>& stopped) const {
   if (!sha256_.valid()) return std::nullopt;
+  uses_.use(sha256);  // first: what is found must stay
   const std::string group = sha256.substr(0, 2);
   const Descriptor parent = open_folder(sha256_.get(), group);
   if (!parent.valid()) return std::nullopt;
@@ -96,6 +112,7 @@ std::optional<fs::path> DataCache::find(const std::string& sha256, const std::st
       (linkat(folder.get(), present.c_str(), folder.get(), name.c_str(), 0) == 0 ||
        (errno == EEXIST && is_ordinary_file(folder.get(), name))))
     present = name;
+  if (writable_) note_use(folder.get());
   return root_ / "sha256" / group / sha256 / present;
 }
 
@@ -116,6 +133,7 @@ fs::path DataCache::commit(const std::string& key, const std::string& sha256,
     const Descriptor file(openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!file.valid()) throw_errno("opening " + name);
     note_sha256(folder.get(), kNote, file.get(), name, sha256);
+    note_use(folder.get());
     path = root_ / "sha256" / group / sha256 / name;
   }
   remove_file(url_.get(), partial + ".json");
@@ -129,9 +147,12 @@ fs::path DataCache::place_for(const fs::path& file) const {
   const Descriptor open_file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!open_file.valid()) throw_errno("opening " + path.string());
   const FileRecord identity = identity_of(open_file.get(), path.string());
-  return root_ / "unpacked" /
-         sha256_of(fmt::format("{}\n{} {} {}", path.string(), identity.size,
-                               identity.modified_nanos, identity.inode));
+  const std::string key = sha256_of(fmt::format("{}\n{} {} {}", path.string(), identity.size,
+                                                identity.modified_nanos, identity.inode));
+  uses_.use(key);
+  const Descriptor root = open_root(root_);
+  if (writable_) note_use(make_folder(make_folder(root.get(), "unpacked").get(), key).get());
+  return root_ / "unpacked" / key;
 }
 
 std::optional<UrlRecord> DataCache::url_record(const std::string& key) const {

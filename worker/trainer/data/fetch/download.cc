@@ -22,6 +22,7 @@ constexpr std::uint64_t kProgress = std::uint64_t{1}
                                     << 20;  // that much more is no failure in a row
 constexpr int kMaxRestarts = 5;
 constexpr milliseconds kConnectAgain{10'000};  // to ask whether the cached file is still the same
+constexpr std::uint64_t kRoomStep = std::uint64_t{16} << 20;
 constexpr milliseconds kPoll{50};
 constexpr milliseconds kReport{100};
 constexpr std::chrono::seconds kSay{30};  // a log needs less
@@ -33,8 +34,8 @@ struct ContentChanged {};
 class PartialSink : public BodySink {
  public:
   PartialSink(PartialFile& partial, bool resuming, const SourceUrl& url,
-              const FetchOptions& options)
-      : partial_(partial), resuming_(resuming), url_(url), options_(options) {}
+              const FetchOptions& options, const CacheBound& bound)
+      : partial_(partial), resuming_(resuming), url_(url), options_(options), bound_(bound) {}
 
   bool begin(const HttpResponse& response) override {
     if (response.status == 200) {
@@ -46,6 +47,8 @@ class PartialSink : public BodySink {
     } else {
       return false;
     }
+    // The record that was just written says the whole; of an unknown one room is made as it comes.
+    if (const auto total = partial_.record().total) bound_.make_room({url_.shown, *total, 0});
     check_space();
     return true;
   }
@@ -56,6 +59,11 @@ class PartialSink : public BodySink {
       bytes.remove_prefix(1);
       overlap_ = false;
     }
+    if (!partial_.record().total && room_ < bytes.size()) {
+      bound_.make_room({url_.shown, partial_.size(), kRoomStep});
+      room_ = kRoomStep;
+    }
+    room_ -= std::min<std::uint64_t>(room_, bytes.size());
     partial_.append(bytes);
     report(false);
   }
@@ -105,7 +113,9 @@ class PartialSink : public BodySink {
   const bool resuming_;
   const SourceUrl& url_;
   const FetchOptions& options_;
-  bool overlap_ = false;  // the next byte is one that we have
+  const CacheBound& bound_;
+  std::uint64_t room_ = 0;  // bytes that may come before more is made
+  bool overlap_ = false;    // the next byte is one that we have
   MonotonicTime reported_{};
   MonotonicTime said_ = system_clock().monotonic_now();
 };
@@ -126,8 +136,8 @@ milliseconds shortened(milliseconds wait) {
 class Download {
  public:
   Download(const SourceUrl& url, const CachedCopy& cached, PartialFile& partial,
-           const FetchOptions& options)
-      : url_(url), cached_(cached), partial_(partial), options_(options) {}
+           const FetchOptions& options, const CacheBound& bound)
+      : url_(url), cached_(cached), partial_(partial), options_(options), bound_(bound) {}
 
   Downloaded run() {
     progress_at_ = partial_.size();
@@ -142,7 +152,7 @@ class Download {
   std::optional<Downloaded> one_try() {
     const bool resuming = partial_.size() > 0 &&
                           (!partial_.record().validators.strong().empty() || !url_.sha256.empty());
-    PartialSink sink(partial_, resuming, url_, options_);
+    PartialSink sink(partial_, resuming, url_, options_, bound_);
     TransferEnd end;
     try {
       end = transfer(request(resuming), sink);
@@ -314,6 +324,7 @@ class Download {
   const CachedCopy& cached_;
   PartialFile& partial_;
   const FetchOptions& options_;
+  const CacheBound& bound_;
   int failures_ = 0;  // in a row
   int restarts_ = 0;
   std::uint64_t progress_at_ = 0;  // size at the last failure
@@ -322,9 +333,9 @@ class Download {
 }  // namespace
 
 Downloaded download(const SourceUrl& url, const CachedCopy& cached, PartialFile& partial,
-                    const FetchOptions& options) {
+                    const FetchOptions& options, const CacheBound& bound) {
   try {
-    return Download(url, cached, partial, options).run();
+    return Download(url, cached, partial, options, bound).run();
   } catch (const std::system_error& error) {
     if (error.code().category() != std::generic_category() || !is_disk_full(error.code().value()))
       throw;

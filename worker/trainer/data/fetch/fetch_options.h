@@ -27,6 +27,9 @@ struct FetchOptions {
   // The cache's folder; empty = as cache_root.h says.
   std::filesystem::path cache;
 
+  // Bytes that the cache may hold (cache_bound.h); nothing = as LCTL_DATA_CACHE_SIZE says.
+  std::optional<std::uint64_t> cache_bound;
+
   HttpLimits limits;
 
   // Tries in a row that bring nothing new; between them waits of 1, 2, 4, … 30 s (a little less, so

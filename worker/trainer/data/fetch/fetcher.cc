@@ -80,6 +80,16 @@ fs::path Fetcher::place_for(const fs::path& file) {
   }
 }
 
+void Fetcher::make_room(const std::string& what, std::uint64_t bytes) {
+  bound(cache()).make_room({what, bytes, bytes});
+}
+
+CacheBound Fetcher::bound(const DataCache& cache) const {
+  std::optional<std::uint64_t> bytes = options_.cache_bound;
+  if (!bytes) bytes = cache_bound(environment_variable);
+  return CacheBound(cache.root(), {bytes, options_.stopped, options_.say});
+}
+
 fs::path Fetcher::local(const SourceUrl& url) {
   const Descriptor file(open(url.path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!file.valid()) {
@@ -156,7 +166,7 @@ fs::path Fetcher::locked(const DataCache& cache, const SourceUrl& url) {
   PartialFile partial(cache.url_folder(), key, !url.sha256.empty(), options_.stopped);
   Downloaded result;
   try {
-    result = download(url, cached, partial, options_);
+    result = download(url, cached, partial, options_, bound(cache));
   } catch (const FetchError& error) {
     if (partial.size() == 0) partial.discard();
     const bool no_answer =

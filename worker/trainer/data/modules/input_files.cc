@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <stdexcept>
@@ -27,8 +28,9 @@ Fetcher& fetcher() {
   return fetcher;
 }
 
-archives::UnpackedArchiveOptions unpacking() {
+archives::UnpackedArchiveOptions unpacking(const std::string& name) {
   archives::UnpackedArchiveOptions options;
+  options.unpack.make_room = [name](std::uint64_t bytes) { fetcher().make_room(name, bytes); };
   options.unpack.stopped = signals::ends_run;
   options.say = console::info_of_rank;
   return options;
@@ -76,7 +78,7 @@ Folder find_folder(const std::string& input) {
   const std::string archive(source->archive);
   const std::string name = jobspec::is_url(archive) ? shown_url(archive) : archive;
   const fs::path path = fetcher().fetch(archive);
-  const archives::UnpackedArchiveOptions options = unpacking();
+  const archives::UnpackedArchiveOptions options = unpacking(name);
   const fs::path unpacked =
       archives::unpacked_archive(path, name, fetcher().place_for(path), options);
   return {archives::folder_inside(unpacked, std::string(source->inner), name),
