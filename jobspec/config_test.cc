@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -166,6 +167,28 @@ TEST(ConfigTest, InputPathsAreRelativeToWhereTheyWereWritten) {
   EXPECT_EQ(parse(kCsv, options)->data.init_args.get_string("path"), "/here/e.csv");
   options.overrides = {"--data.path=/abs/f.csv"};
   EXPECT_EQ(parse(kCsv, options)->data.init_args.get_string("path"), "/abs/f.csv");
+}
+
+TEST(ConfigTest, AFolderMayBeAnArchive) {
+  const std::string temp = ::testing::TempDir();
+  std::ofstream(temp + "/photos.tgz") << "x";
+  const auto message = [&](const std::string& train) {
+    const std::string text =
+        "model: {class_path: Classifier, init_args: {layers: [{Linear: {in_features: 8, "
+        "out_features: 4}}]}}\n"
+        "data: {class_path: ImageFolderDataModule, init_args: {train: \"" +
+        train +
+        "\"}}\n"
+        "optimizer: {class_path: SGD, init_args: {lr: 0.1}}\n";
+    const auto config = parse(text, {.base_dir = temp});
+    return config.ok() ? config->data.init_args.get_string("train")
+                       : std::string(config.status().message());
+  };
+  for (const char* good : {"photos.tgz", "photos.tgz!/train", "https://h/p.zip#sha256=00!/train"})
+    EXPECT_THAT(message(good), testing::EndsWith(good));
+  EXPECT_THAT(message("gone.tgz!/train"), HasSubstr("gone.tgz: No such file"));
+  std::ofstream(temp + "/photos.csv") << "x";
+  EXPECT_THAT(message("photos.csv"), HasSubstr("expected a folder, or a .tar, .tar.gz"));
 }
 
 TEST(ConfigTest, WhatIsNoJobFileIsRefusedAndNeverTakenApart) {

@@ -10,19 +10,31 @@
 #include <string_view>
 #include <utility>
 
+#include "jobspec/input_source.h"
+
 namespace lctl::jobspec {
 namespace {
 
-bool is_url(std::string_view text) { return text.find("://") != std::string_view::npos; }
-
 bool is_pattern(std::string_view text) { return text.find('{') != std::string_view::npos; }
 
+// A URL, or a pattern of some: "{https://a,https://b}/train.tar".
+bool is_elsewhere(std::string_view text) {
+  return is_url(text) || (is_pattern(text) && text.find("://") != std::string_view::npos);
+}
+
+// A folder, or an archive that has one.
 void check_folder(const Value& path, const std::string& key, Findings& findings) {
   std::error_code error;
+  const auto archive = archive_folder(path.as_string());
+  if (archive && !std::filesystem::is_directory(path.as_string(), error)) {
+    const Value file(std::string(archive->archive), path.location());
+    if (!is_elsewhere(archive->archive)) check_readable(file, key, findings);
+    return;
+  }
   if (std::filesystem::exists(path.as_string(), error) &&
       !std::filesystem::is_directory(path.as_string(), error)) {
     findings.add(path.location(), key, fmt::format("{} is no folder", path.as_string()),
-                 "expected a folder");
+                 fmt::format("expected a folder, or a {} archive of one", kArchiveEndings));
   } else if (access(path.as_string().c_str(), R_OK | X_OK) != 0) {
     findings.add(path.location(), key,
                  fmt::format("{}: {}", path.as_string(), std::strerror(errno)),
@@ -51,7 +63,7 @@ void settle(Value& path, const std::string& key, Check check, const ParseOptions
   }
   if (!path.is_string() || path.as_string().empty()) return;
   make_absolute(path, options);
-  if (options.check_files && !is_url(path.as_string())) check(path, key, findings);
+  if (options.check_files && !is_elsewhere(path.as_string())) check(path, key, findings);
 }
 
 // Null for arguments that name no input.
@@ -78,7 +90,7 @@ void check_readable(const Value& path, const std::string& key, Findings& finding
 
 void make_absolute(Value& path, const ParseOptions& options) {
   if (!path.is_string() || path.as_string().empty() || path.as_string()[0] == '/') return;
-  if (is_url(path.as_string())) return;
+  if (is_elsewhere(path.as_string())) return;
   const std::string& base = path.location().line > 0 ? options.base_dir : options.current_dir;
   if (base.empty()) return;
   path = Value((std::filesystem::path(base) / path.as_string()).lexically_normal().string(),

@@ -89,7 +89,7 @@ constexpr auto kTensor = joined(kTensorOwn, split_and_loading("0.2", kInMemory))
 
 constexpr Argument kMnistOwn[] = {
     {"data_dir", "folder", kRequired, "",
-     "train-images-idx3-ubyte[.gz] and its kin, there or in MNIST/raw"},
+     "folder or archive: train-images-idx3-ubyte[.gz] and its kin, there or in MNIST/raw"},
     kTrainTransforms,
     kValTransforms,
 };
@@ -97,7 +97,7 @@ constexpr auto kMnist = joined(kMnistOwn, split_and_loading("0.0833333333333", {
 
 constexpr Argument kCifarOwn[] = {
     {"data_dir", "folder", kRequired, "",
-     "the binary version: data_batch_1.bin … or train.bin, there or in its usual subfolder"},
+     "folder or archive of the binary version: data_batch_1.bin … or train.bin"},
     {"coarse_labels", "bool", "false", "", "CIFAR-100's 20 superclasses"},
     kTrainTransforms,
     kValTransforms,
@@ -105,7 +105,8 @@ constexpr Argument kCifarOwn[] = {
 constexpr auto kCifar = joined(kCifarOwn, split_and_loading("0.1", {}));
 
 constexpr Argument kImageFolderOwn[] = {
-    {"train", "folder", kRequired, "", "a folder with one folder of images for each class"},
+    {"train", "folder", kRequired, "",
+     "a folder with one folder of images for each class, or an archive of one (docs/data.md)"},
     {"val", "folder?", "null", "", "the same for validation; null: val_fraction of train"},
     {"test", "folder?", "null", "", "the same for test; null: test_fraction of train"},
     kTrainTransforms,

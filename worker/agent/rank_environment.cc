@@ -14,7 +14,8 @@ constexpr std::array<std::string_view, 6> kDaemonsOwn = {"NOTIFY_SOCKET",  "WATC
                                                          "JOURNAL_STREAM", "LISTEN_FDS"};
 
 bool belongs_to_daemon(std::string_view name) {
-  if (name == "LCTL_DATA_CACHE") return false;  // where this node keeps fetched files
+  // Where this node keeps fetched files, and how many bytes of them.
+  if (name == "LCTL_DATA_CACHE" || name == "LCTL_DATA_CACHE_SIZE") return false;
   return name.rfind("LCTL_", 0) == 0 ||
          std::find(kDaemonsOwn.begin(), kDaemonsOwn.end(), name) != kDaemonsOwn.end();
 }

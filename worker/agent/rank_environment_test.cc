@@ -121,9 +121,13 @@ TEST_F(RankEnvironmentTest, WhatBelongsToTheDaemonIsNotInherited) {
   setenv("LCTL_SERVER", "x", 1);
   setenv("NOTIFY_SOCKET", "x", 1);
   setenv("AN_ORDINARY_VARIABLE", "value=with=equals", 1);
+  setenv("LCTL_DATA_CACHE", "/data", 1);
+  setenv("LCTL_DATA_CACHE_SIZE", "200G", 1);
   const Environment inherited = inherited_environment();
   EXPECT_THAT(inherited, Not(Contains(Key("LCTL_SERVER"))));
   EXPECT_THAT(inherited, Not(Contains(Key("NOTIFY_SOCKET"))));
+  EXPECT_THAT(inherited, IsSupersetOf({Pair("LCTL_DATA_CACHE", "/data"),
+                                       Pair("LCTL_DATA_CACHE_SIZE", "200G")}));
   EXPECT_THAT(inherited, Contains(Pair("AN_ORDINARY_VARIABLE", "value=with=equals")));
 }
 

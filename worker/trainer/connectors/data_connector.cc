@@ -13,6 +13,7 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
+#include "worker/trainer/core/signals.h"
 #include "worker/trainer/data/combined_loader.h"
 #include "worker/trainer/data/loading/loader_workers.h"
 #include "worker/trainer/loops/data_fetcher.h"
@@ -66,7 +67,13 @@ void DataConnector::prepare_data() {
     hooks_.data_module(Hook::prepare_data, &LightningDataModule::prepare_data);
   if (mine(hooks_.module().prepare_data_per_node))
     hooks_.module(Hook::prepare_data, &TrainableModule::prepare_data);
-  strategy_.barrier();
+  try {
+    strategy_.barrier();
+  } catch (const std::exception&) {
+    // A rank that was to end while it prepared is not here.
+    if (signals::ends_run()) signals::throw_received();
+    throw;
+  }
 }
 
 bool DataConnector::has_val_dataloader() const {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <mutex>
 #include <set>
+#include <string>
 
 namespace lctl::console {
 namespace {
@@ -24,6 +25,11 @@ void set_rank(int global_rank) { rank = global_rank; }
 
 void info(std::string_view text) {
   if (rank == 0) print("", text);
+}
+
+void info_of_rank(std::string_view text) {
+  const int of = rank;
+  print(of == 0 ? "" : "[rank: " + std::to_string(of) + "] ", text);
 }
 
 void warn(std::string_view text) {

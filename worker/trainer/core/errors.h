@@ -12,10 +12,22 @@ class MisconfigurationException : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The run was asked to stop by SIGTERM. Not a failure.
-class SigtermException : public std::runtime_error {
+// Somebody wants the run to end: no fault of its data or its model, and nothing to add to.
+class RunInterrupted : public std::runtime_error {
  public:
-  SigtermException() : std::runtime_error("stopped by SIGTERM") {}
+  using std::runtime_error::runtime_error;
+};
+
+// The run was asked to stop by SIGTERM. Not a failure.
+class SigtermException : public RunInterrupted {
+ public:
+  SigtermException() : RunInterrupted("stopped by SIGTERM") {}
+};
+
+// Ctrl-C. Callbacks have been told, as of every exception.
+class KeyboardInterrupt : public RunInterrupted {
+ public:
+  KeyboardInterrupt() : RunInterrupted("KeyboardInterrupt") {}
 };
 
 // A tuner has found what it looked for and leaves the fit: not an error. Not a std::exception, so

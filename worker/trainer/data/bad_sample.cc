@@ -43,6 +43,8 @@ void handle_sample_error(const std::string& name, SkippedSamples* skipped) {
     throw MisconfigurationException(text(error));
   } catch (const std::bad_alloc&) {
     throw;
+  } catch (const RunInterrupted&) {
+    throw;
   } catch (const std::exception& error) {
     if (skipped == nullptr) throw std::runtime_error(text(error));
     skipped->add(text(error));

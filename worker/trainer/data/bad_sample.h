@@ -31,8 +31,8 @@ class SkippedSamples {
 };
 
 // To be called while an exception of making the sample `name` is handled. With `skipped` the sample
-// is counted there; without, or when it is no fault of the sample (memory ran out), it throws the
-// same kind of error again, with the sample's name in front.
+// is counted there; without, or when it is no fault of the sample (memory ran out, the run is to
+// end), it throws the same kind of error again, with the sample's name in front where it is one.
 void handle_sample_error(const std::string& name, SkippedSamples* skipped);
 
 // Throws BadSample for a batch of which nothing is left: data that is bad throughout.

@@ -7,6 +7,8 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "worker/trainer/core/errors.h"
+#include "worker/trainer/core/signals.h"
 #include "worker/trainer/loops/fit_progress.h"
 #include "worker/trainer/loops/loop_context.h"
 #include "worker/trainer/strategies/boundary_agreement.h"
@@ -18,31 +20,6 @@ class StopRequested : public std::runtime_error {
  public:
   StopRequested() : std::runtime_error("stopped on request after writing a checkpoint") {}
 };
-
-// Ctrl-C. Callbacks have been told, as of every exception.
-class KeyboardInterrupt : public std::runtime_error {
- public:
-  KeyboardInterrupt() : std::runtime_error("KeyboardInterrupt") {}
-};
-
-// Installs the SIGTERM handler (a flag, passed on to child ranks) and remembers children.
-// Thread rule: the functions belong to the main thread; the handler only sets flags and calls
-// kill(2).
-namespace signals {
-void install();
-bool sigterm_received();
-// The first SIGINT from now on ends a run in order, a second one the process. The handler says so
-// where `say` is true.
-void watch_interrupt(bool say);
-bool any_received();             // SIGTERM or SIGINT
-void forward_to(int child_pid);  // at most 1024 children
-// SIGUSR1 asks for a checkpoint and a requeueing from now on, unless somebody handles it already.
-void watch_requeue();
-bool requeue_asked();
-void forget_requeue();      // it has been served
-void raise_sigterm_flag();  // as if the signal had come (tests)
-void clear();               // forgets flags and children (tests)
-}  // namespace signals
 
 // Without orchestration SIGTERM does what it does in Lightning. Under an agent it means: agree with
 // the other ranks on a batch, write a stop checkpoint there and leave. Under SLURM SIGUSR1 means:
@@ -66,12 +43,11 @@ class RunControl final : public RunRequests {
 
   bool orchestrated() const { return options_.orchestrated; }
   void leave_if_asked() const override {
-    if (signals::any_received()) leave();
+    if (signals::ends_run()) signals::throw_received();
   }
   void at_boundary() override;
 
  private:
-  void leave() const;
   void ask_for_orchestrator();
 
   const Options options_;

@@ -22,8 +22,10 @@ constexpr std::uint64_t kProgress = std::uint64_t{1}
                                     << 20;  // that much more is no failure in a row
 constexpr int kMaxRestarts = 5;
 constexpr milliseconds kConnectAgain{10'000};  // to ask whether the cached file is still the same
+constexpr std::uint64_t kRoomStep = std::uint64_t{16} << 20;
 constexpr milliseconds kPoll{50};
 constexpr milliseconds kReport{100};
+constexpr std::chrono::seconds kSay{30};  // a log needs less
 
 // The server has another file than the one that we have a part of.
 struct ContentChanged {};
@@ -32,8 +34,8 @@ struct ContentChanged {};
 class PartialSink : public BodySink {
  public:
   PartialSink(PartialFile& partial, bool resuming, const SourceUrl& url,
-              const FetchOptions& options)
-      : partial_(partial), resuming_(resuming), url_(url), options_(options) {}
+              const FetchOptions& options, const CacheBound& bound)
+      : partial_(partial), resuming_(resuming), url_(url), options_(options), bound_(bound) {}
 
   bool begin(const HttpResponse& response) override {
     if (response.status == 200) {
@@ -45,6 +47,8 @@ class PartialSink : public BodySink {
     } else {
       return false;
     }
+    // The record that was just written says the whole; of an unknown one room is made as it comes.
+    if (const auto total = partial_.record().total) bound_.make_room({url_.shown, *total, 0});
     check_space();
     return true;
   }
@@ -55,16 +59,28 @@ class PartialSink : public BodySink {
       bytes.remove_prefix(1);
       overlap_ = false;
     }
+    if (!partial_.record().total && room_ < bytes.size()) {
+      bound_.make_room({url_.shown, partial_.size(), kRoomStep});
+      room_ = kRoomStep;
+    }
+    room_ -= std::min<std::uint64_t>(room_, bytes.size());
     partial_.append(bytes);
     report(false);
   }
 
   void report(bool last) {
-    if (!options_.progress) return;
     const MonotonicTime now = system_clock().monotonic_now();
-    if (!last && now - reported_ < kReport) return;
-    reported_ = now;
-    options_.progress(partial_.size(), partial_.record().total);
+    const auto total = partial_.record().total;
+    if (options_.progress && (last || now - reported_ >= kReport)) {
+      reported_ = now;
+      options_.progress(partial_.size(), total);
+    }
+    if (options_.say && now - said_ >= kSay) {
+      said_ = now;
+      options_.say(fmt::format("downloading {}: {}{} are there", url_.shown,
+                               megabytes(partial_.size()),
+                               total ? " of " + megabytes(*total) : ""));
+    }
   }
 
  private:
@@ -97,8 +113,11 @@ class PartialSink : public BodySink {
   const bool resuming_;
   const SourceUrl& url_;
   const FetchOptions& options_;
-  bool overlap_ = false;  // the next byte is one that we have
+  const CacheBound& bound_;
+  std::uint64_t room_ = 0;  // bytes that may come before more is made
+  bool overlap_ = false;    // the next byte is one that we have
   MonotonicTime reported_{};
+  MonotonicTime said_ = system_clock().monotonic_now();
 };
 
 bool is_disk_full(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
@@ -117,8 +136,8 @@ milliseconds shortened(milliseconds wait) {
 class Download {
  public:
   Download(const SourceUrl& url, const CachedCopy& cached, PartialFile& partial,
-           const FetchOptions& options)
-      : url_(url), cached_(cached), partial_(partial), options_(options) {}
+           const FetchOptions& options, const CacheBound& bound)
+      : url_(url), cached_(cached), partial_(partial), options_(options), bound_(bound) {}
 
   Downloaded run() {
     progress_at_ = partial_.size();
@@ -133,7 +152,7 @@ class Download {
   std::optional<Downloaded> one_try() {
     const bool resuming = partial_.size() > 0 &&
                           (!partial_.record().validators.strong().empty() || !url_.sha256.empty());
-    PartialSink sink(partial_, resuming, url_, options_);
+    PartialSink sink(partial_, resuming, url_, options_, bound_);
     TransferEnd end;
     try {
       end = transfer(request(resuming), sink);
@@ -305,6 +324,7 @@ class Download {
   const CachedCopy& cached_;
   PartialFile& partial_;
   const FetchOptions& options_;
+  const CacheBound& bound_;
   int failures_ = 0;  // in a row
   int restarts_ = 0;
   std::uint64_t progress_at_ = 0;  // size at the last failure
@@ -313,9 +333,9 @@ class Download {
 }  // namespace
 
 Downloaded download(const SourceUrl& url, const CachedCopy& cached, PartialFile& partial,
-                    const FetchOptions& options) {
+                    const FetchOptions& options, const CacheBound& bound) {
   try {
-    return Download(url, cached, partial, options).run();
+    return Download(url, cached, partial, options, bound).run();
   } catch (const std::system_error& error) {
     if (error.code().category() != std::generic_category() || !is_disk_full(error.code().value()))
       throw;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "worker/trainer/data/fetch/cache_bound.h"
 #include "worker/trainer/data/fetch/cache_record.h"
 #include "worker/trainer/data/fetch/fetch_options.h"
 #include "worker/trainer/data/fetch/partial_file.h"
@@ -32,7 +33,7 @@ struct Downloaded {
 // disk: its space is needed for checkpoints. With a cached copy, a server that does not answer at
 // all is asked once only.
 Downloaded download(const SourceUrl& url, const CachedCopy& cached, PartialFile& partial,
-                    const FetchOptions& options);
+                    const FetchOptions& options, const CacheBound& bound);
 
 // "12.3 MB", for messages.
 std::string megabytes(std::uint64_t bytes);

@@ -51,7 +51,7 @@ TEST_F(DownloadTest, BrokenConnectionIsContinued) {
   EXPECT_EQ(range_of(1), "bytes=99999-");
   EXPECT_EQ(server_->requests()[1].header("if-range"), "\"one\"");
   EXPECT_EQ(range_of(2), "bytes=199998-");
-  ASSERT_EQ(said_.size(), 3u);
+  ASSERT_EQ(said_.size(), 4u);
   EXPECT_NE(said_[1].find("100000 bytes of 300000 bytes are there; try 2 of 6"), std::string::npos)
       << said_[1];
 }

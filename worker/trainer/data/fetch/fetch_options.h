@@ -21,11 +21,14 @@ struct FetchOptions {
   std::function<void(std::uint64_t done, std::optional<std::uint64_t> total)> progress;
 
   // Lines for the user: what is downloaded, for whom this process waits, what is tried again.
-  // Empty = on stderr, from rank 0 (core/console.h).
+  // Empty = on stderr, whichever rank this is (core/console.h).
   std::function<void(const std::string&)> say;
 
   // The cache's folder; empty = as cache_root.h says.
   std::filesystem::path cache;
+
+  // Bytes that the cache may hold (cache_bound.h); nothing = as LCTL_DATA_CACHE_SIZE says.
+  std::optional<std::uint64_t> cache_bound;
 
   HttpLimits limits;
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -36,7 +37,7 @@ bool is_fresh(const UrlRecord& record, std::int64_t asked_micros) {
 }
 
 FetchOptions with_defaults(FetchOptions options) {
-  if (!options.say) options.say = [](const std::string& text) { console::info(text); };
+  if (!options.say) options.say = [](const std::string& text) { console::info_of_rank(text); };
   return options;
 }
 
@@ -68,6 +69,25 @@ fs::path Fetcher::fetch(const std::string& source) {
   fs::path path = remote(url);
   const std::lock_guard lock(mutex_);
   return known_.insert_or_assign(key, std::move(path)).first->second;
+}
+
+fs::path Fetcher::place_for(const fs::path& file) {
+  try {
+    return cache().place_for(file);
+  } catch (const std::system_error& error) {
+    throw FetchError(FetchErrorKind::kCache, false,
+                     fmt::format("{}: {}", file.string(), error.what()));
+  }
+}
+
+void Fetcher::make_room(const std::string& what, std::uint64_t bytes) {
+  bound(cache()).make_room({what, bytes, bytes});
+}
+
+CacheBound Fetcher::bound(const DataCache& cache) const {
+  std::optional<std::uint64_t> bytes = options_.cache_bound;
+  if (!bytes) bytes = cache_bound(environment_variable);
+  return CacheBound(cache.root(), {bytes, options_.stopped, options_.say});
 }
 
 fs::path Fetcher::local(const SourceUrl& url) {
@@ -142,10 +162,11 @@ fs::path Fetcher::locked(const DataCache& cache, const SourceUrl& url) {
   const CachedCopy cached{copy.has_value(), copy ? record->validators : Validators()};
   if (!copy) options_.say(fmt::format("downloading {} to {}", url.shown, cache.root().string()));
 
+  const MonotonicTime began = system_clock().monotonic_now();
   PartialFile partial(cache.url_folder(), key, !url.sha256.empty(), options_.stopped);
   Downloaded result;
   try {
-    result = download(url, cached, partial, options_);
+    result = download(url, cached, partial, options_, bound(cache));
   } catch (const FetchError& error) {
     if (partial.size() == 0) partial.discard();
     const bool no_answer =
@@ -165,6 +186,9 @@ fs::path Fetcher::locked(const DataCache& cache, const SourceUrl& url) {
   const fs::path path = cache.commit(key, result.sha256, url.name);
   cache.write_url_record(key,
                          {url.shown, result.sha256, result.size, result.validators, now_micros()});
+  const std::chrono::duration<double> took = system_clock().monotonic_now() - began;
+  options_.say(fmt::format("downloaded {}: {} in {:.1f} s", url.shown, megabytes(result.size),
+                           took.count()));
   return path;
 }
 
@@ -196,11 +220,6 @@ const DataCache& Fetcher::cache() {
     cache_ = std::make_unique<const DataCache>(usable_root(roots));
   }
   return *cache_;
-}
-
-fs::path fetch(const std::string& source) {
-  static Fetcher fetcher;
-  return fetcher.fetch(source);
 }
 
 }  // namespace lctl

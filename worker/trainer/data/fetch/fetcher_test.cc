@@ -54,8 +54,9 @@ TEST_F(FetcherTest, FileIsDownloadedUnderItsName) {
   EXPECT_EQ(content_of(path), content_);
   EXPECT_EQ(cached("url", ".partial").size(), 0u);
   EXPECT_EQ(cached("url", ".partial.json").size(), 0u);
-  ASSERT_EQ(said_.size(), 1u);
+  ASSERT_EQ(said_.size(), 2u);
   EXPECT_NE(said_[0].find("downloading http://127.0.0.1"), std::string::npos) << said_[0];
+  EXPECT_NE(said_[1].find("downloaded http://127.0.0.1"), std::string::npos) << said_[1];
 }
 
 TEST_F(FetcherTest, ModesDoNotDependOnUmask) {
@@ -270,9 +271,11 @@ TEST_F(FetcherTest, LocalFilesNeedNoCache) {
                {"not a folder", "LCTL_DATA_CACHE"});
 }
 
-TEST_F(FetcherTest, FunctionUsesTheCacheOfTheEnvironment) {
+TEST_F(FetcherTest, TheEnvironmentNamesTheCache) {
   setenv("LCTL_DATA_CACHE", (folder_ / "other").c_str(), 1);
-  const fs::path path = lctl::fetch(url("/x.csv"));
+  FetchOptions silent;
+  silent.say = [](const std::string&) {};
+  const fs::path path = Fetcher(silent).fetch(url("/x.csv"));
   unsetenv("LCTL_DATA_CACHE");
   EXPECT_EQ(path.string().find((folder_ / "other" / "sha256").string()), 0u) << path;
 }

@@ -28,11 +28,9 @@ bool once_per_node(const std::filesystem::path& folder, const std::string& versi
   const auto ready = [&] { return read_small_file(open.get(), kMarker, kMaxVersion) == version; };
   // Without the lock first: the folder may be one that this process cannot write.
   if (ready()) return false;
-  const FileLock lock(
-      open.get(), kLock,
-      {options.stopped,
-       options.say ? options.say : [](const std::string& text) { console::info(text); },
-       "prepares " + folder.string()});
+  const FileLock lock(open.get(), kLock,
+                      {options.stopped, options.say ? options.say : console::info_of_rank,
+                       options.what.empty() ? "prepares " + folder.string() : options.what});
   if (ready()) return false;
   remove_file(open.get(), kMarker);
   sync_file(open.get(), folder.string());

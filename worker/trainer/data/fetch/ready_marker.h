@@ -10,6 +10,7 @@ namespace lctl {
 struct OncePerNodeOptions {
   std::function<bool()> stopped;                // asked while waiting; empty = never
   std::function<void(const std::string&)> say;  // for whom this process waits; empty = on stderr
+  std::string what;  // it does: "unpacks https://…"; "" = "prepares <folder>"
 };
 
 // Calls `work`, which fills `folder` (made if missing, with its parents), unless that has been done

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "jobspec/input_source.h"
 #include "worker/trainer/data/fetch/fetch_error.h"
 
 namespace lctl {
@@ -14,7 +15,6 @@ namespace {
 constexpr std::size_t kMaxShown = 300;
 constexpr std::size_t kMaxName = 200;  // file systems allow 255; temporary names need some
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
@@ -134,18 +134,9 @@ std::string shown_query(std::string_view query) {
 
 }  // namespace
 
-bool is_url(std::string_view text) {
-  const std::size_t end = text.find("://");
-  if (end == std::string_view::npos || end == 0 || !is_letter(text[0])) return false;
-  const std::string_view scheme = text.substr(0, end);
-  return std::all_of(scheme.begin(), scheme.end(), [](char c) {
-    return is_letter(c) || is_digit(c) || c == '+' || c == '-' || c == '.';
-  });
-}
-
 SourceUrl parse_source(std::string_view text) {
   SourceUrl result;
-  if (!is_url(text)) {
+  if (!jobspec::is_url(text)) {
     if (text.empty() || text.find('\0') != std::string_view::npos)
       throw FetchError(FetchErrorKind::kMalformedUrl, true,
                        fmt::format("'{}' is no path of a file", shown_url(text)));

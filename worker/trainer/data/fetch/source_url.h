@@ -21,11 +21,9 @@ struct SourceUrl {
 
 inline constexpr std::size_t kMaxUrlSize = 8192;
 
-// Has `text` a scheme ("s3://…")? All else is a path, whatever characters it has.
-bool is_url(std::string_view text);
-
-// Understands paths (as they are), `file://` and `http(s)://`, the last two with an optional
-// fragment "#sha256=<64 hexadecimal digits>". Throws FetchError (kMalformedUrl). Pure.
+// Understands paths (all without a scheme, as they are), `file://` and `http(s)://`, the last two
+// with an optional fragment "#sha256=<64 hexadecimal digits>". Throws FetchError (kMalformedUrl).
+// Pure.
 SourceUrl parse_source(std::string_view text);
 
 // Any URL as it may be shown: password, fragment, and values of parameters that look like secrets

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "worker/trainer/data/bad_sample.h"
 
@@ -17,6 +19,7 @@ constexpr std::uint64_t kSmallest = 1024;  // of headers and rounding
 // zlib counts its input and output in 32 bits.
 constexpr std::uint64_t kMostAtOnce = 1U << 30;
 constexpr std::uint64_t kFirstRoom = 1 << 20;
+constexpr std::uint64_t kPiece = 1 << 20;
 
 Bytef* bytes_of(char* data) { return reinterpret_cast<Bytef*>(data); }
 
@@ -82,6 +85,36 @@ SharedBytes inflate_exactly(const SharedBytes& packed, std::uint64_t size, std::
   if (crc32_z(0, bytes_of(out.data()), size) != crc)
     fail(packed, "is damaged: its checksum (CRC-32) is another");
   return out;
+}
+
+void inflate_in_pieces(const SharedBytes& packed, std::uint64_t size, std::uint32_t crc,
+                       const std::function<void(std::string_view)>& take) {
+  z_stream stream = {};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> owner(&stream, inflateEnd);
+  std::vector<char> piece(kPiece);
+  std::uint64_t fed = 0;
+  std::uint64_t made = 0;
+  uLong actual = 0;
+  for (int code = Z_OK; code != Z_STREAM_END;) {
+    if (stream.avail_in == 0) {
+      stream.next_in = bytes_of(packed.data() + fed);
+      stream.avail_in = static_cast<uInt>(std::min(packed.size() - fed, kMostAtOnce));
+      fed += stream.avail_in;
+    }
+    stream.next_out = bytes_of(piece.data());
+    stream.avail_out = static_cast<uInt>(piece.size());
+    code = inflate(&stream, Z_NO_FLUSH);
+    if (code != Z_OK && code != Z_STREAM_END) fail(packed, code, stream);
+    const std::string_view got(piece.data(), piece.size() - stream.avail_out);
+    made += got.size();
+    if (made > size || (code == Z_STREAM_END && made < size))
+      fail(packed, fmt::format("inflates to {} than the {} bytes that the directory says",
+                               made > size ? "more" : "less", size));
+    actual = crc32_z(actual, bytes_of(piece.data()), got.size());
+    if (!got.empty()) take(got);
+  }
+  if (actual != crc) fail(packed, "is damaged: its checksum (CRC-32) is another");
 }
 
 bool is_gzip(std::string_view bytes) { return bytes.substr(0, 2) == "\x1f\x8b"; }

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,11 @@ bool can_inflate_to(std::uint64_t packed, std::uint64_t size);
 // A raw deflate stream of exactly that size and checksum, inflated. Throws BadSample naming
 // `packed` otherwise.
 SharedBytes inflate_exactly(const SharedBytes& packed, std::uint64_t size, std::uint32_t crc32);
+
+// The same in pieces, one after another, for what need not fit into memory: `take` gets those that
+// came before an error, too, and may throw.
+void inflate_in_pieces(const SharedBytes& packed, std::uint64_t size, std::uint32_t crc32,
+                       const std::function<void(std::string_view)>& take);
 
 // True when they begin as gzip's do.
 bool is_gzip(std::string_view bytes);

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kMaxName = 65535;  // its length has 16 bits
 constexpr std::uint64_t kEncrypted = 1;  // general purpose flag
 constexpr std::uint64_t kDeflate = 8;
+constexpr std::uint64_t kUnix = 3;  // of "version made by": whose attributes a member has
 
 // minizip's file functions, over bytes in memory.
 struct ByteCursor {
@@ -89,6 +90,8 @@ class Directory {
     member.packed_size = info.compressed_size;
     member.size = info.uncompressed_size;
     member.crc32 = static_cast<std::uint32_t>(info.crc);
+    member.mode =
+        info.version >> 8 == kUnix ? static_cast<std::uint32_t>(info.external_fa >> 16) : 0;
     if ((info.flag & kEncrypted) != 0) fail(member, "is encrypted");
     if (info.compression_method != 0 && !member.deflated) {
       fail(member, fmt::format("is compressed by method {}; stored and deflated members are read",

@@ -16,6 +16,7 @@ struct ZipMember {
   std::uint64_t packed_size = 0;
   std::uint64_t size = 0;
   std::uint32_t crc32 = 0;
+  std::uint32_t mode = 0;  // st_mode, where the writer was a Unix program; else 0
 };
 
 // Members are stored or deflated, ZIP64 or not. minizip reads the directory once; bytes come

@@ -11,6 +11,7 @@
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/formats/labelled_images.h"
 #include "worker/trainer/data/images/image_folder.h"
+#include "worker/trainer/data/modules/input_files.h"
 #include "worker/trainer/data/modules/transformed_images.h"
 #include "worker/trainer/data/transforms/transform_factory.h"
 
@@ -72,8 +73,9 @@ MnistDataModule::MnistDataModule(MnistOptions options)
 }
 
 DatasetSplits MnistDataModule::load() {
-  const LabelledImages train = mnist(options_.data_dir, "train");
-  const LabelledImages test = mnist(options_.data_dir, "t10k");
+  const std::string data_dir = local_folder(options_.data_dir);
+  const LabelledImages train = mnist(data_dir, "train");
+  const LabelledImages test = mnist(data_dir, "t10k");
   DatasetSplits splits = split_images(train, train.labels, options_.transforms, options_.split);
   splits.test =
       std::make_shared<TransformedImages>(test.images, test.labels, options_.transforms.val);
@@ -87,7 +89,7 @@ CifarDataModule::CifarDataModule(CifarOptions options)
 }
 
 DatasetSplits CifarDataModule::load() {
-  const std::string first = find_file(options_.data_dir,
+  const std::string first = find_file(local_folder(options_.data_dir),
                                       {"data_batch_1.bin", "cifar-10-batches-bin/data_batch_1.bin",
                                        "train.bin", "cifar-100-binary/train.bin"},
                                       "CIFAR files of the binary version");
@@ -122,11 +124,18 @@ ImageFolderDataModule::ImageFolderDataModule(ImageFolderOptions options)
   options_.transforms = or_to_tensor(options_.transforms);
 }
 
+std::vector<std::string> ImageFolderDataModule::folders() const {
+  std::vector<std::string> all = {options_.train};
+  if (options_.val) all.push_back(*options_.val);
+  if (options_.test) all.push_back(*options_.test);
+  return all;
+}
+
 DatasetSplits ImageFolderDataModule::load() {
   const auto folder = [this](const std::string& root, const transforms::TransformPtr& how) {
     ImageFolder::Options opening;
     opening.transform = how;
-    return std::make_shared<ImageFolder>(root, opening);
+    return std::make_shared<ImageFolder>(local_image_folder(root), opening);
   };
   const auto train = folder(options_.train, options_.transforms.train);
   const auto other = [&](const std::string& root) -> std::shared_ptr<const Dataset> {

@@ -23,7 +23,7 @@ ImageTransforms or_to_tensor(ImageTransforms given);
 
 // Names and defaults are those of the job file.
 struct MnistOptions {
-  std::string data_dir;  // train-images-idx3-ubyte[.gz] …, there or in MNIST/raw below
+  std::string data_dir;  // folder or archive: train-images-idx3-ubyte[.gz] …, there or in MNIST/raw
   ImageTransforms transforms;
   SplitOptions split = {.val_fraction = 1.0 / 12};  // of the 60,000; the 10,000 are for test
   LoadingOptions loading;
@@ -36,13 +36,15 @@ class MnistDataModule final : public MapDataModule {
   std::string type_name() const override { return "MnistDataModule"; }
 
  private:
+  std::vector<std::string> folders() const override { return {options_.data_dir}; }
   DatasetSplits load() override;
 
   MnistOptions options_;
 };
 
 struct CifarOptions {
-  std::string data_dir;  // data_batch_1.bin …, or train.bin, there or in cifar-10(0)-batches-bin
+  std::string
+      data_dir;  // folder or archive: data_batch_1.bin … or train.bin, there or in a subfolder
   bool coarse_labels = false;  // CIFAR-100: the 20 superclasses
   ImageTransforms transforms;
   SplitOptions split = {.val_fraction = 0.1};  // of the 50,000; the 10,000 are for test
@@ -56,13 +58,14 @@ class CifarDataModule final : public MapDataModule {
   std::string type_name() const override { return "CifarDataModule"; }
 
  private:
+  std::vector<std::string> folders() const override { return {options_.data_dir}; }
   DatasetSplits load() override;
 
   CifarOptions options_;
 };
 
 struct ImageFolderOptions {
-  std::string train;               // folder with one folder for each class
+  std::string train;               // folder with one folder for each class, or an archive of one
   std::optional<std::string> val;  // unset = val_fraction of train
   std::optional<std::string> test;
   ImageTransforms transforms;
@@ -77,6 +80,7 @@ class ImageFolderDataModule final : public MapDataModule {
   std::string type_name() const override { return "ImageFolderDataModule"; }
 
  private:
+  std::vector<std::string> folders() const override;
   DatasetSplits load() override;
 
   ImageFolderOptions options_;

@@ -4,7 +4,10 @@
 
 namespace lctl {
 
-void MapDataModule::prepare_data() { fetch_inputs(inputs()); }
+void MapDataModule::prepare_data() {
+  fetch_inputs(inputs());
+  for (const std::string& folder : folders()) local_folder(folder);
+}
 
 void MapDataModule::setup(std::string_view /*stage*/) {
   if (splits_.train == nullptr) splits_ = load();

@@ -33,6 +33,8 @@ class MapDataModule : public LightningDataModule {
 
   // Paths and URLs.
   virtual std::vector<std::string> inputs() const { return {}; }
+  // The same for folders, which may be archives.
+  virtual std::vector<std::string> folders() const { return {}; }
   // Once, on every rank. Throws MisconfigurationException (BadSample) for data that will not get
   // better.
   virtual DatasetSplits load() = 0;

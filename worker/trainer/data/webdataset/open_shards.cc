@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "jobspec/input_source.h"
 #include "worker/trainer/core/errors.h"
-#include "worker/trainer/data/webdataset/shard_list.h"
 
 namespace lctl::webdataset {
 
@@ -36,10 +36,12 @@ std::shared_ptr<const ReadOnlyFile> OpenShards::open(std::size_t shard) {
 
 std::shared_ptr<const ReadOnlyFile> OpenShards::open_once(std::size_t shard) const {
   const std::string& name = names_[shard];
-  if (resolve_ == nullptr || !is_url(name)) return ReadOnlyFile::open(name);
+  if (resolve_ == nullptr || !jobspec::is_url(name)) return ReadOnlyFile::open(name);
   std::string path;
   try {
     path = resolve_(name);
+  } catch (const RunInterrupted&) {
+    throw;
   } catch (const MisconfigurationException& error) {
     throw MisconfigurationException(fmt::format("{}: {}", name, error.what()));
   } catch (const std::runtime_error& error) {

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "jobspec/input_source.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/webdataset/brace_expansion.h"
 
@@ -65,7 +66,7 @@ void check_files(const std::vector<std::string>& shards) {
   for (const std::string& shard : shards) {
     if (is_compressed(shard)) refuse_compressed(shard);
     std::error_code error;
-    if (is_url(shard) || fs::exists(shard, error)) continue;
+    if (jobspec::is_url(shard) || fs::exists(shard, error)) continue;
     if (++count <= kNamedMissing) missing += fmt::format("{}{}", count == 1 ? "" : ", ", shard);
   }
   if (count == 0) return;
@@ -76,12 +77,6 @@ void check_files(const std::vector<std::string>& shards) {
 
 }  // namespace
 
-bool is_url(std::string_view shard) {
-  const std::size_t colon = shard.find("://");
-  return colon != std::string_view::npos && colon > 0 &&
-         shard.substr(0, colon).find('/') == std::string_view::npos;
-}
-
 std::vector<std::string> list_shards(const std::vector<std::string>& patterns) {
   std::vector<std::string> shards;
   for (const std::string& pattern : patterns) {
@@ -91,7 +86,7 @@ std::vector<std::string> list_shards(const std::vector<std::string>& patterns) {
     }
     for (std::string& path : expand_braces(pattern)) {
       std::error_code error;
-      if (!is_url(path) && fs::is_directory(path, error)) {
+      if (!jobspec::is_url(path) && fs::is_directory(path, error)) {
         std::vector<std::string> found = shards_in(path);
         std::move(found.begin(), found.end(), std::back_inserter(shards));
       } else {

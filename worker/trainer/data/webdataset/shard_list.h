@@ -3,13 +3,9 @@
 
 #include <cstddef>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace lctl::webdataset {
-
-// "https://host/train-000000.tar", "s3://bucket/...": something that has to be fetched.
-bool is_url(std::string_view shard);
 
 // The shards that the patterns stand for, in their order: files or URLs with braces
 // (expand_braces), and folders, of which every *.tar counts, sorted by name. Throws

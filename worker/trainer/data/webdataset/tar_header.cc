@@ -78,12 +78,15 @@ TarMemberKind kind_of(char type) {
     case '7':  // contiguous: a regular file to everybody else
       return TarMemberKind::kFile;
     case '1':
+      return TarMemberKind::kHardLink;
     case '2':
+      return TarMemberKind::kSymbolicLink;
     case '3':
     case '4':
-    case '5':
     case '6':
-      return TarMemberKind::kWithoutData;
+      return TarMemberKind::kDevice;
+    case '5':
+      return TarMemberKind::kFolder;
     case 'L':
       return TarMemberKind::kLongName;
     case 'K':
@@ -114,6 +117,8 @@ void take_record(std::string_view key, std::string_view value, PaxRecords& recor
     if (value.find('\0') != std::string_view::npos)
       throw BadSample("the path in its pax records has a NUL byte");
     records.path = std::string(value);
+  } else if (key == "linkpath") {
+    records.link = std::string(value);
   } else if (key == "size") {
     if (!value.empty()) records.size = decimal(value, "the size");
   } else if (key.starts_with("GNU.sparse.")) {
@@ -122,6 +127,11 @@ void take_record(std::string_view key, std::string_view value, PaxRecords& recor
 }
 
 }  // namespace
+
+bool is_without_data(TarMemberKind kind) {
+  return kind == TarMemberKind::kFolder || kind == TarMemberKind::kSymbolicLink ||
+         kind == TarMemberKind::kHardLink || kind == TarMemberKind::kDevice;
+}
 
 bool is_zero_block(std::span<const char> block) {
   return std::all_of(block.begin(), block.end(), [](char byte) { return byte == '\0'; });
@@ -138,8 +148,9 @@ TarHeader parse_tar_header(Block block) {
   const std::string_view prefix = posix ? text_field(block, 345, 155) : std::string_view();
   if (!prefix.empty()) header.name.append(prefix).push_back('/');
   header.name.append(text_field(block, 0, 100));
+  header.link = text_field(block, 157, 100);
   // Unix V7 has no type for directories.
-  if (type == '\0' && header.name.ends_with('/')) header.kind = TarMemberKind::kWithoutData;
+  if (type == '\0' && header.name.ends_with('/')) header.kind = TarMemberKind::kFolder;
   return header;
 }
 

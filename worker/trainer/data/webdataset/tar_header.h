@@ -15,18 +15,25 @@ inline constexpr std::size_t kTarBlock = 512;  // bytes; everything in a tar is 
 
 // What the reader does with a member, by its type flag.
 enum class TarMemberKind {
-  kFile,         // a regular file
-  kWithoutData,  // links, directories, devices: whatever their size says, no bytes follow
-  kOtherData,    // a type that nobody knows here: its bytes are passed over
-  kLongName,     // GNU: the name of the next member
-  kLongLink,     // GNU: the link target of the next member
-  kPax,          // records for the next member
-  kGlobalPax,    // records for all members that follow
-  kSparse,       // GNU: a file with holes
+  kFile,  // a regular file
+  kFolder,
+  kSymbolicLink,
+  kHardLink,
+  kDevice,     // or a pipe
+  kOtherData,  // a type that nobody knows here: its bytes are passed over
+  kLongName,   // GNU: the name of the next member
+  kLongLink,   // GNU: the link target of the next member
+  kPax,        // records for the next member
+  kGlobalPax,  // records for all members that follow
+  kSparse,     // GNU: a file with holes
 };
+
+// Whatever their size says, no bytes follow.
+bool is_without_data(TarMemberKind kind);
 
 struct TarHeader {
   std::string name;
+  std::string link;        // of links: where to
   std::uint64_t size = 0;  // bytes that follow; at most 2^63 - 1
   TarMemberKind kind = TarMemberKind::kFile;
 };
@@ -40,6 +47,7 @@ TarHeader parse_tar_header(std::span<const char, kTarBlock> block);
 // What extended headers say of a member. An empty path stands for the member's own.
 struct PaxRecords {
   std::optional<std::string> path;
+  std::optional<std::string> link;
   std::optional<std::uint64_t> size;
   bool sparse = false;  // a GNU sparse file of any version
 };

@@ -26,12 +26,7 @@ std::uint64_t padded(std::uint64_t size) { return (size + kTarBlock - 1) / kTarB
 
 }  // namespace
 
-TarReader::TarReader(std::shared_ptr<const ReadOnlyFile> file, std::string name)
-    : file_(std::move(file)), name_(std::move(name)) {
-  refuse_compressed();
-}
-
-void TarReader::refuse_compressed() {
+std::string_view compressed_with(std::string_view start) {
   using namespace std::string_view_literals;
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kMagic = {{
       {"\x1f\x8b"sv, "gzip"},
@@ -41,16 +36,26 @@ void TarReader::refuse_compressed() {
        "xz"},
       {"\x28\xb5\x2f\xfd"sv, "zstd"},
   }};
-  const std::string_view start =
-      bytes(0, static_cast<std::size_t>(std::min<std::uint64_t>(file_->size(), 6)));
   for (const auto& [magic, program] : kMagic) {
-    if (start.starts_with(magic)) {
-      throw BadSample(fmt::format(
-          "{}: is compressed with {}; the samples of a compressed tar cannot be read in any order. "
-          "Store plain .tar files (images are compressed already): {} -d FILE",
-          name_, program, program));
-    }
+    if (start.starts_with(magic)) return program;
   }
+  return "";
+}
+
+TarReader::TarReader(std::shared_ptr<const ReadOnlyFile> file, std::string name, TarMembers members)
+    : file_(std::move(file)), name_(std::move(name)), members_(members) {
+  refuse_compressed();
+}
+
+void TarReader::refuse_compressed() {
+  constexpr std::uint64_t kLongestMagic = 6;
+  const std::string_view program = compressed_with(
+      bytes(0, static_cast<std::size_t>(std::min<std::uint64_t>(file_->size(), kLongestMagic))));
+  if (program.empty()) return;
+  throw BadSample(fmt::format(
+      "{}: is compressed with {}; the samples of a compressed tar cannot be read in any order. "
+      "Store plain .tar files (images are compressed already): {} -d FILE",
+      name_, program, program));
 }
 
 std::optional<TarMember> TarReader::next() {
@@ -73,21 +78,23 @@ std::optional<TarMember> TarReader::next_member() {
     if (!header.has_value()) return std::nullopt;
     switch (header->kind) {
       case TarMemberKind::kLongName:
+      case TarMemberKind::kLongLink:
       case TarMemberKind::kPax:
       case TarMemberKind::kGlobalPax:
         read_extended(*header, header_at, announced);
         continue;
-      case TarMemberKind::kLongLink:
-        pass_over(*header, header_at);
-        continue;
-      case TarMemberKind::kWithoutData:
-        announced = {};
-        continue;
       default:
         break;
     }
-    std::optional<std::string>& path = announced.path.has_value() ? announced.path : global_.path;
+    const std::optional<std::string>& path =
+        announced.path.has_value() ? announced.path : global_.path;
     if (path.has_value() && !path->empty()) header->name = *path;
+    if (is_without_data(header->kind)) {
+      if (members_ == TarMembers::kAll)
+        return without_data(*std::move(header), header_at, announced);
+      announced = {};
+      continue;
+    }
     if (announced.size.has_value() || global_.size.has_value())
       header->size = announced.size.has_value() ? *announced.size : *global_.size;
     const bool sparse =
@@ -98,13 +105,27 @@ std::optional<TarMember> TarReader::next_member() {
                                   "the tar without --sparse",
                                   shown(header->name)));
     }
-    if (header->name.size() > kLongestName)
-      fail(header_at, fmt::format("a name has more than {} bytes", kLongestName));
+    check_name(header->name, header_at);
     const std::uint64_t offset = position_;
     pass_over(*header, header_at);
     if (header->kind == TarMemberKind::kFile)
-      return TarMember{std::move(header->name), offset, header->size};
+      return TarMember{std::move(header->name), offset, header->size, header->kind, ""};
   }
+}
+
+TarMember TarReader::without_data(TarHeader header, std::uint64_t header_at,
+                                  const Announced& announced) const {
+  const std::optional<std::string>& link =
+      announced.link.has_value() ? announced.link : global_.link;
+  if (link.has_value() && !link->empty()) header.link = *link;
+  check_name(header.name, header_at);
+  check_name(header.link, header_at);
+  return {std::move(header.name), position_, 0, header.kind, std::move(header.link)};
+}
+
+void TarReader::check_name(std::string_view name, std::uint64_t header_at) const {
+  if (name.size() > kLongestName)
+    fail(header_at, fmt::format("a name has more than {} bytes", kLongestName));
 }
 
 // Nothing at the end mark.
@@ -136,7 +157,8 @@ void TarReader::check_end_mark(std::uint64_t zeros_at) {
 
 void TarReader::read_extended(const TarHeader& header, std::uint64_t header_at,
                               Announced& announced) {
-  const bool is_name = header.kind == TarMemberKind::kLongName;
+  const bool is_name =
+      header.kind == TarMemberKind::kLongName || header.kind == TarMemberKind::kLongLink;
   if (header.size > (is_name ? kLongestName + 1 : kLargestExtended)) {
     fail(header_at, fmt::format("{} of {} bytes, more than is supported",
                                 is_name ? "a name" : "an extended header", header.size));
@@ -147,7 +169,9 @@ void TarReader::read_extended(const TarHeader& header, std::uint64_t header_at,
   if (is_name) {
     // The first of several announcements is the outer one, and holds.
     announced.any = true;
-    if (!announced.path.has_value()) announced.path = text.substr(0, text.find('\0'));
+    std::optional<std::string>& named =
+        header.kind == TarMemberKind::kLongName ? announced.path : announced.link;
+    if (!named.has_value()) named = text.substr(0, text.find('\0'));
     return;
   }
   PaxRecords records;
@@ -158,12 +182,14 @@ void TarReader::read_extended(const TarHeader& header, std::uint64_t header_at,
   }
   if (header.kind == TarMemberKind::kGlobalPax) {
     if (records.path.has_value()) global_.path = std::move(records.path);
+    if (records.link.has_value()) global_.link = std::move(records.link);
     if (records.size.has_value()) global_.size = records.size;
     global_.sparse = global_.sparse || records.sparse;
     return;
   }
   announced.any = true;
   if (!announced.path.has_value()) announced.path = std::move(records.path);
+  if (!announced.link.has_value()) announced.link = std::move(records.link);
   if (!announced.size.has_value()) announced.size = records.size;
   announced.sparse = announced.sparse || records.sparse;
 }
@@ -195,9 +221,8 @@ void TarReader::fail(std::uint64_t at, std::string_view why) const {
 }
 
 void TarReader::truncated(std::string_view why) const {
-  throw BadSample(
-      fmt::format("{}: truncated: the file ends at byte {}, {}; copy or write the shard again",
-                  name_, file_->size(), why));
+  throw BadSample(fmt::format("{}: truncated: the file ends at byte {}, {}; copy or write it again",
+                              name_, file_->size(), why));
 }
 
 }  // namespace lctl::webdataset

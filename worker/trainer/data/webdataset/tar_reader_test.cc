@@ -121,6 +121,26 @@ TEST_F(TarReaderTest, TakesASignedChecksum) {
   EXPECT_THAT(walk(header + tar.closed().substr(512)).members, ElementsAre("\xc3\xa4=x"));
 }
 
+TEST_F(TarReaderTest, TellsFoldersLinksAndDevicesWhenAsked) {
+  TestTar tar;
+  tar.header("folder/", 0, '5')
+      .link("soft", "a/b", '2')
+      .link("hard", "a", '1')
+      .header("null", 0, '3');
+  const std::string target(150, 't');
+  tar.header("././@LongLink", target.size() + 1, 'K').data(target + '\0').link("long", "t", '2');
+  tar.pax('x', TestTar::record("linkpath", "p/q") + TestTar::record("path", "named"))
+      .link("n", "p", '2');
+  tar.file("f", "1");
+  const auto file = ReadOnlyFile::open(folder_.write("a.tar", tar.closed()));
+  TarReader reader(file, "a.tar", TarMembers::kAll);
+  std::vector<std::string> found;
+  while (const auto member = reader.next()) found.push_back(member->name + ">" + member->link);
+  EXPECT_THAT(found, ElementsAre("folder/>", "soft>a/b", "hard>a", "null>", "long>" + target,
+                                 "named>p/q", "f>"));
+  EXPECT_THAT(walk(tar.closed()).members, ElementsAre("f=1"));
+}
+
 TEST_F(TarReaderTest, ADamagedHeaderIsToldWithItsPlace) {
   std::string tar = TestTar().file("a", "1").file("b", "2").closed();
   tar[1024 + 3] = 'x';
@@ -135,7 +155,7 @@ TEST_F(TarReaderTest, AFileThatIsCutOffIsTruncatedWithItsPlace) {
   EXPECT_THAT(found.members, ElementsAre("a=1"));
   EXPECT_EQ(found.error,
             "a.tar: truncated: the file ends at byte 1700, inside 'b', whose header at byte 1024 "
-            "says 600 bytes; copy or write the shard again");
+            "says 600 bytes; copy or write it again");
   found = walk(tar.substr(0, 1300));
   EXPECT_THAT(found.error, HasSubstr("ends at byte 1300, inside the header at byte 1024"));
   // Whole members without the end mark: more may be lost. The first time within the padding.

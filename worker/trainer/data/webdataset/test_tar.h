@@ -28,6 +28,14 @@ class TestTar {
     return raw_header(name, std::string_view(text, 12), type, "");
   }
 
+  // A link of type '1' (hard) or '2' (symbolic).
+  TestTar& link(std::string_view name, std::string_view target, char type) {
+    std::string block = TestTar().header(name, 0, type).open();
+    block.replace(157, target.size(), target);
+    text_ += with_checksum(std::move(block));
+    return *this;
+  }
+
   // With the bytes of its size field and its prefix; `magic` as in ustar or old GNU.
   TestTar& raw_header(std::string_view name, std::string_view size, char type,
                       std::string_view prefix,

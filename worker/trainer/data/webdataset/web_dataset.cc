@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "jobspec/input_source.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/webdataset/count_samples.h"
 #include "worker/trainer/data/webdataset/shard_list.h"
@@ -118,7 +119,7 @@ WebDataset::WebDataset(WebDatasetOptions options) : options_(std::move(options))
   check(options_);
   names_ = webdataset::list_shards(options_.shards);
   if (options_.resolve == nullptr) {
-    const auto url = std::find_if(names_.begin(), names_.end(), webdataset::is_url);
+    const auto url = std::find_if(names_.begin(), names_.end(), jobspec::is_url);
     if (url != names_.end()) {
       throw MisconfigurationException(
           fmt::format("shards: {}: URLs are not fetched here; name files or folders", *url));
@@ -139,7 +140,7 @@ std::unique_ptr<SampleStream> WebDataset::iterate(const StreamPass& pass) const 
 std::optional<std::int64_t> WebDataset::size(int rank, int world_size) const {
   const std::vector<std::size_t> own = webdataset::shards_of_rank(names_.size(), rank, world_size);
   if (options_.samples_per_pass.has_value()) return options_.samples_per_pass;
-  if (std::any_of(names_.begin(), names_.end(), webdataset::is_url)) return std::nullopt;
+  if (std::any_of(names_.begin(), names_.end(), jobspec::is_url)) return std::nullopt;
   const std::lock_guard lock(counts_mutex_);
   std::vector<std::size_t> unknown;
   std::copy_if(own.begin(), own.end(), std::back_inserter(unknown),
