@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "storage/metrics/metric_store.h"
+#include "storage/metrics/point_block.h"
 
 namespace lctl::storage {
 
@@ -19,13 +20,17 @@ class Downsampler {
   // max_points >= 4, or 0 = keep all.
   Downsampler(std::int64_t total, int max_points);
 
-  // Exactly `total` times.
+  // All points in order, `total` in the end; a block that lies in one bucket with its neighbours
+  // may be added whole. False when it does not: add its points then.
   void add(const MetricPoint& point);
+  bool add_whole(const WholeBlock& block);
 
   std::vector<MetricPoint> finish();
 
  private:
   std::int64_t bucket_of(std::int64_t index) const;
+  void open(std::int64_t bucket);
+  void add_value(const MetricPoint& point, std::int64_t index);
   void flush_bucket();
 
   const std::int64_t total_;
