@@ -88,7 +88,7 @@ RC_GTEST_PROP(CurveProperty, ReadsWhatWasWritten, ()) {
     std::int64_t step = *rc::gen::inRange<std::int64_t>(0, 20);
     std::int64_t record = 0;
     const std::vector<int> batches =
-        *rc::gen::container<std::vector<int>>(rc::gen::inRange(1, 900));
+        *rc::gen::resize(6, rc::gen::container<std::vector<int>>(rc::gen::inRange(1, 900)));
     for (const int size : batches) {
       const std::int64_t first = record;
       std::vector<SpooledEvent> records;

@@ -6,6 +6,12 @@
 #include "base/check.h"
 
 namespace lctl::storage {
+namespace {
+
+// A block of at most this part of a bucket goes to one bucket as a whole.
+constexpr std::int64_t kSmallPart = 2;
+
+}  // namespace
 
 Downsampler::Downsampler(std::int64_t total, int max_points)
     : total_(total), buckets_(max_points == 0 || total <= max_points ? 0 : (max_points - 2) / 2) {
@@ -37,8 +43,9 @@ bool Downsampler::add_whole(const WholeBlock& block) {
   const std::int64_t last = first + block.points - 1;
   LCTL_CHECK(last < total_, "more points than announced");
   if (buckets_ == 0 || first == 0 || last == total_ - 1) return false;
-  const std::int64_t bucket = bucket_of(first);
-  if (bucket_of(last) != bucket) return false;
+  const std::int64_t bucket = bucket_of(first + block.points / 2);
+  const bool small = block.points * kSmallPart * buckets_ <= total_;
+  if (!small && (bucket_of(first) != bucket || bucket_of(last) != bucket)) return false;
   next_index_ += block.points;
   open(bucket);
   const auto add = [&](const std::optional<BlockSummary::Extreme>& extreme) {

@@ -20,8 +20,9 @@ class Downsampler {
   // max_points >= 4, or 0 = keep all.
   Downsampler(std::int64_t total, int max_points);
 
-  // All points in order, `total` in the end; a block that lies in one bucket with its neighbours
-  // may be added whole. False when it does not: add its points then.
+  // All points in order, `total` in the end. Many points may be added as a block, unread, when they
+  // lie in one bucket or are so few beside it that the bucket's borders may move for them: false
+  // otherwise; add its points then.
   void add(const MetricPoint& point);
   bool add_whole(const WholeBlock& block);
 

@@ -9,6 +9,8 @@ CREATE TABLE point_blocks (
   last_step    INTEGER NOT NULL,
   points       INTEGER NOT NULL CHECK (points > 0),
   summary      BLOB    NOT NULL,      -- record.BlockSummary
-  data         BLOB    NOT NULL,      -- record.PointBlock
-  PRIMARY KEY (series, attempt, first_offset)
-) STRICT, WITHOUT ROWID;
+  data         BLOB    NOT NULL       -- record.PointBlock
+) STRICT;
+-- All but the points themselves, so that finding a curve, and drawing most of it, reads nothing else.
+CREATE INDEX point_blocks_by_place ON point_blocks
+  (series, attempt, first_offset, last_offset, first_step, last_step, points, summary);
