@@ -4,6 +4,9 @@
 // usage: ingest_load make DIR JOBS POINTS KEYS      a store with running jobs, and what their ranks
 //                                                   would have written: POINTS each, KEYS a call
 //        ingest_load agent DIR SERVER JOBS          the agent's forwarder sends it all; seconds
+//        ingest_load latency DIR SERVER CALLS       a call every 10 ms until it is acknowledged;
+//        seconds,
+//                                                   median and 99th percentile
 //        ingest_load limit DIR POINTS               bulk insert of rows with SQLite alone; seconds
 //        ingest_load fill DIR POINTS                one series, straight into a store
 //        ingest_load read DIR PIXELS                that series, thinned out; seconds
@@ -12,6 +15,7 @@
 #include <SQLiteCpp/Transaction.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -19,6 +23,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -130,6 +135,28 @@ double agent(const fs::path& dir, const std::string& server, int jobs) {
   return now() - start;
 }
 
+// Of job 0, which must have nothing else to send. Offsets are on disk when they are acknowledged.
+std::vector<double> latency(const fs::path& dir, const std::string& server, int calls) {
+  using std::chrono::milliseconds;
+  const lctl::agent::RunFolder folder(dir / "node", attempt_of(0));
+  lctl::agent::Forwarder forwarder(lctl::agent::make_channel(server),
+                                   {.on_checkpoint = [](auto&&...) {},
+                                    .on_forwarded = [](auto&&...) {},
+                                    .on_fenced = [](auto&&...) {}});
+  const auto spool = value_of(lctl::spool::SpoolWriter::open({.file = folder.spool(0)}));
+  forwarder.add(attempt_of(0), 0, folder);
+  std::vector<double> seconds;
+  for (int call = 0; call < calls; ++call) {
+    const double start = now();
+    const std::uint64_t end = value_of(spool->append(metrics(call, 10)));
+    while (folder.offsets(0).events < end) std::this_thread::sleep_for(milliseconds(1));
+    seconds.push_back(now() - start);
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds;
+}
+
 double limit(const fs::path& dir, int points) {
   SQLite::Database database((dir / "limit.db").string(),
                             SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
@@ -192,6 +219,9 @@ int main(int argc, char** argv) {
       make(words.at(1), number(2), number(3), number(4));
     } else if (what == "agent") {
       std::printf("%.6f\n", agent(words.at(1), words.at(2), number(3)));
+    } else if (what == "latency") {
+      const std::vector<double> seconds = latency(words.at(1), words.at(2), number(3));
+      std::printf("%.6f %.6f\n", seconds[seconds.size() / 2], seconds[seconds.size() * 99 / 100]);
     } else if (what == "limit") {
       std::printf("%.6f\n", limit(words.at(1), number(2)));
     } else if (what == "fill") {
