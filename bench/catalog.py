@@ -1,8 +1,10 @@
 """All benchmarks, in the order in which they run."""
 
 from bench.dataloader import DataLoader
+from bench.ingest import Ingest, MetricReads
 from bench.loader_tuning import LoaderTuning
 from bench.step_overhead import StepOverhead, StepParts
 from bench.submit_latency import SubmitLatency
 
-BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader, LoaderTuning]
+BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader, LoaderTuning, Ingest,
+              MetricReads]

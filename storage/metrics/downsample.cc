@@ -6,6 +6,12 @@
 #include "base/check.h"
 
 namespace lctl::storage {
+namespace {
+
+// A block of at most this part of a bucket goes to one bucket as a whole.
+constexpr std::int64_t kSmallPart = 2;
+
+}  // namespace
 
 Downsampler::Downsampler(std::int64_t total, int max_points)
     : total_(total), buckets_(max_points == 0 || total <= max_points ? 0 : (max_points - 2) / 2) {
@@ -28,10 +34,42 @@ void Downsampler::add(const MetricPoint& point) {
     kept_.push_back(point);
     return;
   }
-  if (const std::int64_t bucket = bucket_of(index); bucket != open_bucket_) {
-    flush_bucket();
-    open_bucket_ = bucket;
-  }
+  open(bucket_of(index));
+  add_value(point, index);
+}
+
+bool Downsampler::add_whole(const WholeBlock& block) {
+  const std::int64_t first = next_index_;
+  const std::int64_t last = first + block.points - 1;
+  LCTL_CHECK(last < total_, "more points than announced");
+  if (buckets_ == 0 || first == 0 || last == total_ - 1) return false;
+  const std::int64_t bucket = bucket_of(first + block.points / 2);
+  const bool small = block.points * kSmallPart * buckets_ <= total_;
+  if (!small && (bucket_of(first) != bucket || bucket_of(last) != bucket)) return false;
+  next_index_ += block.points;
+  open(bucket);
+  const auto add = [&](const std::optional<BlockSummary::Extreme>& extreme) {
+    if (!extreme) return;
+    add_value({.step = extreme->point.step,
+               .epoch = extreme->point.epoch,
+               .time_us = extreme->point.time_us,
+               .value = extreme->point.value,
+               .attempt = block.attempt},
+              first + extreme->index);
+  };
+  add(block.summary.smallest);
+  add(block.summary.largest);
+  add(block.summary.first_nan);
+  return true;
+}
+
+void Downsampler::open(std::int64_t bucket) {
+  if (bucket == open_bucket_) return;
+  flush_bucket();
+  open_bucket_ = bucket;
+}
+
+void Downsampler::add_value(const MetricPoint& point, std::int64_t index) {
   if (std::isnan(point.value)) {
     if (!has_nan_) nan_ = point;
     has_nan_ = true;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "storage/metrics/metric_store.h"
+#include "storage/metrics/point_block.h"
 
 namespace lctl::storage {
 
@@ -19,13 +20,18 @@ class Downsampler {
   // max_points >= 4, or 0 = keep all.
   Downsampler(std::int64_t total, int max_points);
 
-  // Exactly `total` times.
+  // All points in order, `total` in the end. Many points may be added as a block, unread, when they
+  // lie in one bucket or are so few beside it that the bucket's borders may move for them: false
+  // otherwise; add its points then.
   void add(const MetricPoint& point);
+  bool add_whole(const WholeBlock& block);
 
   std::vector<MetricPoint> finish();
 
  private:
   std::int64_t bucket_of(std::int64_t index) const;
+  void open(std::int64_t bucket);
+  void add_value(const MetricPoint& point, std::int64_t index);
   void flush_bucket();
 
   const std::int64_t total_;

@@ -23,6 +23,47 @@ std::vector<double> downsampled(const std::vector<double>& values, int max_point
   return kept;
 }
 
+WholeBlock block_of(const std::vector<double>& values, std::int64_t first, std::int64_t count) {
+  std::vector<BlockPoint> points;
+  for (std::int64_t i = first; i < first + count; ++i)
+    points.push_back({.step = i, .value = values[static_cast<std::size_t>(i)]});
+  return {.points = count, .summary = *unpack_summary(pack(points).summary)};
+}
+
+TEST(DownsamplerTest, BlocksThatAreSmallBesideABucketNeedNotBeRead) {
+  constexpr std::int64_t kTotal = 100'000;
+  constexpr std::int64_t kBlock = 100;
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < kTotal; ++i) values.push_back(std::sin(static_cast<double>(i)));
+  values[12'345] = 7;
+  values[54'321] = -7;
+  Downsampler downsampler(kTotal, 100);
+  std::int64_t read = 0;
+  for (std::int64_t first = 0; first < kTotal; first += kBlock) {
+    if (downsampler.add_whole(block_of(values, first, kBlock))) continue;
+    read += kBlock;
+    for (std::int64_t i = first; i < first + kBlock; ++i)
+      downsampler.add({.step = i, .value = values[static_cast<std::size_t>(i)]});
+  }
+  EXPECT_EQ(read, 2 * kBlock);  // the first and the last block
+  const std::vector<MetricPoint> kept = downsampler.finish();
+  EXPECT_LE(kept.size(), 100U);
+  EXPECT_GE(kept.size(), 98U);
+  EXPECT_EQ(kept.front().step, 0);
+  EXPECT_EQ(kept.back().step, kTotal - 1);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    EXPECT_EQ(kept[i].value, values[static_cast<std::size_t>(kept[i].step)]);
+    if (i > 0) {
+      EXPECT_LT(kept[i - 1].step, kept[i].step);
+    }
+  }
+  const auto holds = [&](std::int64_t step) {
+    return std::any_of(kept.begin(), kept.end(), [&](const auto& p) { return p.step == step; });
+  };
+  EXPECT_TRUE(holds(12'345));
+  EXPECT_TRUE(holds(54'321));
+}
+
 TEST(DownsamplerTest, ShortSeriesAndTheLimitZeroKeepAll) {
   EXPECT_THAT(downsampled({3, 1, 2}, 4), ElementsAre(3, 1, 2));
   EXPECT_THAT(downsampled({3, 1, 2, 5, 4}, 0), ElementsAre(3, 1, 2, 5, 4));

@@ -4,8 +4,10 @@
 
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "storage/blobs/checkpoint_rows.h"
+#include "storage/metrics/block_writing.h"
 
 namespace lctl::storage {
 namespace {
@@ -47,9 +49,18 @@ class EventApplication {
     return absl::OkStatus();
   }
 
-  // After the last event: of several reports of progress only the newest is stored.
-  void finish() {
-    if (newest_progress_ == nullptr) return;
+  // After the last event: the points of all, and of several reports of progress the newest.
+  absl::Status finish() {
+    for (const auto& [key, points] : points_) {
+      LCTL_RETURN_IF_ERROR(
+          append_points(connection_, series_of(key), stream_.attempt.number, points));
+    }
+    if (newest_progress_ != nullptr) store_progress();
+    return absl::OkStatus();
+  }
+
+ private:
+  void store_progress() {
     v1::Progress progress = newest_progress_->progress();
     if (progress.time_us() == 0) progress.set_time_us(newest_progress_->time_us());
     connection_.query("INSERT OR REPLACE INTO job_progress (job, progress) VALUES (?1, ?2)")
@@ -57,7 +68,6 @@ class EventApplication {
         .run();
   }
 
- private:
   void store_ready(const v1::RankReady& ready) {
     connection_
         .query(
@@ -93,39 +103,34 @@ class EventApplication {
                       stream_.attempt.str(), points.keys_size(), points.values_size()));
     }
     for (int i = 0; i < points.keys_size(); ++i) {
-      const std::int64_t series = series_of(points.keys(i));
-      connection_
-          .query(
-              "INSERT INTO points (series, step, attempt, spool_offset, ordinal, epoch, time_us,"
-              " value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
-          .bind(series, points.step(), stream_.attempt.number, offset, i, points.epoch(),
-                event.time_us(), points.values(i))
-          .run();
+      points_[points.keys(i)].push_back({.step = points.step(),
+                                         .epoch = points.epoch(),
+                                         .time_us = event.time_us(),
+                                         .value = points.values(i),
+                                         .offset = offset,
+                                         .ordinal = static_cast<std::uint32_t>(i)});
     }
     return absl::OkStatus();
   }
 
-  // Known for this batch only: a series made in a transaction that is undone must not be
-  // remembered.
+  // Not remembered beyond the batch: a series made in a transaction that is undone is none.
   std::int64_t series_of(const std::string& key) {
-    const auto [found, is_new] = series_.try_emplace(key, 0);
-    if (!is_new) return found->second;
     Query known = connection_.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
     known.bind(job_.number, key);
-    if (known.step()) return found->second = known.integer(0);
+    if (known.step()) return known.integer(0);
     Query made = connection_.query("INSERT INTO series (job, key) VALUES (?1, ?2) RETURNING id");
     made.bind(job_.number, key);
     made.step();
-    found->second = made.integer(0);
+    const std::int64_t series = made.integer(0);
     made.run();
-    return found->second;
+    return series;
   }
 
   Connection& connection_;
   const JobRow& job_;
   const StreamKey& stream_;
   const std::int64_t now_us_;
-  std::unordered_map<std::string, std::int64_t> series_;
+  std::unordered_map<std::string, std::vector<BlockPoint>> points_;  // of the batch, by key
   const v1::Event* newest_progress_ = nullptr;
 };
 
@@ -138,8 +143,7 @@ absl::Status apply_events(Connection& connection, const JobRow& job, const Strea
   for (const SpooledEvent& event : events) {
     if (event.offset >= first_offset) LCTL_RETURN_IF_ERROR(application.apply(event));
   }
-  application.finish();
-  return absl::OkStatus();
+  return application.finish();
 }
 
 }  // namespace lctl::storage

@@ -49,7 +49,8 @@ class MetricStore {
   // to 3.
   virtual absl::StatusOr<std::vector<MetricPoint>> read(const MetricQuery& query) const = 0;
 
-  // Sorted by key; keys without a point on the curve are left out. Reads every point of the job.
+  // Sorted by key; keys without a point on the curve are left out. Reads the summaries of
+  // all blocks of the job (docs/formats/store.md), and of each series the last.
   virtual absl::StatusOr<std::vector<MetricSummary>> summaries(const JobId& job) const = 0;
 };
 

@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "storage/jobs/job_rows.h"
 #include "storage/jobs/lineage.h"
+#include "storage/metrics/curve_reading.h"
 #include "storage/metrics/downsample.h"
 #include "storage/metrics/nearest_key.h"
 
@@ -19,32 +20,6 @@ namespace {
 
 // A job with very many keys gets no suggestion rather than a slow error.
 constexpr int kMaxSuggestionKeys = 500;
-
-struct Selection {
-  std::int64_t series = 0;
-  std::int64_t from_step = std::numeric_limits<std::int64_t>::min();
-  std::int64_t last_step = std::numeric_limits<std::int64_t>::max();  // inclusive
-  const Lineage* lineage = nullptr;  // null = superseded points too
-};
-
-// Calls `visit` for each selected point in order.
-void scan(Connection& connection, const Selection& selection,
-          absl::FunctionRef<void(const MetricPoint&)> visit) {
-  Query query = connection.query(
-      "SELECT step, attempt, spool_offset, epoch, time_us, value FROM points"
-      " WHERE series = ?1 AND step >= ?2 AND step <= ?3"
-      " ORDER BY step, attempt, spool_offset, ordinal");
-  query.bind(selection.series, selection.from_step, selection.last_step);
-  while (query.step()) {
-    const AttemptNumber attempt = query.small(1);
-    if (selection.lineage && !selection.lineage->holds_event(attempt, query.offset(2))) continue;
-    visit({.step = query.integer(0),
-           .epoch = query.integer(3),
-           .time_us = query.integer(4),
-           .value = query.real(5),
-           .attempt = attempt});
-  }
-}
 
 absl::Status unknown_key(Connection& connection, const MetricQuery& wanted, std::int64_t job) {
   std::vector<std::string> keys;
@@ -64,25 +39,38 @@ absl::Status unknown_key(Connection& connection, const MetricQuery& wanted, std:
       fmt::format("job {} has no metric '{}'{}", wanted.job.str(), wanted.key, hint));
 }
 
-absl::StatusOr<Selection> select(Connection& connection, const MetricQuery& wanted,
-                                 std::int64_t job) {
+absl::StatusOr<CurveSelection> select(Connection& connection, const MetricQuery& wanted,
+                                      std::int64_t job) {
   Query query = connection.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
   query.bind(job, wanted.key);
   if (!query.step()) return unknown_key(connection, wanted, job);
-  Selection selection{.series = query.integer(0), .from_step = wanted.from_step};
+  CurveSelection selection{.series = query.integer(0), .first_step = wanted.from_step};
   if (wanted.to_step > 0) selection.last_step = wanted.to_step - 1;
   return selection;
 }
 
-// Adds one point of the curve to the summary.
-void include(MetricSummary& summary, const MetricPoint& point) {
-  summary.points += 1;
-  summary.last = point;
-  if (!std::isfinite(point.value)) return;
-  // The negated comparisons are true for the NaN of "none yet".
-  if (!(summary.min <= point.value)) summary.min = point.value;
-  if (!(summary.max >= point.value)) summary.max = point.value;
+// The negated comparisons are true for the NaN of "none yet".
+void include_value(MetricSummary& summary, double value) {
+  if (!std::isfinite(value)) return;
+  if (!(summary.min <= value)) summary.min = value;
+  if (!(summary.max >= value)) summary.max = value;
 }
+
+// Whether the summary of a block says all that that of a series needs: finite extremes, and the
+// last point is not its.
+bool include_block(MetricSummary& summary, const WholeBlock& block) {
+  const auto infinite = [](const std::optional<BlockSummary::Extreme>& extreme) {
+    return extreme.has_value() && !std::isfinite(extreme->point.value);
+  };
+  if (block.last || infinite(block.summary.smallest) || infinite(block.summary.largest))
+    return false;
+  summary.points += block.points;
+  if (block.summary.smallest) include_value(summary, block.summary.smallest->point.value);
+  if (block.summary.largest) include_value(summary, block.summary.largest->point.value);
+  return true;
+}
+
+bool take_none(const WholeBlock& /*block*/) { return false; }
 
 }  // namespace
 
@@ -93,20 +81,22 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteMetricStore::read(const MetricQue
   }
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<MetricPoint>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, wanted.job.str()));
-    LCTL_ASSIGN_OR_RETURN(Selection selection, select(connection, wanted, job.number));
+    LCTL_ASSIGN_OR_RETURN(CurveSelection selection, select(connection, wanted, job.number));
     const Lineage lineage = Lineage::load(connection, job);
     if (!wanted.include_superseded) selection.lineage = &lineage;
 
-    std::vector<MetricPoint> points;
+    LCTL_ASSIGN_OR_RETURN(const Curve curve, Curve::find(connection, selection));
     if (wanted.max_points == 0) {
-      scan(connection, selection, [&](const MetricPoint& point) { points.push_back(point); });
+      std::vector<MetricPoint> points;
+      points.reserve(static_cast<std::size_t>(curve.points()));
+      LCTL_RETURN_IF_ERROR(curve.visit(connection, take_none,
+                                       [&](const MetricPoint& point) { points.push_back(point); }));
       return points;
     }
-    // Two passes in one snapshot, so that a long series never lies in memory as a whole.
-    std::int64_t total = 0;
-    scan(connection, selection, [&](const MetricPoint&) { total += 1; });
-    Downsampler downsampler(total, wanted.max_points);
-    scan(connection, selection, [&](const MetricPoint& point) { downsampler.add(point); });
+    Downsampler downsampler(curve.points(), wanted.max_points);
+    LCTL_RETURN_IF_ERROR(curve.visit(
+        connection, [&](const WholeBlock& block) { return downsampler.add_whole(block); },
+        [&](const MetricPoint& point) { downsampler.add(point); }));
     return downsampler.finish();
   });
 }
@@ -125,8 +115,15 @@ absl::StatusOr<std::vector<MetricSummary>> SqliteMetricStore::summaries(const Jo
     for (auto& [number, key] : series) {
       constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
       MetricSummary summary{.key = std::move(key), .min = kNone, .max = kNone};
-      scan(connection, {.series = number, .lineage = &lineage},
-           [&](const MetricPoint& point) { include(summary, point); });
+      LCTL_ASSIGN_OR_RETURN(const Curve curve,
+                            Curve::find(connection, {.series = number, .lineage = &lineage}));
+      LCTL_RETURN_IF_ERROR(curve.visit(
+          connection, [&](const WholeBlock& block) { return include_block(summary, block); },
+          [&](const MetricPoint& point) {
+            summary.points += 1;
+            summary.last = point;
+            include_value(summary, point.value);
+          }));
       if (summary.points > 0) summaries.push_back(std::move(summary));
     }
     return summaries;

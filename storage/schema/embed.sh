@@ -3,6 +3,7 @@
 # Called by the build; fails when a number is missing or a name is not NNNN_words.sql.
 set -euo pipefail
 echo '#include "storage/schema/migrations.h"'
+echo '#include "storage/schema/pack_points.h"'
 echo 'namespace lctl::storage {'
 echo 'namespace {'
 echo 'constexpr Migration kMigrations[] = {'
@@ -15,7 +16,11 @@ for file in $(printf '%s\n' "$@" | sort); do
   fi
   printf '    {%d, "%s", R"sql(' "$expected" "$name"
   cat "$file"
-  echo ')sql"},'
+  # A migration that SQL cannot do alone names its function here.
+  case $name in
+    0003_point_blocks) echo ')sql", pack_points},' ;;
+    *) echo ')sql"},' ;;
+  esac
   expected=$((expected + 1))
 done
 echo '};'

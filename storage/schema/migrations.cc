@@ -48,6 +48,7 @@ absl::Status apply(SQLite::Database& database, std::span<const Migration> known,
           " applied_us INTEGER NOT NULL) STRICT");
     }
     database.exec(migration.sql);
+    if (migration.convert != nullptr) migration.convert(database);
     SQLite::Statement row(database, "INSERT INTO schema_version VALUES (?, ?, ?)");
     row.bind(1, migration.number);
     row.bind(2, migration.name);

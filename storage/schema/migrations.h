@@ -7,12 +7,17 @@
 #include "base/clock.h"
 #include "base/status.h"
 
+namespace SQLite {
+class Database;
+}
+
 namespace lctl::storage {
 
 struct Migration {
   int number = 0;         // 1, 2, … without gaps
   const char* name = "";  // "0001_initial"
   const char* sql = "";
+  void (*convert)(SQLite::Database&) = nullptr;  // what SQL cannot say, after it
 };
 
 // All of schema/*.sql in order, embedded at build time.

@@ -1,9 +1,13 @@
 #include "storage/schema/migrations.h"
 
 #include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Statement.h>
+
+#include <cmath>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "storage/metrics/point_block.h"
 #include "storage/testing/temp_folder.h"
 
 namespace lctl::storage {
@@ -84,6 +88,39 @@ TEST_F(MigrationsTest, AnotherProgramsDatabaseIsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.ToString(), HasSubstr("not a store of lctl"));
   EXPECT_EQ(ask("SELECT count(*) FROM sqlite_schema"), "1");
+}
+
+TEST_F(MigrationsTest, PointsOfOneRowEachBecomeBlocks) {
+  ASSERT_TRUE(migrate_to(migrations().first(2)).ok());
+  {
+    SQLite::Database old(file().string(), SQLite::OPEN_READWRITE);
+    old.exec("INSERT INTO jobs VALUES (1, 'aaaaaaaaaa', 'a', 'e', 3, 2, 0, '', 0, 0, 0, '')");
+    old.exec("INSERT INTO series VALUES (1, 1, 'train/loss'), (2, 1, 'val/loss')");
+    // Attempt 1 went to step 2999, attempt 2 began again at 1000; one NaN.
+    old.exec(
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)"
+        " INSERT INTO points SELECT 1, i, 1, 100 * i, 0, i / 10, 1000 + i,"
+        " iif(i = 5, NULL, i * 0.5) FROM n");
+    old.exec("INSERT INTO points VALUES (1, 1000, 2, 100, 0, 100, 9000, -7.25)");
+    old.exec("INSERT INTO points VALUES (2, 3, 1, 350, 1, 0, 1003, 0.125)");
+  }
+  ASSERT_TRUE(migrate(file(), system_clock()).ok());
+  EXPECT_EQ(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'points'"), "0");
+  EXPECT_EQ(ask("SELECT group_concat(series || ':' || attempt || ':' || first_offset || ':' ||"
+                " points, ' ') FROM point_blocks"),
+            "1:1:0:2048 1:1:204800:952 1:2:100:1 2:1:350:1");
+
+  SQLite::Database migrated(file().string(), SQLite::OPEN_READWRITE);
+  SQLite::Statement row(migrated, "SELECT points, data FROM point_blocks");
+  ASSERT_TRUE(row.executeStep());
+  const auto points = unpack(row.getColumn(1).getString(), row.getColumn(0).getInt64());
+  ASSERT_TRUE(points.ok());
+  EXPECT_TRUE(std::isnan((*points)[5].value));
+  EXPECT_EQ((*points)[2047].step, 2047);
+  EXPECT_EQ((*points)[2047].epoch, 204);
+  EXPECT_EQ((*points)[2047].time_us, 3047);
+  EXPECT_EQ((*points)[2047].value, 1023.5);
+  EXPECT_EQ((*points)[2047].offset, 204700U);
 }
 
 }  // namespace

@@ -1,0 +1,134 @@
+"""Metric points from a node to committed rows, beside bulk insert into SQLite and MLflow's server; long curves read."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+from bench.harness import peers
+from bench.harness.benchmark import Benchmark, Variant
+from bench.harness.cluster import program
+from bench.harness.process import output_of
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+JOBS = [1, 8, 64]
+KEYS = 10  # metrics of a call
+LIMIT = "SQLite, bulk insert"
+DEADLINE = 20  # seconds for a server to listen
+
+
+def load(*words):
+    return output_of([program("bench/ingest_load"), *map(str, words)])
+
+
+class Server:
+    """A coordinator over a store that is there already."""
+
+    def __init__(self, folder):
+        self.log = os.path.join(folder, "server.log")
+        with open(self.log, "wb") as stream:
+            self.process = subprocess.Popen(
+                [program("server/lctl-server"), "--data-dir", os.path.join(folder, "store"), "--listen", "127.0.0.1:0",
+                 "--log-level", "error"], stdout=stream, stderr=subprocess.STDOUT)
+        self.address = self._address()
+
+    def _address(self):
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end and self.process.poll() is None:
+            with open(self.log, encoding="utf-8") as stream:
+                found = re.search(r"listening on (\S+)", stream.read())
+            if found:
+                return found.group(1)
+            time.sleep(0.02)
+        self.close()
+        with open(self.log, encoding="utf-8") as stream:
+            raise RuntimeError("the server does not listen: " + stream.read()[-3000:])
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Ingest(Benchmark):
+    name = "ingest"
+    question = "microseconds for a metric point, from the node's spool to a committed row; %d metrics a call" % KEYS
+    unit = "µs"
+    points = 1_000_000  # of a variant, over all of its jobs
+
+    def open(self):
+        self.variants.append(Variant(LIMIT, self.limit))
+        for jobs in JOBS:
+            self.variants.append(Variant("lctl, %d jobs" % jobs, functools.partial(self.ours, jobs), versus=LIMIT,
+                                         ratio_at_most=2))
+        if peers.python() is None or not self.has_mlflow():
+            self.left_out.append("MLflow (set LCTL_PEER_PYTHON to a Python that has mlflow)")
+            return
+        self.variants.append(Variant("MLflow, log_batch of 1,000", self.mlflow, versus="lctl, 1 jobs",
+                                     ratio_at_least=57))
+
+    @staticmethod
+    def has_mlflow():
+        return output_of([peers.python(), "-c", "import importlib.util as u; print(u.find_spec('mlflow') is not None)"
+                          ]).strip() == "True"
+
+    def limit(self):
+        with tempfile.TemporaryDirectory(prefix="lctl-bench-") as folder:
+            return float(load("limit", folder, self.points)) / self.points * 1e6
+
+    def ours(self, jobs):
+        with tempfile.TemporaryDirectory(prefix="lctl-bench-") as folder:
+            load("make", folder, jobs, self.points // jobs, KEYS)
+            server = Server(folder)
+            try:
+                return float(load("agent", folder, server.address, jobs)) / self.points * 1e6
+            finally:
+                server.close()
+
+    def mlflow(self):
+        script = os.path.join(ROOT, "bench", "peers", "mlflow_points.py")
+        with tempfile.TemporaryDirectory(prefix="lctl-bench-") as folder:
+            return float(output_of([peers.python(), script, folder]).split()[-1]) * 1e6
+
+
+class MetricReads(Benchmark):
+    name = "metric_reads"
+    question = "seconds to draw a curve of many points in 1,000, and until a logged point is acknowledged"
+    points = 10_000_000
+    calls = 300
+
+    def __init__(self):
+        super().__init__()
+        self.folder = None
+        self.percentiles = []
+
+    def open(self):
+        self.folder = tempfile.mkdtemp(prefix="lctl-bench-")
+        load("fill", self.folder, self.points)
+        self.variants = [
+            Variant("{:,} points, drawn in 1,000".format(self.points), self.read, at_most=0.05),
+            Variant("logged to acknowledged, median", self.latency, at_most=1),
+        ]
+
+    def close(self):
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.percentiles:
+            self.notes.append("logged to acknowledged, 99th percentile: %.3f s (the worst of the rounds)" %
+                              max(self.percentiles))
+
+    def read(self):
+        return float(load("read", self.folder, 1000))
+
+    def latency(self):
+        with tempfile.TemporaryDirectory(prefix="lctl-bench-") as folder:
+            load("make", folder, 1, 0, KEYS)
+            server = Server(folder)
+            try:
+                median, percentile = map(float, load("latency", folder, server.address, self.calls).split())
+            finally:
+                server.close()
+            self.percentiles.append(percentile)
+            return median
