@@ -76,7 +76,8 @@ class Ingest(Benchmark):
 
     def limit(self):
         with tempfile.TemporaryDirectory(prefix="lctl-bench-") as folder:
-            return float(load("limit", folder, self.points)) / self.points * 1e6
+            file = os.path.join(folder, "limit.db")
+            return float(output_of([program("bench/sqlite_insert"), file, str(self.points)])) / self.points * 1e6
 
     def ours(self, jobs):
         with tempfile.TemporaryDirectory(prefix="lctl-bench-") as folder:

@@ -1,18 +1,12 @@
-// What bench/ingest measures of ours: metric points from a node's agent to committed rows, and the
-// machine's limit.
+// What bench/ingest measures of ours: metric points from a node's agent to committed rows.
 //
 // usage: ingest_load make DIR JOBS POINTS KEYS      a store with running jobs, and what their ranks
 //                                                   would have written: POINTS each, KEYS a call
 //        ingest_load agent DIR SERVER JOBS          the agent's forwarder sends it all; seconds
 //        ingest_load latency DIR SERVER CALLS       a call every 10 ms until it is acknowledged;
-//        seconds,
-//                                                   median and 99th percentile
-//        ingest_load limit DIR POINTS               bulk insert of rows with SQLite alone; seconds
+//                                                   seconds: median, 99th percentile
 //        ingest_load fill DIR POINTS                one series, straight into a store
 //        ingest_load read DIR PIXELS                that series, thinned out; seconds
-#include <SQLiteCpp/Database.h>
-#include <SQLiteCpp/Statement.h>
-#include <SQLiteCpp/Transaction.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -157,31 +151,6 @@ std::vector<double> latency(const fs::path& dir, const std::string& server, int 
   return seconds;
 }
 
-double limit(const fs::path& dir, int points) {
-  SQLite::Database database((dir / "limit.db").string(),
-                            SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-  database.exec("PRAGMA journal_mode = WAL");
-  database.exec("PRAGMA synchronous = FULL");
-  database.exec(
-      "CREATE TABLE points (series INTEGER, step INTEGER, time_us INTEGER, value REAL,"
-      " PRIMARY KEY (series, step)) STRICT, WITHOUT ROWID");
-  SQLite::Statement row(database, "INSERT INTO points VALUES (?, ?, ?, ?)");
-  const double start = now();
-  for (int step = 0; step < points;) {
-    SQLite::Transaction transaction(database);
-    for (int i = 0; i < kBatch && step < points; ++i, ++step) {
-      row.bind(1, 1);
-      row.bind(2, step);
-      row.bind(3, std::int64_t{1'700'000'000'000'000} + step);
-      row.bind(4, 1.0 / (1 + step));
-      row.exec();
-      row.reset();
-    }
-    transaction.commit();
-  }
-  return now() - start;
-}
-
 void fill(const fs::path& dir, int points) {
   const auto store = open_store(dir / "store");
   add_running_job(*store, 0);
@@ -222,8 +191,6 @@ int main(int argc, char** argv) {
     } else if (what == "latency") {
       const std::vector<double> seconds = latency(words.at(1), words.at(2), number(3));
       std::printf("%.6f %.6f\n", seconds[seconds.size() / 2], seconds[seconds.size() * 99 / 100]);
-    } else if (what == "limit") {
-      std::printf("%.6f\n", limit(words.at(1), number(2)));
     } else if (what == "fill") {
       fill(words.at(1), number(2));
     } else if (what == "read") {

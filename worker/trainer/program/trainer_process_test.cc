@@ -484,7 +484,9 @@ TEST(TrainerProcessTest, SlurmsSignalSavesAndRequeuesAndTheNextRunGoesOn) {
   const auto wait_for = [](const fs::path& file) {
     while (!fs::exists(file)) std::this_thread::yield();
   };
-  wait_for(run.path("lightning_logs/version_0/metrics.csv"));
+  const fs::path metrics = run.path("lightning_logs/version_0/metrics.csv");
+  wait_for(metrics);
+  while (fs::file_size(metrics) < 1'000) std::this_thread::yield();  // some steps are done
   run.signal(SIGUSR1);
   wait_for(run.path("asked"));
   std::string asked;

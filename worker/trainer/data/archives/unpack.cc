@@ -187,8 +187,8 @@ Unpacked unpack(const std::string& path, const std::string& name,
   const std::uint64_t there = inflated ? inflated->size() : 0;
   found.space = found.bytes + found.files * kBlock;
   const std::uint64_t needed = found.space > there ? found.space - there : 0;
-  unpacking.check_space(root, needed);
   if (options.make_room) options.make_room(std::max(found.space, there));
+  unpacking.check_space(root, needed);
   archive->rewind();
   std::uint64_t read = 0;
   UnpackFolder into(std::move(root));

@@ -270,6 +270,49 @@ TEST(PinningTest, BatchesAreMadeInPinnedMemoryWhenAsked) {
   }
 }
 
+// The first sample comes only after all others of its batch: somebody else must make those.
+struct FirstComesLast {
+  std::shared_ptr<std::atomic<int>> made = std::make_shared<std::atomic<int>>(0);
+  std::int64_t size() const { return 16; }
+  Batch get(std::int64_t index) const {
+    if (index == 0) {
+      while (*made < 15) std::this_thread::yield();
+    }
+    ++*made;
+    return Batch(at::full({}, static_cast<double>(index), at::kDouble));
+  }
+};
+
+TEST(CooperationTest, TheTrainingThreadMakesWhatItWouldWaitFor) {
+  MapDataLoader loader(make_dataset(FirstComesLast{}), {.batch_size = 16, .num_workers = 1});
+  const Numbers batch = values(*loader.iterate()->next());
+  ASSERT_EQ(batch.size(), 16U);
+  for (std::size_t i = 0; i < batch.size(); ++i) EXPECT_EQ(batch[i], static_cast<double>(i));
+}
+
+// Two bad samples, the earlier of which is found later.
+struct TwoBadOnes {
+  std::int64_t size() const { return 16; }
+  Batch get(std::int64_t index) const {
+    if (index == 3) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (index == 3 || index == 9) throw BadSample("no image");
+    return Batch(at::full({}, static_cast<double>(index), at::kDouble));
+  }
+};
+
+TEST(CooperationTest, TheFirstErrorOfABatchCountsWhoeverFindsItsOwnFirst) {
+  for (const std::int64_t workers : {0, 1, 4}) {
+    MapDataLoader loader(make_dataset(TwoBadOnes{}), {.batch_size = 16, .num_workers = workers});
+    const auto iterator = loader.iterate();
+    try {
+      iterator->next();
+      FAIL() << workers;
+    } catch (const BadSample& error) {
+      EXPECT_STREQ(error.what(), "sample 3: no image") << workers;
+    }
+  }
+}
+
 TEST(OptionsTest, NonsenseIsRefusedInTorchsWords) {
   const auto data = make_dataset(Augmented{});
   const auto refusal = [&](MapDataLoader::Options options) -> std::string {
