@@ -22,8 +22,8 @@ class DataLoaderTest(unittest.TestCase):
         benchmark = loader_tuning.LoaderTuning()
         benchmark.steps = 100
         rows = {row["variant"]: row for row in main.run(benchmark, 1, show_progress=False)}
-        # A batch takes 16 ms on one worker; nothing makes that faster.
-        self.assertGreater(rows["1 workers"]["median"], 15_000)
+        # A batch takes 16 ms, and 8 when the training thread helps its only worker; nothing makes that faster.
+        self.assertGreater(rows["1 workers"]["median"], 7_500)
         self.assertGreater(rows["auto"]["median"], 900)
         self.assertEqual(rows["auto"]["versus"], "16 workers")
         self.assertIn("training waits for data", benchmark.notes[0])
