@@ -44,18 +44,17 @@ absl::StatusOr<bool> take_last(Connection& connection, std::int64_t series, Atte
 }  // namespace
 
 absl::Status append_points(Connection& connection, std::int64_t series, AttemptNumber attempt,
-                           std::span<const BlockPoint> points) {
-  std::vector<BlockPoint> all(points.begin(), points.end());
-  for (bool grown = !all.empty(); grown;) {
-    LCTL_ASSIGN_OR_RETURN(grown, take_last(connection, series, attempt, all));
+                           std::vector<BlockPoint> points) {
+  for (bool grown = !points.empty(); grown;) {
+    LCTL_ASSIGN_OR_RETURN(grown, take_last(connection, series, attempt, points));
   }
   // Blocks keep the order of steps; they are cut in the order of offsets.
   const auto written_before = [](const BlockPoint& a, const BlockPoint& b) {
     return std::tie(a.offset, a.ordinal) < std::tie(b.offset, b.ordinal);
   };
-  if (!std::is_sorted(all.begin(), all.end(), written_before))
-    std::sort(all.begin(), all.end(), written_before);
-  for (const PackedBlock& block : pack_all(all)) {
+  if (!std::is_sorted(points.begin(), points.end(), written_before))
+    std::sort(points.begin(), points.end(), written_before);
+  for (const PackedBlock& block : pack_all(points)) {
     connection
         .query(
             "INSERT INTO point_blocks (series, attempt, first_offset, last_offset, first_step,"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <vector>
 
 #include "base/id.h"
 #include "base/status.h"
@@ -16,6 +16,6 @@ namespace lctl::storage {
 // one by one ends in large blocks all the same: a point is written about five times in its life.
 // DataLoss for a damaged block. Errors of SQL: SQLite::Exception. Caller locks the connection.
 absl::Status append_points(Connection& connection, std::int64_t series, AttemptNumber attempt,
-                           std::span<const BlockPoint> points);
+                           std::vector<BlockPoint> points);
 
 }  // namespace lctl::storage

@@ -63,19 +63,8 @@ std::vector<MetricPoint> thinned(const std::vector<MetricPoint>& points, int max
   return downsampler.finish();
 }
 
-class Property {
- public:
-  Property() : store_(std::move(*Store::open({.dir = folder_.path(), .clock = clock_}))) {}
-  Store& store() { return *store_; }
-
- private:
-  TempFolder folder_;
-  ManualClock clock_;
-  std::unique_ptr<Store> store_;
-};
-
 RC_GTEST_PROP(CurveProperty, ReadsWhatWasWritten, ()) {
-  static Property property;
+  static PropertyStore property;
   Store& store = property.store();
   const JobId job = add_job(store, random_id(10));
   const bool goes_back = *rc::gen::arbitrary<bool>();

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "storage/blobs/checkpoint_rows.h"
@@ -51,9 +52,9 @@ class EventApplication {
 
   // After the last event: the points of all, and of several reports of progress the newest.
   absl::Status finish() {
-    for (const auto& [key, points] : points_) {
+    for (auto& [key, points] : points_) {
       LCTL_RETURN_IF_ERROR(
-          append_points(connection_, series_of(key), stream_.attempt.number, points));
+          append_points(connection_, series_of(key), stream_.attempt.number, std::move(points)));
     }
     if (newest_progress_ != nullptr) store_progress();
     return absl::OkStatus();

@@ -16,22 +16,13 @@ struct Slice {
   std::int64_t count = 0;
 };
 
-// One store for all runs of a property: each has a job of its own.
-class ExactlyOnce {
+class ExactlyOnce : public PropertyStore {
  public:
-  ExactlyOnce() : store_(std::move(*Store::open({.dir = folder_.path(), .clock = clock_}))) {}
-
   JobId new_job() {
-    const JobId id = add_job(*store_, random_id(10));
-    start_attempt(*store_, id, 1);
+    const JobId id = add_job(store(), random_id(10));
+    start_attempt(store(), id, 1);
     return id;
   }
-  Store& store() { return *store_; }
-
- private:
-  TempFolder folder_;
-  ManualClock clock_;
-  std::unique_ptr<Store> store_;
 };
 
 RC_GTEST_PROP(ExactlyOnceProperty, EventsInAnyOrderOfBatches, ()) {

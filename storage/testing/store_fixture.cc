@@ -166,4 +166,7 @@ void StoreTest::open(std::int64_t max_database_bytes) {
   store_ = *std::move(opened);
 }
 
+PropertyStore::PropertyStore()
+    : store_(std::move(*Store::open({.dir = folder_.path(), .clock = clock_}))) {}
+
 }  // namespace lctl::storage

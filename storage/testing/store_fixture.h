@@ -72,6 +72,18 @@ std::string hex_sha256(std::string_view bytes);
 absl::StatusOr<std::string> download(Store& store, const CheckpointId& id,
                                      std::int64_t piece = 4 << 20);
 
+// One store for all runs of a property: each has jobs of its own.
+class PropertyStore {
+ public:
+  PropertyStore();
+  Store& store() { return *store_; }
+
+ private:
+  TempFolder folder_;
+  ManualClock clock_;
+  std::unique_ptr<Store> store_;
+};
+
 class StoreTest : public testing::Test {
  protected:
   StoreTest() { open(); }

@@ -32,6 +32,27 @@ void copy_to_row(const at::Tensor& sample, const at::Tensor& rows, std::size_t r
   }
 }
 
+// The structure of `node` with what `make` gives for each leaf.
+template <typename Node, typename Make>
+Batch assembled(const Node& node, const Make& make) {
+  switch (node.kind) {
+    case Node::Kind::kList: {
+      Batch::List parts;
+      parts.reserve(node.parts.size());
+      for (const Node& part : node.parts) parts.push_back(assembled(part, make));
+      return Batch(std::move(parts));
+    }
+    case Node::Kind::kMap: {
+      Batch::Map entries;
+      for (std::size_t i = 0; i < node.parts.size(); ++i)
+        entries.emplace_back(node.keys[i], assembled(node.parts[i], make));
+      return Batch(std::move(entries));
+    }
+    default:
+      return make(node);
+  }
+}
+
 }  // namespace
 
 Batch in_memory(Batch batch, const BatchMemory& memory) {
@@ -162,46 +183,18 @@ Batch BatchBuilder::finish() {
 }
 
 Batch BatchBuilder::whole(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::kTensor:
-      return Batch(std::move(tensors_[node.leaf]));
-    case Node::Kind::kOther:
-      return in_memory(collate(other_[node.leaf]), memory_);
-    case Node::Kind::kList: {
-      Batch::List parts;
-      parts.reserve(node.parts.size());
-      for (const Node& part : node.parts) parts.push_back(whole(part));
-      return Batch(std::move(parts));
-    }
-    case Node::Kind::kMap: {
-      Batch::Map entries;
-      for (std::size_t i = 0; i < node.parts.size(); ++i)
-        entries.emplace_back(node.keys[i], whole(node.parts[i]));
-      return Batch(std::move(entries));
-    }
-  }
-  return {};
+  return assembled(node, [this](const Node& leaf) {
+    if (leaf.kind == Node::Kind::kTensor) return Batch(std::move(tensors_[leaf.leaf]));
+    return in_memory(collate(other_[leaf.leaf]), memory_);
+  });
 }
 
 Batch BatchBuilder::row_of(const Node& node, std::size_t row) const {
-  switch (node.kind) {
-    case Node::Kind::kTensor:
-      return Batch(tensors_[node.leaf].select(0, static_cast<std::int64_t>(row)));
-    case Node::Kind::kOther:
-      return other_[node.leaf][row];
-    case Node::Kind::kList: {
-      Batch::List parts;
-      for (const Node& part : node.parts) parts.push_back(row_of(part, row));
-      return Batch(std::move(parts));
-    }
-    case Node::Kind::kMap: {
-      Batch::Map entries;
-      for (std::size_t i = 0; i < node.parts.size(); ++i)
-        entries.emplace_back(node.keys[i], row_of(node.parts[i], row));
-      return Batch(std::move(entries));
-    }
-  }
-  return {};
+  return assembled(node, [this, row](const Node& leaf) {
+    if (leaf.kind == Node::Kind::kTensor)
+      return Batch(tensors_[leaf.leaf].select(0, static_cast<std::int64_t>(row)));
+    return other_[leaf.leaf][row];
+  });
 }
 
 // Some rows are missing, or differ: collate() knows what to make of them.

@@ -83,8 +83,7 @@ class StreamSource final : public BatchSource {
   std::optional<Batch> make_next() override {
     const std::unique_ptr<BatchWork> work = next_work();
     if (work == nullptr) return std::nullopt;
-    for (std::size_t part = 0; part < work->parts(); ++part) work->make(part);
-    return work->finish();
+    return make_whole(*work);
   }
 
   std::unique_ptr<BatchWork> next_work() override {

@@ -58,17 +58,6 @@ struct MapPass {
   SkippedSamples* skipped = nullptr;
 };
 
-// The samples of a batch, for a collate function of the user's.
-Batch collated(const MapPass& pass, std::vector<std::optional<Batch>> made) {
-  std::vector<Batch> samples;
-  samples.reserve(made.size());
-  for (std::optional<Batch>& sample : made) {
-    if (sample) samples.push_back(*std::move(sample));
-  }
-  if (samples.empty()) throw_nothing_left(made.size());
-  return in_memory(pass.collate_fn(std::move(samples)), pass.memory);
-}
-
 class MapWork final : public BatchWork {
  public:
   MapWork(std::shared_ptr<const MapPass> pass, std::vector<std::int64_t> indices,
@@ -94,11 +83,20 @@ class MapWork final : public BatchWork {
       samples_[mine.first_row + i] = get_sample(*pass_->dataset, mine, i);
   }
 
-  Batch finish() override {
-    return pass_->collate_fn ? collated(*pass_, std::move(samples_)) : batch_.finish();
-  }
+  Batch finish() override { return pass_->collate_fn ? collated() : batch_.finish(); }
 
  private:
+  // By the user's function.
+  Batch collated() {
+    std::vector<Batch> samples;
+    samples.reserve(samples_.size());
+    for (std::optional<Batch>& sample : samples_) {
+      if (sample) samples.push_back(*std::move(sample));
+    }
+    if (samples.empty()) throw_nothing_left(samples_.size());
+    return in_memory(pass_->collate_fn(std::move(samples)), pass_->memory);
+  }
+
   const std::shared_ptr<const MapPass> pass_;
   const std::vector<std::int64_t> indices_;
   BatchRequest request_;
@@ -118,11 +116,8 @@ class MapSource final : public BatchSource {
     if (indices_.empty()) return std::nullopt;
     const BatchRequest request = take_request(indices_);
     if (!pass_->collate_fn) return pass_->dataset->get_batch(request, pass_->memory);
-    std::vector<std::optional<Batch>> samples;
-    samples.reserve(indices_.size());
-    for (std::size_t i = 0; i < indices_.size(); ++i)
-      samples.push_back(get_sample(*pass_->dataset, request, i));
-    return collated(*pass_, std::move(samples));
+    MapWork work(pass_, indices_, request);
+    return make_whole(work);
   }
 
   std::unique_ptr<BatchWork> next_work() override {

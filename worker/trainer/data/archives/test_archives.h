@@ -8,30 +8,15 @@
 #include <cstdint>
 #include <fstream>
 #include <iterator>
-#include <stdexcept>
 #include <string>
 
+#include "worker/trainer/data/formats/gzip_for_test.h"
 #include "worker/trainer/data/webdataset/test_tar.h"
 
 namespace lctl::archives {
 
 using webdataset::TestFolder;
 using webdataset::TestTar;
-
-inline std::string gzipped(std::string text) {
-  z_stream stream = {};
-  if (deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-    throw std::runtime_error("zlib does not start");
-  std::string packed(deflateBound(&stream, text.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(text.data());
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
-}
 
 // Written when it is closed. Thread rule: one strand only.
 class TestZip {

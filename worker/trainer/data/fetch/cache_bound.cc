@@ -57,6 +57,13 @@ std::optional<std::string> small_file(const fs::path& path, std::size_t limit) {
   return read_small_file(folder.get(), path.filename().string(), limit);
 }
 
+template <typename Visit>
+void for_each_in(const fs::path& folder, const Visit& visit) {
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    visit(at->path());
+}
+
 // The bytes of regular files below a folder, each once, however many names it has. What goes away
 // meanwhile is not counted.
 class Count {
@@ -66,14 +73,13 @@ class Count {
       bytes_ += std::strtoull(note->c_str(), nullptr, 10);
       return;
     }
-    std::error_code error;
-    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    for_each_in(folder, [this](const fs::path& path) {
       struct stat status = {};
-      if (lstat(at->path().c_str(), &status) != 0) continue;
-      if (S_ISDIR(status.st_mode)) add(at->path());
+      if (lstat(path.c_str(), &status) != 0) return;
+      if (S_ISDIR(status.st_mode)) add(path);
       if (S_ISREG(status.st_mode) && seen_.insert(status.st_ino).second)
         bytes_ += static_cast<std::uint64_t>(status.st_size);
-    }
+    });
   }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -101,13 +107,6 @@ void add_partial(const fs::path& path, std::vector<Entry>& entries) {
   const auto record = text ? parse_partial_record(*text) : std::nullopt;
   if (record && record->total) entry.size = std::max(entry.size, *record->total);
   entries.push_back(std::move(entry));
-}
-
-template <typename Visit>
-void for_each_in(const fs::path& folder, const Visit& visit) {
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    visit(at->path());
 }
 
 // A name that the cache gives: a SHA-256.

@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/formats/array_layout.h"
+#include "worker/trainer/data/formats/gzip_for_test.h"
 #include "worker/trainer/data/formats/idx.h"
 #include "worker/trainer/data/formats/inflate.h"
 #include "worker/trainer/data/formats/npy.h"
@@ -151,21 +152,6 @@ RC_GTEST_PROP(NpyTest, ElementsAreWhereNumpyPutsThem, ()) {
 
 std::string idx_refusal(const std::string& bytes) {
   return bad_sample([&] { read_idx(SharedBytes::of(bytes, "t-idx3")); });
-}
-
-std::string gzipped(const std::string& plain) {
-  z_stream stream = {};
-  deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 9, Z_DEFAULT_STRATEGY);
-  std::string packed(deflateBound(&stream, plain.size()), '\0');
-  std::string input = plain;
-  stream.next_in = reinterpret_cast<Bytef*>(input.data());
-  stream.avail_in = static_cast<uInt>(input.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
 }
 
 TEST(IdxTest, LengthMustBeWhatTheHeaderSays) {

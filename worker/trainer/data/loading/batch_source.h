@@ -28,6 +28,12 @@ class BatchWork {
   virtual Batch finish() = 0;
 };
 
+// All of it, by the caller alone.
+inline Batch make_whole(BatchWork& work) {
+  for (std::size_t part = 0; part < work.parts(); ++part) work.make(part);
+  return work.finish();
+}
+
 // Samples that a thread takes at a time of a batch of `samples` that take time: few, so that all
 // threads end together, but not one, so that they do not write next to each other all the time.
 inline std::size_t samples_of_a_part(std::size_t samples) {

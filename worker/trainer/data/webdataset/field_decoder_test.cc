@@ -4,7 +4,6 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <cstdint>
 #include <limits>
@@ -14,6 +13,7 @@
 
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/bad_sample.h"
+#include "worker/trainer/data/formats/gzip_for_test.h"
 #include "worker/trainer/data/webdataset/inflate.h"
 
 namespace lctl::webdataset {
@@ -48,20 +48,6 @@ std::vector<T> values(const Batch& batch) {
 }
 
 std::vector<std::int64_t> shape(const Batch& batch) { return batch.tensor().sizes().vec(); }
-
-std::string gzip(std::string_view text) {
-  z_stream stream = {};
-  deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string packed(deflateBound(&stream, text.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
-}
 
 TEST(FieldDecoderTest, ClassesAreWholeNumbers) {
   for (const char* extension : {"cls", "cls2", "index", "id", "left.cls"}) {
@@ -114,9 +100,10 @@ TEST(FieldDecoderTest, OtherJsonStaysText) {
 }
 
 TEST(FieldDecoderTest, CompressedFilesAreInflatedFirst) {
-  EXPECT_THAT(values<std::int64_t>(decoded("cls.gz", gzip("1") + gzip("7"))), ElementsAre(17));
-  EXPECT_THAT(values<std::uint8_t>(decoded("bin.gz", gzip("ab"))), ElementsAre('a', 'b'));
-  const std::string packed = gzip(std::string(100'000, 'x'));
+  EXPECT_THAT(values<std::int64_t>(decoded("cls.gz", gzipped("1") + gzipped("7"))),
+              ElementsAre(17));
+  EXPECT_THAT(values<std::uint8_t>(decoded("bin.gz", gzipped("ab"))), ElementsAre('a', 'b'));
+  const std::string packed = gzipped(std::string(100'000, 'x'));
   EXPECT_EQ(inflate_gzip(bytes_of(packed)), std::string(100'000, 'x'));
   EXPECT_EQ(error_of("txt.gz", std::string_view(packed).substr(0, packed.size() - 9)),
             "txt.gz: the gzip file is cut off");
@@ -125,7 +112,7 @@ TEST(FieldDecoderTest, CompressedFilesAreInflatedFirst) {
 }
 
 TEST(FieldDecoderTest, ABombOfZerosIsRefused) {
-  const std::string part = gzip(std::string(64 << 20, '\0'));
+  const std::string part = gzipped(std::string(64 << 20, '\0'));
   EXPECT_THAT(error_of("bin.gz", part + part + part + part + part), HasSubstr("256 MiB"));
 }
 
