@@ -227,18 +227,22 @@ double on_threads(int threads, std::int64_t items, Work work) {
   return now() - start;
 }
 
-// The gather of random rows into batches, without a loader around it.
+// The gather of random rows and their labels into batches, without a loader around it.
 double rows_limit(int threads) {
   const at::Tensor rows = at::rand({kRows, kFeatures});
+  const at::Tensor labels = at::arange(kRows, at::kLong);
   const at::Tensor permutation = at::randperm(kRows, at::kLong);  // as a shuffling loader reads
   const auto* order = permutation.const_data_ptr<std::int64_t>();
   const auto* from = rows.const_data_ptr<float>();
+  const auto* label = labels.const_data_ptr<std::int64_t>();
   const double seconds = on_threads(threads, kRowPasses * kRows / kRowBatch, [&] {
-    return [&, batch = std::vector<float>(kRowBatch * kFeatures)](std::int64_t number) mutable {
+    return [&, batch = std::vector<float>(kRowBatch * kFeatures),
+            batch_labels = std::vector<std::int64_t>(kRowBatch)](std::int64_t number) mutable {
       for (std::int64_t i = 0; i < kRowBatch; ++i) {
         const std::int64_t row = order[(number * kRowBatch + i) % kRows];
         std::memcpy(batch.data() + i * kFeatures, from + row * kFeatures,
                     kFeatures * sizeof(float));
+        batch_labels[static_cast<std::size_t>(i)] = label[row];
       }
     };
   });

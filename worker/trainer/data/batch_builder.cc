@@ -163,18 +163,40 @@ const std::vector<at::Tensor>* BatchBuilder::columns(std::span<const Column> col
   });
   if (root_.kind != Node::Kind::kList || root_.parts.size() != columns.size()) return nullptr;
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    const Node& part = root_.parts[i];
-    if (part.kind != Node::Kind::kTensor) return nullptr;
-    const at::Tensor& rows = tensors_[part.leaf];
-    if (rows.scalar_type() != columns[i].dtype ||
-        rows.sizes().slice(1) != at::IntArrayRef(columns[i].sizes))
-      return nullptr;
+    if (!is(root_.parts[i], columns[i])) return nullptr;
   }
   return &tensors_;
 }
 
+bool BatchBuilder::is(const Node& node, const Column& column) const {
+  if (node.kind != Node::Kind::kTensor) return false;
+  const at::Tensor& rows = tensors_[node.leaf];
+  return rows.scalar_type() == column.dtype &&
+         rows.sizes().slice(1) == at::IntArrayRef(column.sizes);
+}
+
 void BatchBuilder::mark(std::size_t first, std::size_t count) {
   std::fill_n(present_.begin() + static_cast<std::ptrdiff_t>(first), count, 1);
+}
+
+void* BatchBuilder::put_around(std::size_t row, const Batch::List& sample, std::size_t missing,
+                               const Column& column) {
+  std::call_once(laid_out_, [&] {
+    root_.kind = Node::Kind::kList;
+    for (std::size_t i = 0; i < sample.size(); ++i)
+      root_.parts.push_back(i == missing ? new_tensor(column.sizes, column.dtype)
+                                         : layout_of(sample[i]));
+  });
+  if (root_.kind != Node::Kind::kList || root_.parts.size() != sample.size()) return nullptr;
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    if (i == missing ? !is(root_.parts[i], column) : !fits(root_.parts[i], sample[i]))
+      return nullptr;
+  }
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    if (i != missing) copy(root_.parts[i], row, sample[i]);
+  }
+  const at::Tensor& rows = tensors_[root_.parts[missing].leaf];
+  return static_cast<char*>(rows.mutable_data_ptr()) + row * (rows.nbytes() / this->rows());
 }
 
 Batch BatchBuilder::finish() {

@@ -51,6 +51,12 @@ class BatchBuilder {
   const std::vector<at::Tensor>* columns(std::span<const Column> columns);
   void mark(std::size_t first, std::size_t count);
 
+  // put() of a list of which one tensor is still to be made: the memory for it, uninitialised and
+  // contiguous, as `column` says. Null when the batch has another layout, and nothing is put then;
+  // else the row is there once it is marked.
+  void* put_around(std::size_t row, const Batch::List& sample, std::size_t missing,
+                   const Column& column);
+
   // Rows that nobody has put are left out. Throws std::invalid_argument naming two differing
   // shapes, as collate() does, and BadSample when there is no row at all.
   Batch finish();
@@ -69,6 +75,7 @@ class BatchBuilder {
   Node layout_of(const Batch& sample);
   Node new_tensor(at::IntArrayRef sizes, at::ScalarType dtype);
   bool fits(const Node& node, const Batch& sample) const;
+  bool is(const Node& node, const Column& column) const;
   void copy(const Node& node, std::size_t row, const Batch& sample);
   Batch whole(const Node& node);
   Batch row_of(const Node& node, std::size_t row) const;

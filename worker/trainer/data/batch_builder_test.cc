@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <array>
+#include <cstring>
 #include <thread>
 
 #include "gmock/gmock.h"
@@ -112,6 +113,30 @@ TEST(BatchBuilderTest, ColumnsAreWrittenInPlaceAndMixWithSamples) {
   BatchBuilder other(2);
   other.put(0, Batch(at::rand({3})));
   EXPECT_EQ(other.columns(columns), nullptr);  // that batch is a tensor, not a list
+}
+
+TEST(BatchBuilderTest, ATensorMayBeMadeInItsRow) {
+  const BatchBuilder::Column image = {{2, 3}, at::kByte};
+  const auto sample = [](std::int64_t i) {
+    return Batch::List{Batch(), at::full({}, i, at::kLong), Batch("sample")};
+  };
+  BatchBuilder batch(3);
+  for (std::size_t row = 3; row-- > 1;) {
+    void* const memory = batch.put_around(row, sample(static_cast<std::int64_t>(row)), 0, image);
+    ASSERT_NE(memory, nullptr);
+    std::memset(memory, static_cast<int>(row), 6);
+    batch.mark(row, 1);
+  }
+  // Neither another size nor another kind of sample has a place; nothing is put then.
+  EXPECT_EQ(batch.put_around(0, sample(0), 0, {{2, 4}, at::kByte}), nullptr);
+  EXPECT_EQ(batch.put_around(0, sample(0), 0, {{2, 3}, at::kInt}), nullptr);
+  EXPECT_EQ(batch.put_around(0, {Batch(), Batch("text"), Batch("sample")}, 0, image), nullptr);
+  EXPECT_EQ(batch.put_around(0, {Batch(), at::full({}, 0, at::kLong)}, 0, image), nullptr);
+  const Batch made = batch.finish();  // without row 0
+  ASSERT_EQ(made[0].tensor().sizes(), (std::vector<std::int64_t>{2, 2, 3}));
+  EXPECT_TRUE(made[0].tensor()[0].eq(1).all().item<bool>());
+  EXPECT_TRUE(made[0].tensor()[1].eq(2).all().item<bool>());
+  EXPECT_TRUE(same(made[1], Batch(at::arange(1, 3, at::kLong))));
 }
 
 TEST(BatchBuilderTest, TensorsLieInTheMemoryThatWasAskedFor) {

@@ -25,6 +25,12 @@ constexpr std::size_t kBytesOfAThread = 128 << 10;  // of LibTorch's: fewer are 
 // memory from each other's caches, which costs more than it brings.
 constexpr std::size_t kBytesAtOnce = 4 << 20;
 
+// Rows lie anywhere in memory: each is asked for while some before it are copied. Of long rows the
+// beginning only; the processor sees by itself how they go on.
+constexpr std::int64_t kRowsAhead = 8;
+constexpr std::int64_t kBytesPrefetched = 256;
+constexpr std::int64_t kCacheLine = 64;
+
 // Row request.indices[i] of `from` to row first_row + i of `to`, on all cores that a loader's
 // thread, or the training thread, may use.
 void copy_rows(const at::Tensor& from, const BatchRequest& request, const at::Tensor& to) {
@@ -42,10 +48,16 @@ void copy_rows(const at::Tensor& from, const BatchRequest& request, const at::Te
   if (bytes == 0) return;
   const auto* source = static_cast<const char*>(from.const_data_ptr());
   auto* target = static_cast<char*>(to.mutable_data_ptr()) + first * bytes;
+  const std::int64_t prefetched = std::min(bytes, kBytesPrefetched);
   const std::int64_t rows_of_a_thread =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(kBytesOfAThread) / bytes);
   at::parallel_for(0, count, rows_of_a_thread, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
+      if (i + kRowsAhead < end) {
+        const char* later =
+            source + request.indices[static_cast<std::size_t>(i + kRowsAhead)] * bytes;
+        for (std::int64_t at = 0; at < prefetched; at += kCacheLine) __builtin_prefetch(later + at);
+      }
       const std::int64_t row = request.indices[static_cast<std::size_t>(i)];
       TORCH_CHECK_INDEX(row >= 0 && row < size, "row ", row, " of ", size);
       std::memcpy(target + i * bytes, source + row * bytes, static_cast<std::size_t>(bytes));

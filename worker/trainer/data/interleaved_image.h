@@ -13,7 +13,11 @@ bool is_interleaved_image(const at::Tensor& image);
 
 // Copies such an image to `to`, of 3 * height * width bytes, as three planes one behind the other:
 // what contiguous() makes. ATen does it byte by byte, which takes a third as long as decoding a
-// JPEG; here 16 pixels go at once.
+// JPEG; here 32 pixels go at once.
 void split_into_planes(const at::Tensor& image, std::uint8_t* to);
+
+// The same for `count` pixels of an image; the planes' parts lie `plane` bytes apart.
+void split_into_planes(const std::uint8_t* pixels, std::int64_t count, std::uint8_t* to,
+                       std::int64_t plane);
 
 }  // namespace lctl

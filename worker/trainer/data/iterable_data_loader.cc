@@ -53,7 +53,11 @@ class StreamWork final : public BatchWork {
     RandomStream random(seed_, place, place);
     PendingSample& sample = group_.samples[row];
     try {
-      batch_.put(row, sample.make(random));
+      if (sample.put) {
+        sample.put(batch_, row, random);
+      } else {
+        batch_.put(row, sample.make(random));
+      }
     } catch (...) {
       handle_sample_error(fmt::format("sample {} ({})", place, sample.name), skipped_);
     }

@@ -1,6 +1,7 @@
 // Data sets that are read from front to back: torch's IterableDataset.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -8,15 +9,18 @@
 #include <string>
 
 #include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/batch_builder.h"
 #include "worker/trainer/data/random_stream.h"
 
 namespace lctl {
 
-// A sample whose bytes are known, but not read, decoded or transformed yet: that is `make`, which
-// is called once at most, by any thread.
+// A sample whose bytes are known, but not read, decoded or transformed yet: that is `make` or
+// `put`; one of them is called, once at most, by any thread.
 struct PendingSample {
   std::function<Batch(RandomStream& random)> make;
   std::string name;  // where it comes from, for messages: "shard-000001.tar: 000017.jpg"
+  // The same, as that row of a batch, by data sets that can do so cheaper; may be empty.
+  std::function<void(BatchBuilder& batch, std::size_t row, RandomStream& random)> put;
 };
 
 // One pass over this rank's part. Thread rule: one strand only; the samples that it has handed out

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/images/decode_jpeg.h"
 #include "worker/trainer/data/images/decode_png.h"
+#include "worker/trainer/data/interleaved_image.h"
 
 namespace lctl {
 namespace {
@@ -34,13 +37,29 @@ std::string what_it_is(std::string_view bytes) {
   return fmt::format("neither a JPEG nor a PNG image; it begins with{}", start);
 }
 
+bool is_jpeg(std::string_view bytes) { return bytes.starts_with("\xFF\xD8\xFF"sv); }
+
 }  // namespace
 
 at::Tensor decode_image(std::string_view bytes, const std::string& name,
                         const DecodeOptions& options) {
-  if (bytes.starts_with("\xFF\xD8\xFF"sv)) return decode_jpeg(bytes, name, options);
+  if (is_jpeg(bytes)) return decode_jpeg(bytes, name, options);
   if (bytes.starts_with("\x89PNG\r\n\x1A\n"sv)) return decode_png(bytes, name, options);
   throw BadSample(fmt::format("{}: {}", name, what_it_is(bytes)));
+}
+
+std::optional<at::Tensor> decode_image_into(const PixelMemory& memory, std::string_view bytes,
+                                            const std::string& name, const DecodeOptions& options) {
+  if (is_jpeg(bytes)) return decode_jpeg_into(memory, bytes, name, options);
+  at::Tensor image = decode_image(bytes, name, options);
+  std::uint8_t* const to = memory(image.size(0), image.size(1), image.size(2));
+  if (to == nullptr) return image;
+  if (is_interleaved_image(image)) {
+    split_into_planes(image, to);
+  } else {  // of one channel, which lies in memory as a plane
+    std::memcpy(to, image.const_data_ptr(), image.nbytes());
+  }
+  return std::nullopt;
 }
 
 }  // namespace lctl

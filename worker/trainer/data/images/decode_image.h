@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,5 +33,17 @@ struct DecodeOptions {
 // end that is missing does. Thread rule: any thread, any number at once.
 at::Tensor decode_image(std::string_view bytes, const std::string& name,
                         const DecodeOptions& options = {});
+
+// Memory for an image, asked for when its size is known: uint8 [channels, height, width],
+// contiguous. Null: there is none for an image of that size.
+using PixelMemory =
+    std::function<std::uint8_t*(std::int64_t channels, std::int64_t height, std::int64_t width)>;
+
+// decode_image() into `memory`, a few rows at a time, so that they are still in the processor's
+// cache when they get there. The image as decode_image() gives it where there was no memory. An
+// exception leaves anything in the memory.
+std::optional<at::Tensor> decode_image_into(const PixelMemory& memory, std::string_view bytes,
+                                            const std::string& name,
+                                            const DecodeOptions& options = {});
 
 }  // namespace lctl

@@ -1,6 +1,7 @@
 // Pixels are Pillow's, and what is not a whole image is refused.
 #include "worker/trainer/data/images/decode_image.h"
 
+#include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -81,6 +82,28 @@ TEST(DecodeImageTest, AllKindsHavePillowsPixelsInColourAndInGrey) {
     const at::Tensor gray = decode_image(file, expected.name, {.mode = ImageReadMode::kGray});
     EXPECT_EQ(gray.sizes(), (std::vector<std::int64_t>{1, kHeight, kWidth}));
     EXPECT_TRUE(bytes_of(gray) == expected.gray);
+  }
+}
+
+TEST(DecodeImageTest, IntoMemoryOfTheCallerGoTheSamePixelsPlaneByPlane) {
+  for (const Expected& expected : all_expected()) {
+    const std::string file = read_file(kFolder + expected.name);
+    for (const ImageReadMode mode : {ImageReadMode::kRgb, ImageReadMode::kGray}) {
+      SCOPED_TRACE(expected.name);
+      const at::Tensor image = decode_image(file, "x", {.mode = mode});
+      at::Tensor planes;
+      const auto memory = [&](std::int64_t channels, std::int64_t height, std::int64_t width) {
+        planes = at::zeros({channels, height, width}, at::kByte);
+        return planes.mutable_data_ptr<std::uint8_t>();
+      };
+      EXPECT_EQ(decode_image_into(memory, file, "x", {.mode = mode}), std::nullopt);
+      EXPECT_TRUE(planes.equal(image));
+
+      const auto none = [](auto...) { return nullptr; };
+      const auto own = decode_image_into(none, file, "x", {.mode = mode});
+      ASSERT_TRUE(own.has_value());
+      EXPECT_TRUE(own->equal(image));
+    }
   }
 }
 

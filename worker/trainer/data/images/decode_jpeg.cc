@@ -18,6 +18,7 @@
 #include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/images/pixel_buffer.h"
 #include "worker/trainer/data/images/pixels.h"
+#include "worker/trainer/data/interleaved_image.h"
 
 namespace lctl {
 namespace {
@@ -77,7 +78,7 @@ class Decompressor {
   bool read_all(std::uint8_t* rows, std::size_t row_bytes) {
     if (setjmp(jump_) != 0) return false;
     while (jpeg_.output_scanline < jpeg_.output_height)
-      read_some(rows + jpeg_.output_scanline * row_bytes, row_bytes);
+      read_some(rows + jpeg_.output_scanline * row_bytes, row_bytes, jpeg_.output_height);
     return true;
   }
 
@@ -85,8 +86,10 @@ class Decompressor {
   bool read_next(std::uint8_t* rows, std::size_t row_bytes, JDIMENSION* read) {
     if (setjmp(jump_) != 0) return false;
     const JDIMENSION before = jpeg_.output_scanline;
-    read_some(rows, row_bytes);
-    *read = jpeg_.output_scanline - before;
+    const JDIMENSION end = std::min(before + kRowsAtOnce, jpeg_.output_height);
+    while (jpeg_.output_scanline < end)
+      read_some(rows + (jpeg_.output_scanline - before) * row_bytes, row_bytes, end);
+    *read = end - before;
     return true;
   }
 
@@ -107,9 +110,10 @@ class Decompressor {
     return *static_cast<Decompressor*>(jpeg->client_data);
   }
 
-  void read_some(std::uint8_t* rows, std::size_t row_bytes) {
+  // Some of the rows before `end`: libjpeg gives as many as it has made at a time.
+  void read_some(std::uint8_t* rows, std::size_t row_bytes, JDIMENSION end) {
     JSAMPROW pointers[kRowsAtOnce];
-    const JDIMENSION wanted = std::min(jpeg_.output_height - jpeg_.output_scanline, kRowsAtOnce);
+    const JDIMENSION wanted = std::min(end - jpeg_.output_scanline, kRowsAtOnce);
     for (JDIMENSION i = 0; i < wanted; ++i) pointers[i] = rows + i * row_bytes;
     jpeg_read_scanlines(&jpeg_, pointers, wanted);
   }
@@ -155,11 +159,12 @@ template <typename Convert>
 bool read_converted(Decompressor& jpeg, std::size_t from, std::uint8_t* out, std::size_t to,
                     const Convert& convert) {
   const std::size_t width = jpeg.width();
-  std::vector<std::uint8_t> rows(width * from * kRowsAtOnce);
+  std::vector<std::uint8_t> memory(width * from * kRowsAtOnce + kCachedOffset);
+  std::uint8_t* const rows = memory.data() + kCachedOffset;
   for (JDIMENSION y = 0; y < jpeg.height();) {
     JDIMENSION read = 0;
-    if (!jpeg.read_next(rows.data(), width * from, &read)) return false;
-    convert(rows.data(), out + y * width * to, width * read);
+    if (!jpeg.read_next(rows, width * from, &read)) return false;
+    convert(rows, out + y * width * to, width * read);
     y += read;
   }
   return true;
@@ -183,23 +188,56 @@ bool read_pixels(Decompressor& jpeg, bool gray, std::uint8_t* out) {
   return jpeg.read_all(out, std::size_t{jpeg.width()} * 3);
 }
 
+// All rows, as RGB, to three planes.
+bool read_planes(Decompressor& jpeg, std::uint8_t* out) {
+  const std::size_t plane = std::size_t{jpeg.height()} * jpeg.width();
+  const auto split = [plane](const std::uint8_t* rgb, std::uint8_t* to, std::size_t pixels) {
+    split_into_planes(rgb, static_cast<std::int64_t>(pixels), to, static_cast<std::int64_t>(plane));
+  };
+  if (jpeg.components() != 4) return jpeg.start(JCS_RGB) && read_converted(jpeg, 3, out, 1, split);
+  std::vector<std::uint8_t> rgb(std::size_t{jpeg.width()} * 3 * kRowsAtOnce);
+  return jpeg.start(JCS_CMYK) &&
+         read_converted(jpeg, 4, out, 1,
+                        [&](const std::uint8_t* in, std::uint8_t* to, std::size_t pixels) {
+                          inverted_cmyk_to_rgb(in, rgb.data(), pixels);
+                          split(rgb.data(), to, pixels);
+                        });
+}
+
+// Throws BadSample for what is not decoded.
+void check(const Decompressor& jpeg, const std::string& name, const DecodeOptions& options) {
+  check_dimensions(jpeg.height(), jpeg.width(), options.max_pixels, name);
+  const int components = jpeg.components();
+  if (components == 1 || components == 3 || components == 4) return;
+  throw BadSample(fmt::format(
+      "{}: a JPEG image of {} components is neither grey, nor RGB, nor CMYK", name, components));
+}
+
 }  // namespace
 
 at::Tensor decode_jpeg(std::string_view bytes, const std::string& name,
                        const DecodeOptions& options) {
+  return *decode_jpeg_into([](auto...) { return nullptr; }, bytes, name, options);
+}
+
+std::optional<at::Tensor> decode_jpeg_into(const PixelMemory& memory, std::string_view bytes,
+                                           const std::string& name, const DecodeOptions& options) {
   Decompressor jpeg(bytes);
-  const auto refuse = [&] { throw BadSample(fmt::format("{}: {}", name, jpeg.message())); };
-  if (!jpeg.read_header()) refuse();
-  check_dimensions(jpeg.height(), jpeg.width(), options.max_pixels, name);
-  const int components = jpeg.components();
-  if (components != 1 && components != 3 && components != 4) {
-    throw BadSample(fmt::format(
-        "{}: a JPEG image of {} components is neither grey, nor RGB, nor CMYK", name, components));
-  }
+  const auto must = [&](bool fine) {
+    if (!fine) throw BadSample(fmt::format("{}: {}", name, jpeg.message()));
+  };
+  must(jpeg.read_header());
+  check(jpeg, name, options);
   const bool gray = options.mode == ImageReadMode::kGray;
-  at::Tensor image = make_pixels(gray ? 1 : 3, jpeg.height(), jpeg.width());
-  if (!read_pixels(jpeg, gray, image.data_ptr<std::uint8_t>())) refuse();
-  return image;
+  const int channels = gray ? 1 : 3;
+  std::uint8_t* const to = memory(channels, jpeg.height(), jpeg.width());
+  if (to == nullptr) {
+    at::Tensor image = make_pixels(channels, jpeg.height(), jpeg.width());
+    must(read_pixels(jpeg, gray, image.data_ptr<std::uint8_t>()));
+    return image;
+  }
+  must(gray ? read_pixels(jpeg, gray, to) : read_planes(jpeg, to));
+  return std::nullopt;
 }
 
 }  // namespace lctl

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,9 @@ namespace lctl {
 // (and libjpeg's default): the slow, accurate ones. Any thread.
 at::Tensor decode_jpeg(std::string_view bytes, const std::string& name,
                        const DecodeOptions& options);
+
+// decode_image_into() for them.
+std::optional<at::Tensor> decode_jpeg_into(const PixelMemory& memory, std::string_view bytes,
+                                           const std::string& name, const DecodeOptions& options);
 
 }  // namespace lctl

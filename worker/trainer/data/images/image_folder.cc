@@ -12,6 +12,7 @@
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/data/bad_sample.h"
 #include "worker/trainer/data/images/image_file_reader.h"
+#include "worker/trainer/data/images/image_rows.h"
 #include "worker/trainer/data/tensor_view.h"
 
 namespace lctl {
@@ -55,6 +56,8 @@ void add_images(const std::string& root, const NameList& all, NameList& images) 
 
 ImageFolder::ImageFolder(std::string root, Options options)
     : root_(std::move(root)), options_(std::move(options)) {
+  if (options_.transform != nullptr && options_.transform->is_identity())
+    options_.transform = nullptr;
   while (root_.size() > 1 && root_.ends_with('/')) root_.pop_back();
   classes_ = subfolders(root_);
   if (classes_.empty()) {
@@ -108,6 +111,21 @@ Batch ImageFolder::get(std::int64_t index, RandomStream& random) const {
     }
   }
   return Batch::List{std::move(image), view_of(targets_, {}, {}, index)};
+}
+
+void ImageFolder::put_rows(const BatchRequest& request, BatchBuilder& batch) const {
+  if (options_.transform != nullptr) return Dataset::put_rows(request, batch);
+  static thread_local ImageFileReader reader;
+  for (std::size_t i = 0; i < request.indices.size(); ++i) {
+    const std::int64_t index = request.indices[i];
+    try {
+      const std::string name = path(index);
+      put_image(batch, request.first_row + i, {Batch(), view_of(targets_, {}, {}, index)}, 0,
+                reader.read(name), name, options_.decode);
+    } catch (...) {
+      handle_sample_error(fmt::format("sample {}", index), request.skipped);
+    }
+  }
 }
 
 }  // namespace lctl

@@ -37,6 +37,7 @@ class ImageFolder final : public Dataset {
 
   std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
   Batch get(std::int64_t index, RandomStream& random) const override;
+  void put_rows(const BatchRequest& request, BatchBuilder& batch) const override;
 
   const std::vector<std::string>& classes() const { return classes_; }
   std::string path(std::int64_t index) const;

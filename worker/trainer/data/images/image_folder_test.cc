@@ -127,6 +127,32 @@ TEST_F(ImageFolderTest, FilesThatCannotBeUsedAreBadSamplesThatNameThem) {
   EXPECT_THAT(message(3), HasSubstr("/cat/4.jpg: neither a JPEG nor a PNG image"));
 }
 
+TEST_F(ImageFolderTest, RowsOfABatchAreWhatGetGives) {
+  image("cat/1.jpg");
+  write("cat/2.png", encode_png());
+  write("cat/3.jpg", "no image");
+  image("dog/1.jpg");
+  const ImageFolder data(root_);
+  const auto batch_of = [&](const std::vector<std::int64_t>& indices, SkippedSamples* skipped) {
+    return data.get_batch({.indices = indices, .skipped = skipped});
+  };
+  const std::vector<std::int64_t> all = {3, 2, 1, 0};
+  EXPECT_THROW(batch_of(all, nullptr), BadSample);
+  SkippedSamples skipped;
+  const auto [pictures, targets] = batch_of(all, &skipped).tensors<2>();
+  EXPECT_EQ(skipped.count(), 1);
+  EXPECT_TRUE(pictures.is_contiguous());
+  ASSERT_EQ(pictures.size(0), 3);
+  const std::vector<std::int64_t> good = {3, 1, 0};
+  for (std::size_t row = 0; row < good.size(); ++row) {
+    const auto [picture, target] = get(data, good[row]).tensors<2>();
+    EXPECT_TRUE(pictures[static_cast<std::int64_t>(row)].equal(picture));
+    EXPECT_TRUE(targets[static_cast<std::int64_t>(row)].equal(target));
+  }
+  write("cat/3.jpg", encode_jpeg({.height = 10}));
+  EXPECT_THROW(batch_of(all, nullptr), std::invalid_argument);  // of another size
+}
+
 // torchvision's words.
 TEST_F(ImageFolderTest, ClassesWithoutImagesAreRefusedUnlessAllowed) {
   image("cat/1.jpg");

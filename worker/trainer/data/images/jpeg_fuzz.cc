@@ -22,6 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const at::Tensor image = lctl::decode_image({reinterpret_cast<const char*>(data), size}, "x",
                                                   {.mode = mode, .max_pixels = 1 << 20});
       if (image.dim() != 3 || image.numel() == 0) __builtin_trap();
+      std::vector<std::uint8_t> planes(static_cast<std::size_t>(image.numel()));
+      if (lctl::decode_image_into([&](auto...) { return planes.data(); },
+                                  {reinterpret_cast<const char*>(data), size}, "x", {.mode = mode}))
+        __builtin_trap();
     } catch (const lctl::BadSample&) {
       return 0;  // refused
     }

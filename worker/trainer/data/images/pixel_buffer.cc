@@ -29,10 +29,11 @@ at::Tensor make_pixels(std::int64_t channels, std::int64_t height, std::int64_t 
   const std::int64_t size = channels * height * width;
   if (size > kMaxKept) return at::empty({height, width, channels}, at::kByte).permute({2, 0, 1});
   // Much larger memory is not handed out for a small image, which may be kept for long.
-  const bool usable = kept.defined() && kept.storage().use_count() == 1 && kept.numel() >= size &&
-                      kept.numel() <= kMaxSlack * size;
-  if (!usable) kept = at::empty({size}, at::kByte);
-  return view_of(kept, {channels, height, width}, {1, width * channels, channels});
+  const bool usable = kept.defined() && kept.storage().use_count() == 1 &&
+                      kept.numel() >= size + kCachedOffset &&
+                      kept.numel() <= kMaxSlack * (size + kCachedOffset);
+  if (!usable) kept = at::empty({size + kCachedOffset}, at::kByte);
+  return view_of(kept, {channels, height, width}, {1, width * channels, channels}, kCachedOffset);
 }
 
 }  // namespace lctl

@@ -6,6 +6,7 @@
 #include "worker/trainer/data/formats/npy.h"
 #include "worker/trainer/data/formats/shared_bytes.h"
 #include "worker/trainer/data/images/decode_image.h"
+#include "worker/trainer/data/images/image_rows.h"
 #include "worker/trainer/data/modules/input_files.h"
 #include "worker/trainer/data/webdataset/web_dataset.h"
 
@@ -31,6 +32,18 @@ FieldDecoders decoders() {
   return all;
 }
 
+FieldPutters putters() {
+  FieldPutters all;
+  for (const std::string_view extension : kImageExtensions) {
+    all.emplace(extension,
+                [](BatchBuilder& batch, std::size_t row, Batch::List sample, std::size_t missing,
+                   std::span<const std::byte> bytes, const std::string& name) {
+                  put_image(batch, row, std::move(sample), missing, text_of(bytes), name);
+                });
+  }
+  return all;
+}
+
 // Whether a column ("jpg;jpeg;png") may be an image.
 bool is_image(std::string_view column) {
   for (const std::string_view extension : kImageExtensions) {
@@ -50,7 +63,7 @@ std::vector<FieldTransform> field_transforms(const std::vector<std::string>& col
   std::vector<FieldTransform> all;
   for (const std::string& column : columns) {
     all.emplace_back();
-    if (!is_image(column)) continue;
+    if (!is_image(column) || image->is_identity()) continue;
     all.back() = [image](Batch value, RandomStream& random) {
       return value.is_tensor() ? Batch(image->apply(value.tensor(), random)) : value;
     };
@@ -73,6 +86,7 @@ void WebDataModule::setup(std::string_view /*stage*/) {
     reading.shards = shards;
     reading.columns = options_.columns;
     reading.decoders = decoders();
+    reading.putters = putters();
     reading.transforms = field_transforms(
         options_.columns, train ? options_.transforms.train : options_.transforms.val);
     reading.resolve = [](const std::string& url) { return local_file(url); };

@@ -44,9 +44,8 @@ at::Tensor RandomApply::apply(const at::Tensor& image, RandomStream& random) con
 
 TransformPtr compose(std::vector<TransformPtr> transforms) {
   if (transforms.empty()) throw std::invalid_argument("pass at least one transform");
-  std::erase_if(transforms, [](const TransformPtr& step) {
-    return dynamic_cast<const Identity*>(step.get()) != nullptr;
-  });
+  std::erase_if(transforms, [](const TransformPtr& step) { return step->is_identity(); });
+  if (transforms.empty()) return std::make_shared<Identity>();
   std::vector<TransformPtr> steps;
   for (std::size_t i = 0; i < transforms.size();) {
     const std::size_t length = float_pass_length(transforms, i);

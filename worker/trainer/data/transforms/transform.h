@@ -23,6 +23,9 @@ class Transform {
   // `random`. Throws BadSample for an image that it cannot work on (smaller than the crop),
   // MisconfigurationException where no image of that type would do (Normalize of uint8).
   virtual at::Tensor apply(const at::Tensor& image, RandomStream& random) const = 0;
+
+  // Whether it leaves every image as it is (ToImage).
+  virtual bool is_identity() const { return false; }
 };
 
 using TransformPtr = std::shared_ptr<const Transform>;

@@ -34,6 +34,7 @@ class ToTensor final : public Transform {
 class Identity final : public Transform {
  public:
   at::Tensor apply(const at::Tensor& image, RandomStream& random) const override;
+  bool is_identity() const override { return true; }
 };
 
 class Normalize final : public Transform {

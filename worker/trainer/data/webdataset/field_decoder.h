@@ -8,6 +8,7 @@
 #include <string>
 
 #include "worker/trainer/data/batch.h"
+#include "worker/trainer/data/batch_builder.h"
 
 namespace lctl {
 
@@ -18,6 +19,13 @@ using FieldDecoder =
 
 // By extension in small letters: "jpg", or "seg.png" for those alone.
 using FieldDecoders = std::map<std::string, FieldDecoder, std::less<>>;
+
+// Decodes one file of a sample straight into a batch (put_image): makes `sample` that row of it,
+// whose part number `missing` is the file's. Otherwise as a FieldDecoder.
+using FieldPutter = std::function<void(BatchBuilder& batch, std::size_t row, Batch::List sample,
+                                       std::size_t missing, std::span<const std::byte> bytes,
+                                       const std::string& name)>;
+using FieldPutters = std::map<std::string, FieldPutter, std::less<>>;
 
 namespace webdataset {
 

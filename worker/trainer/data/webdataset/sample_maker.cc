@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -29,6 +30,17 @@ void read_field(const ReadOnlyFile& file, const SampleField& field, std::byte* t
       fmt::format("{}: its {} bytes at byte {} are not there any more; the shard has become "
                   "shorter since it was opened",
                   field.extension, field.size, field.offset));
+}
+
+// A thread keeps its memory for the next field, unless that is large.
+template <typename Use>
+void with_bytes_of(const SampleField& field, const ReadOnlyFile& file, const Use& use) {
+  static thread_local std::vector<std::byte> kept;
+  std::vector<std::byte> bytes = std::exchange(kept, {});
+  if (bytes.size() < field.size) bytes.resize(field.size);
+  read_field(file, field, bytes.data());
+  use(std::span<const std::byte>(bytes.data(), field.size));
+  if (bytes.size() <= kMostKept) kept = std::move(bytes);
 }
 
 std::vector<std::string> alternatives_of(const std::string& column) {
@@ -57,7 +69,7 @@ std::vector<std::string> alternatives_of(const std::string& column) {
 
 SampleMaker::SampleMaker(std::shared_ptr<OpenShards> shards,
                          const std::vector<std::string>& columns, const FieldDecoders& decoders,
-                         std::vector<FieldTransform> transforms)
+                         const FieldPutters& putters, std::vector<FieldTransform> transforms)
     : shards_(std::move(shards)) {
   if (columns.empty())
     throw MisconfigurationException("columns: name what a sample consists of, such as [jpg, cls]");
@@ -73,7 +85,11 @@ SampleMaker::SampleMaker(std::shared_ptr<OpenShards> shards,
     for (std::string& extension : alternatives_of(columns[i])) {
       const bool stored = extension != kKey && extension != kUrl;
       FieldDecoder decoder = stored ? decoder_of(extension, decoders) : FieldDecoder();
-      column.alternatives.push_back({std::move(extension), std::move(decoder)});
+      FieldPutter putter;
+      if (const auto found = putters.find(extension); found != putters.end() && !column.transform)
+        putter = found->second;
+      if (putter) has_putters_ = true;
+      column.alternatives.push_back({std::move(extension), std::move(decoder), std::move(putter)});
     }
   }
 }
@@ -84,11 +100,37 @@ Batch SampleMaker::make(std::size_t shard, const ShardSample& sample, RandomStre
   Batch::List values;
   values.reserve(columns_.size());
   for (const Column& column : columns_) {
-    Batch value = value_of(column, *file, shard, sample);
+    Batch value = value_of(find(column, sample), *file, shard, sample);
     if (column.transform) value = column.transform(std::move(value), random);
     values.push_back(std::move(value));
   }
   return Batch(std::move(values));
+}
+
+void SampleMaker::put(std::size_t shard, const ShardSample& sample, RandomStream& random,
+                      BatchBuilder& batch, std::size_t row) const {
+  if (!sample.fault.empty()) throw BadSample(sample.fault);
+  const std::shared_ptr<const ReadOnlyFile> file = shards_->open(shard);
+  Batch::List values;
+  values.reserve(columns_.size());
+  Found last;  // what is decoded when all else is known
+  std::size_t missing = 0;
+  for (const Column& column : columns_) {
+    const Found found = find(column, sample);
+    if (last.field == nullptr && found.field != nullptr && found.alternative->put) {
+      last = found;
+      missing = values.size();
+      values.emplace_back();
+      continue;
+    }
+    Batch value = value_of(found, *file, shard, sample);
+    if (column.transform) value = column.transform(std::move(value), random);
+    values.push_back(std::move(value));
+  }
+  if (last.field == nullptr) return batch.put(row, std::move(values));
+  with_bytes_of(*last.field, *file, [&](std::span<const std::byte> bytes) {
+    last.alternative->put(batch, row, std::move(values), missing, bytes, last.field->extension);
+  });
 }
 
 std::string SampleMaker::name_of(std::size_t shard, const ShardSample& sample) const {
@@ -96,16 +138,21 @@ std::string SampleMaker::name_of(std::size_t shard, const ShardSample& sample) c
 }
 
 // The first alternative that is there, as webdataset's to_tuple.
-Batch SampleMaker::value_of(const Column& column, const ReadOnlyFile& file, std::size_t shard,
-                            const ShardSample& sample) const {
+SampleMaker::Found SampleMaker::find(const Column& column, const ShardSample& sample) {
   for (const Alternative& alternative : column.alternatives) {
-    if (alternative.extension == kKey) return Batch(sample.key);
-    if (alternative.extension == kUrl) return Batch(shards_->name(shard));
+    if (alternative.extension == kKey || alternative.extension == kUrl)
+      return {&alternative, nullptr};
     for (const SampleField& field : sample.fields) {
-      if (field.extension == alternative.extension) return decode(alternative, file, field);
+      if (field.extension == alternative.extension) return {&alternative, &field};
     }
   }
   refuse_missing(column, sample);
+}
+
+Batch SampleMaker::value_of(const Found& found, const ReadOnlyFile& file, std::size_t shard,
+                            const ShardSample& sample) const {
+  if (found.field != nullptr) return decode(*found.alternative, file, *found.field);
+  return found.alternative->extension == kKey ? Batch(sample.key) : Batch(shards_->name(shard));
 }
 
 Batch SampleMaker::decode(const Alternative& alternative, const ReadOnlyFile& file,
@@ -116,13 +163,10 @@ Batch SampleMaker::decode(const Alternative& alternative, const ReadOnlyFile& fi
     read_field(file, field, static_cast<std::byte*>(tensor.mutable_data_ptr()));
     return Batch(std::move(tensor));
   }
-  // A thread keeps its memory for the next field, unless that is large.
-  static thread_local std::vector<std::byte> kept;
-  std::vector<std::byte> bytes = std::exchange(kept, {});
-  if (bytes.size() < field.size) bytes.resize(field.size);
-  read_field(file, field, bytes.data());
-  Batch value = alternative.decode({bytes.data(), field.size}, field.extension);
-  if (bytes.size() <= kMostKept) kept = std::move(bytes);
+  Batch value;
+  with_bytes_of(field, file, [&](std::span<const std::byte> bytes) {
+    value = alternative.decode(bytes, field.extension);
+  });
   return value;
 }
 

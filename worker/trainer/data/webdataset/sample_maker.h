@@ -26,12 +26,18 @@ class SampleMaker {
  public:
   // Columns and transforms as in WebDatasetOptions. Throws MisconfigurationException.
   SampleMaker(std::shared_ptr<OpenShards> shards, const std::vector<std::string>& columns,
-              const FieldDecoders& decoders, std::vector<FieldTransform> transforms);
+              const FieldDecoders& decoders, const FieldPutters& putters,
+              std::vector<FieldTransform> transforms);
 
   // A list of the columns' values. Throws BadSample for a missing column, for data that cannot be
   // decoded, and for a shard that has become shorter; std::runtime_error for one that cannot be
   // read. Messages leave the sample's name (name_of) to the caller.
   Batch make(std::size_t shard, const ShardSample& sample, RandomStream& random) const;
+
+  // make() and batch.put(), but a column that has a putter is decoded straight into the batch.
+  void put(std::size_t shard, const ShardSample& sample, RandomStream& random, BatchBuilder& batch,
+           std::size_t row) const;
+  bool has_putters() const { return has_putters_; }
 
   // "train-000001.tar: 000017"
   std::string name_of(std::size_t shard, const ShardSample& sample) const;
@@ -40,6 +46,7 @@ class SampleMaker {
   struct Alternative {
     std::string extension;
     FieldDecoder decode;  // empty: the bytes
+    FieldPutter put;      // may be empty
   };
   struct Column {
     std::string text;  // as it was given
@@ -47,7 +54,14 @@ class SampleMaker {
     FieldTransform transform;  // may be empty
   };
 
-  Batch value_of(const Column& column, const ReadOnlyFile& file, std::size_t shard,
+  // What a column is in one sample; without a field its key or shard.
+  struct Found {
+    const Alternative* alternative = nullptr;
+    const SampleField* field = nullptr;
+  };
+
+  static Found find(const Column& column, const ShardSample& sample);
+  Batch value_of(const Found& found, const ReadOnlyFile& file, std::size_t shard,
                  const ShardSample& sample) const;
   static Batch decode(const Alternative& alternative, const ReadOnlyFile& file,
                       const SampleField& field);
@@ -55,6 +69,7 @@ class SampleMaker {
 
   std::shared_ptr<OpenShards> shards_;
   std::vector<Column> columns_;
+  bool has_putters_ = false;
 };
 
 }  // namespace webdataset

@@ -79,9 +79,16 @@ class WebDataset::Stream final : public SampleStream {
     if (!found.has_value()) return std::nullopt;
     PendingSample pending;
     pending.name = maker_->name_of(found->shard, found->sample);
-    pending.make = [maker = maker_, found = std::move(*found)](RandomStream& random) {
-      return maker->make(found.shard, found.sample, random);
+    const auto what = std::make_shared<const FoundSample>(std::move(*found));
+    pending.make = [maker = maker_, what](RandomStream& random) {
+      return maker->make(what->shard, what->sample, random);
     };
+    if (maker_->has_putters()) {
+      pending.put = [maker = maker_, what](BatchBuilder& batch, std::size_t row,
+                                           RandomStream& random) {
+        maker->put(what->shard, what->sample, random, batch, row);
+      };
+    }
     return pending;
   }
 
@@ -127,7 +134,7 @@ WebDataset::WebDataset(WebDatasetOptions options) : options_(std::move(options))
   }
   shards_ = std::make_shared<webdataset::OpenShards>(names_, options_.resolve);
   maker_ = std::make_shared<const SampleMaker>(shards_, options_.columns, options_.decoders,
-                                               options_.transforms);
+                                               options_.putters, options_.transforms);
   counts_.assign(names_.size(), -1);
 }
 

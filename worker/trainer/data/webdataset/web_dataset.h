@@ -38,6 +38,7 @@ struct WebDatasetOptions {
   webdataset::EmptyShards empty_shards = webdataset::EmptyShards::kError;
 
   FieldDecoders decoders;                  // beside and before the usual ones (decoder_of)
+  FieldPutters putters;                    // instead of them, in columns without a transform
   std::vector<FieldTransform> transforms;  // webdataset's map_tuple: one per column, or empty
   webdataset::ResolveUrl resolve;          // needed for URLs
 };

@@ -1,6 +1,7 @@
 #include "worker/trainer/data/webdataset/web_dataset.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -307,6 +308,32 @@ TEST_F(WebDatasetTest, GivenDecodersAndTransformsMakeTheColumns) {
     EXPECT_EQ(batch[0].tensor().item<std::int64_t>(), i + same.below(1'000'000));
     EXPECT_EQ(batch[1].tensor().item<std::int64_t>(), i);
   }
+}
+
+TEST_F(WebDatasetTest, AColumnWithoutATransformIsDecodedIntoTheBatch) {
+  write_shards(1, 3);
+  options_.columns = {"bin", "cls"};
+  options_.putters["bin"] = [](BatchBuilder& batch, std::size_t row, Batch::List sample,
+                               std::size_t missing, std::span<const std::byte> bytes,
+                               const std::string& name) {
+    EXPECT_EQ(name, "bin");
+    EXPECT_EQ(missing, 0U);
+    sample[missing] = at::scalar_tensor(static_cast<std::int64_t>(bytes.size()) + 100, at::kLong);
+    batch.put(row, std::move(sample));
+  };
+  const auto batch_of = [&] {
+    const auto stream = WebDataset(options_).iterate({});
+    BatchBuilder batch(3);
+    RandomStream random(1, 2, 3);
+    for (std::size_t row = 0; row < 3; ++row) stream->next()->put(batch, row, random);
+    return batch.finish();
+  };
+  const auto [sizes, labels] = batch_of().tensors<2>();
+  EXPECT_TRUE(sizes.equal(at::arange(100, 103, at::kLong)));
+  EXPECT_TRUE(labels.equal(at::arange(3, at::kLong)));
+
+  options_.transforms = {[](const Batch& value, RandomStream&) { return value; }};
+  EXPECT_FALSE(WebDataset(options_).iterate({})->next()->put);
 }
 
 TEST_F(WebDatasetTest, SamplesAreMadeByManyThreadsAndOutliveStreamAndDataSet) {
