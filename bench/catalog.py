@@ -1,5 +1,6 @@
 """All benchmarks, in the order in which they run."""
 
+from bench.checkpoint import Checkpoint
 from bench.dataloader import DataLoader
 from bench.ingest import Ingest, MetricReads
 from bench.loader_tuning import LoaderTuning
@@ -7,4 +8,4 @@ from bench.step_overhead import StepOverhead, StepParts
 from bench.submit_latency import SubmitLatency
 
 BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader, LoaderTuning, Ingest,
-              MetricReads]
+              MetricReads, Checkpoint]

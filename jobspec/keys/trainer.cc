@@ -72,6 +72,8 @@ constexpr Argument kArguments[] = {
     {"default_root_dir", "str?", "null", "",
      "folder of logs and checkpoints; null is the working folder"},
     {"enable_autolog_hparams", "bool", "true", "", "write hyper-parameters to the loggers"},
+    {"async_checkpoint", "bool", "true", "",
+     "write checkpoints while training goes on; needs memory for one or two of them"},
     {"model_registry", "str?", "null", "", "Lightning's cloud", "later"},
 };
 

@@ -131,6 +131,73 @@ TEST_F(LightningTest, TwoTrainersInOneProgramCountForThemselves) {
   EXPECT_EQ(second.global_step(), 8);
 }
 
+// ---- checkpoints that are written while training goes on
+
+// A checkpoint after each step, in `folder`.
+std::shared_ptr<ModelCheckpoint> each_step(const fs::path& folder) {
+  return make<ModelCheckpoint>({.dirpath = folder.string(),
+                                .filename = "{step}",
+                                .save_top_k = -1,
+                                .auto_insert_metric_name = false,
+                                .every_n_train_steps = 1});
+}
+
+TEST_F(LightningTest, CheckpointsHoldTheStepThatTheyWereTakenAfter) {
+  class Weights final : public Callback {
+   public:
+    std::string type_name() const override { return "Weights"; }
+    void on_train_batch_end(Trainer&, TrainableModule& module, const StepOutput&, const Batch&,
+                            std::int64_t) override {
+      after.push_back(module.parameter_list().front().tensor.item<double>());
+    }
+    // The last moment at which a user may look for the files.
+    void on_train_end(Trainer& trainer, TrainableModule&) override {
+      const auto saver = std::static_pointer_cast<ModelCheckpoint>(trainer.checkpoint_callback());
+      files_at_end = fs::exists(saver->best_model_path()) ? 1 : 0;
+    }
+    std::vector<double> after;
+    int files_at_end = -1;
+  };
+  for (const bool async : {true, false}) {
+    Line model;
+    LineData data;
+    const fs::path folder = folder_ / (async ? "async" : "sync");
+    const auto weights = std::make_shared<Weights>();
+    TrainerOptions options = quiet(2);
+    options.enable_checkpointing = true;
+    options.async_checkpoint = async;
+    options.callbacks = {weights, each_step(folder)};
+    Trainer trainer(options);
+    trainer.fit(model, &data);
+    EXPECT_EQ(weights->files_at_end, 1);
+    ASSERT_EQ(weights->after.size(), 8u);
+    for (std::size_t step = 1; step <= 8; ++step) {
+      const auto saved = load_from_checkpoint<Line>(folder / (std::to_string(step) + ".ckpt"));
+      EXPECT_EQ(saved->linear->weight.item<double>(), weights->after[step - 1]) << step;
+    }
+  }
+}
+
+TEST_F(LightningTest, ACheckpointThatCannotBeWrittenEndsTheRunAndItsPredecessorStays) {
+  Line model;
+  LineData data;
+  const fs::path folder = folder_ / "saved";
+  // A folder that is not empty stands where the third file should be.
+  fs::create_directories(folder / "3.ckpt" / "something");
+  TrainerOptions options = quiet(1);
+  options.enable_checkpointing = true;
+  options.callbacks = {make<ModelCheckpoint>({.dirpath = folder.string(),
+                                              .filename = "{step}",
+                                              .auto_insert_metric_name = false,
+                                              .every_n_train_steps = 1,
+                                              .enable_version_counter = false})};
+  Trainer trainer(options);
+  EXPECT_THAT(error_of([&] { trainer.fit(model, &data); }), HasSubstr("3.ckpt"));
+  EXPECT_FALSE(fs::exists(folder / "1.ckpt"));
+  EXPECT_TRUE(fs::exists(folder / "2.ckpt"));
+  EXPECT_FALSE(fs::exists(folder / "4.ckpt"));
+}
+
 // ---- what is missing is refused before anything runs
 
 class NoStep : public LightningModule {

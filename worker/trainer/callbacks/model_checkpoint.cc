@@ -228,6 +228,7 @@ bool ModelCheckpoint::validation_follows(const Trainer& trainer) const {
 
 void ModelCheckpoint::on_train_batch_end(Trainer& trainer, TrainableModule& module,
                                          const StepOutput&, const Batch&, std::int64_t) {
+  if (trainer.options().fast_dev_run == 0) trainer.expect_checkpoints();
   const bool due_by_step =
       every_n_train_steps_ >= 1 && trainer.global_step() % every_n_train_steps_ == 0;
   bool due_by_time = false;

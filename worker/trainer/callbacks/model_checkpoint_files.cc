@@ -144,7 +144,8 @@ void ModelCheckpoint::save_last(Trainer& trainer, const MonitorCandidates& candi
 
 void ModelCheckpoint::link(Trainer& trainer, const std::string& path,
                            const std::string& link_path) const {
-  if (trainer.is_global_zero() && absolute_path(path) != absolute_path(link_path)) {
+  if (!trainer.is_global_zero() || absolute_path(path) == absolute_path(link_path)) return;
+  trainer.checkpoint_writer().make(link_path, [path, link_path] {
     fs::remove_all(link_path);
     const fs::path target =
         fs::path(absolute_path(path))
@@ -152,8 +153,7 @@ void ModelCheckpoint::link(Trainer& trainer, const std::string& path,
     std::error_code error;
     fs::create_symlink(target, link_path, error);
     if (error) fs::copy_file(path, link_path);
-  }
-  trainer.strategy().barrier();
+  });
 }
 
 std::vector<std::string> ModelCheckpoint::find_last_checkpoints(const Trainer& trainer) const {
@@ -194,15 +194,11 @@ std::string ModelCheckpoint::unused_path(Trainer& trainer, const MonitorCandidat
 }
 
 bool ModelCheckpoint::file_exists(Trainer& trainer, const std::string& path) const {
-  std::error_code ignored;
-  const bool here = trainer.is_global_zero() && fs::exists(fs::symlink_status(path, ignored));
+  const bool here = trainer.is_global_zero() && trainer.checkpoint_writer().exists(path);
   return trainer.strategy().reduce_boolean_decision(here, /*all=*/false);
 }
 
 void ModelCheckpoint::save(Trainer& trainer, const std::string& path, bool is_last) {
-  trainer.save_checkpoint(path, options_.save_weights_only);
-  last_global_step_saved_ = trainer.global_step();
-  last_checkpoint_saved_ = path;
   SavedCheckpoint saved;
   saved.path = path;
   saved.global_step = trainer.global_step();
@@ -214,8 +210,22 @@ void ModelCheckpoint::save(Trainer& trainer, const std::string& path, bool is_la
     saved.score = current_score_->number();
     saved.higher_is_better = options_.mode == "max";
   }
-  for (const auto& logger : trainer.logger_connector().loggers())
-    logger->after_save_checkpoint(saved);
+  const auto& loggers = trainer.logger_connector().loggers();
+  std::vector<std::function<void()>> stagings;
+  for (const auto& logger : loggers) {
+    if (std::function<void()> staging = logger->before_save_checkpoint(saved))
+      stagings.push_back(std::move(staging));
+  }
+  trainer.save_checkpoint_in_background(
+      path, options_.save_weights_only,
+      [stagings = std::move(stagings)] {
+        for (const auto& staging : stagings) staging();
+      },
+      [loggers, saved] {
+        for (const auto& logger : loggers) logger->after_save_checkpoint(saved);
+      });
+  last_global_step_saved_ = trainer.global_step();
+  last_checkpoint_saved_ = path;
 }
 
 bool ModelCheckpoint::should_remove(const Trainer& trainer, const std::string& previous,
@@ -228,9 +238,9 @@ bool ModelCheckpoint::should_remove(const Trainer& trainer, const std::string& p
 }
 
 void ModelCheckpoint::remove(Trainer& trainer, const std::string& path) const {
-  trainer.remove_checkpoint(path);
-  for (const auto& logger : trainer.logger_connector().loggers())
-    logger->after_remove_checkpoint(path);
+  trainer.remove_checkpoint(path, [loggers = trainer.logger_connector().loggers(), path] {
+    for (const auto& logger : loggers) logger->after_remove_checkpoint(path);
+  });
 }
 
 }  // namespace lctl

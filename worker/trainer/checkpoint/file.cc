@@ -121,7 +121,10 @@ std::string brief(const c10::Error& error) {
 }  // namespace
 
 void write_file(const std::filesystem::path& file, const Value& value) {
-  const Pickled pickled = pickle(value);
+  write_file(file, pickle(value));
+}
+
+void write_file(const std::filesystem::path& file, const Pickled& pickled) {
   const std::filesystem::path temporary = file.string() + fmt::format(".tmp-{}", getpid());
   try {
     const Descriptor descriptor(

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "worker/trainer/checkpoint/pickle_writer.h"
 #include "worker/trainer/checkpoint/value.h"
 
 namespace lctl::checkpoint {
@@ -14,6 +15,7 @@ namespace lctl::checkpoint {
 // written once. Throws std::system_error (with the path) when the disk refuses. Any thread; `value`
 // must not change meanwhile.
 void write_file(const std::filesystem::path& file, const Value& value);
+void write_file(const std::filesystem::path& file, const Pickled& pickled);
 
 // Reads the whole file; tensors are on the CPU. Executes nothing: only the pickle subset of data is
 // understood, every length is checked against the file's size, nesting is bounded.

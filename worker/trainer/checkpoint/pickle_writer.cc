@@ -97,7 +97,7 @@ class Pickler {
   }
 
   // Index of the tensor's storage among the entries; equal storages get one entry.
-  std::size_t storage_key(const at::Tensor& tensor) {
+  std::size_t storage_key(const at::Tensor& tensor, bool copied) {
     const c10::Storage& storage = tensor.storage();
     const auto [entry, is_new] =
         storage_keys_.emplace(storage.unsafeGetStorageImpl(), out_.storages.size());
@@ -106,6 +106,7 @@ class Pickler {
       at::Tensor whole = at::empty({0}, at::TensorOptions().dtype(at::kByte));
       whole.set_(storage, 0, {bytes}, {1});
       out_.storages.push_back(std::move(whole));
+      out_.copied.push_back(copied);
     }
     return entry->second;
   }
@@ -119,7 +120,7 @@ class Pickler {
           fmt::format("a tensor of type {} cannot be stored in a checkpoint",
                       c10::toString(tensor.scalar_type())));
     }
-    const std::size_t key = storage_key(tensor);
+    const std::size_t key = storage_key(tensor, !original.device().is_cpu());
     write_global("torch._utils", "_rebuild_tensor_v2");
     put(opcode::kMark);
     put(opcode::kMark);

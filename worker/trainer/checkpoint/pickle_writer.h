@@ -12,8 +12,9 @@ namespace lctl::checkpoint {
 
 struct Pickled {
   std::string bytes;  // data.pkl
-  std::vector<at::Tensor>
-      storages;  // storages[i] becomes entry data/<i>: a CPU tensor over the whole storage
+  // storages[i] becomes entry data/<i>: a CPU tensor over the whole storage.
+  std::vector<at::Tensor> storages;
+  std::vector<bool> copied;  // storages[i] is a copy already, that nobody else changes
 };
 
 // Throws std::invalid_argument for a tensor type that Python's torch.save does not know and for

@@ -162,6 +162,7 @@ TrainerOptions trainer_options(const Arguments& arguments) {
       arguments.get_int("reload_dataloaders_every_n_epochs");
   options.default_root_dir = arguments.get_optional_string("default_root_dir").value_or("");
   options.enable_autolog_hparams = arguments.get_bool("enable_autolog_hparams");
+  options.async_checkpoint = arguments.get_bool("async_checkpoint");
   return settle_options(std::move(options));
 }
 

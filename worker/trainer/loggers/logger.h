@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,7 +59,13 @@ class Logger {
 
   virtual void log_hyperparams(const checkpoint::Dict& hparams) = 0;
 
-  // A ModelCheckpoint wrote / removed a file.
+  // A ModelCheckpoint is about to take the state for a file. What this returns, if anything, is
+  // called on another thread when the file is whole, before anything else happens to it.
+  virtual std::function<void()> before_save_checkpoint(const SavedCheckpoint& /*saved*/) {
+    return nullptr;
+  }
+  // A ModelCheckpoint wrote / removed a file: some batches ago perhaps, in the order of
+  // before_save_checkpoint().
   virtual void after_save_checkpoint(const SavedCheckpoint& /*saved*/) {}
   virtual void after_remove_checkpoint(std::string_view /*path*/) {}
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/check.h"
 #include "base/version.h"
 #include "worker/trainer/loggers/hparams_yaml.h"
 #include "worker/trainer/trainer/trainer.h"
@@ -132,21 +133,33 @@ void SpoolReporter::hyperparameters(const checkpoint::Dict& hparams) {
   append(std::move(message));
 }
 
+std::function<void()> SpoolReporter::stage_model_checkpoint(const SavedCheckpoint& saved) {
+  if (!has_stage()) return nullptr;
+  const auto staged = std::make_shared<Staged>();
+  staged->file = fmt::format("model-{}-step={}.ckpt", linked_++, saved.global_step);
+  staged->offset = offset();
+  staged_.push_back(staged);
+  return [from = saved.path, to = options_.stage / staged->file, staged] {
+    std::error_code error;
+    fs::create_hard_link(from, to, error);
+    if (error) fs::copy_file(from, to, fs::copy_options::overwrite_existing);
+    staged->there = true;
+  };
+}
+
 void SpoolReporter::model_checkpoint(const SavedCheckpoint& saved) {
   if (!has_stage()) return;
-  const std::string file = fmt::format("model-{}-step={}.ckpt", linked_++, saved.global_step);
-  const fs::path staged = options_.stage / file;
-  std::error_code error;
-  fs::create_hard_link(saved.path, staged, error);
-  if (error) fs::copy_file(saved.path, staged, fs::copy_options::overwrite_existing);
+  while (!staged_.empty() && !staged_.front()->there) staged_.pop_front();
+  LCTL_CHECK(!staged_.empty(), "a checkpoint was staged before it is reported");
+  const Staged& staged = *staged_.front();
   v1::Event message = event();
   v1::CheckpointWritten& written = *message.mutable_checkpoint();
-  written.set_file(file);
-  written.set_size(static_cast<std::int64_t>(fs::file_size(staged)));
+  written.set_file(staged.file);
+  written.set_size(static_cast<std::int64_t>(fs::file_size(options_.stage / staged.file)));
   written.set_global_step(saved.global_step);
   written.set_epoch(saved.epoch);
   written.set_kind(v1::CHECKPOINT_KIND_MODEL);
-  written.set_spool_offset(offset());
+  written.set_spool_offset(staged.offset);
   written.set_name(shown_path(saved.path));
   written.set_monitor(saved.monitor);
   written.set_score(saved.score);
@@ -156,6 +169,7 @@ void SpoolReporter::model_checkpoint(const SavedCheckpoint& saved) {
   written.set_is_best(saved.is_best);
   written.set_is_last(saved.is_last);
   append(std::move(message));
+  staged_.pop_front();
 }
 
 void SpoolReporter::model_checkpoint_removed(const std::string& path) {
@@ -221,6 +235,7 @@ void SpoolCallback::on_train_epoch_start(Trainer& trainer, TrainableModule&) {
 void SpoolCallback::on_train_batch_end(Trainer& trainer, TrainableModule&, const StepOutput&,
                                        const Batch&, std::int64_t) {
   if (!reporter_->rank_zero()) return;
+  if (reporter_->has_stage()) trainer.expect_checkpoints();
   if (reporter_->clock().monotonic_now() - last_report_ >= kBetweenReports)
     report(trainer, "train");
 }

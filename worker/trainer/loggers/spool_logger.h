@@ -2,9 +2,11 @@
 // progress, checkpoints, its end.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -42,8 +44,10 @@ class SpoolReporter {
   void metrics(std::span<const LoggedMetric> metrics, std::int64_t step, std::int64_t epoch);
   void progress(v1::Progress progress);
   void hyperparameters(const checkpoint::Dict& hparams);
-  // A file that a ModelCheckpoint wrote is linked into the stage folder, so that its removal cannot
-  // overtake the upload.
+  // A file that a ModelCheckpoint writes is linked into the stage folder, so that its removal
+  // cannot overtake the upload: by what the first returns, which any thread may call. The second
+  // reports it, with the offset that the spool had at the first; they come in the same order.
+  std::function<void()> stage_model_checkpoint(const SavedCheckpoint& saved);
   void model_checkpoint(const SavedCheckpoint& saved);
   void model_checkpoint_removed(const std::string& path);
   // Path inside the stage folder for a checkpoint that the orchestrator wants, and the report of
@@ -66,8 +70,16 @@ class SpoolReporter {
 
   Options options_;
   std::unique_ptr<spool::SpoolWriter> writer_;
+  // A checkpoint that is being written, or never will be: something failed before.
+  struct Staged {
+    std::string file;  // in the stage folder
+    std::uint64_t offset = 0;
+    std::atomic<bool> there = false;
+  };
+
   bool ready_ = false;
   std::int64_t linked_ = 0;  // makes names in the stage folder unique
+  std::deque<std::shared_ptr<Staged>> staged_;
 };
 
 // Metrics and checkpoints on their way to the spool. Rank 0. Thread rule: one strand only.
@@ -82,6 +94,9 @@ class SpoolLogger final : public Logger {
   void log_metrics(std::span<const LoggedMetric> metrics, std::int64_t step) override;
   void log_hyperparams(const checkpoint::Dict& hparams) override {
     reporter_->hyperparameters(hparams);
+  }
+  std::function<void()> before_save_checkpoint(const SavedCheckpoint& saved) override {
+    return reporter_->stage_model_checkpoint(saved);
   }
   void after_save_checkpoint(const SavedCheckpoint& saved) override {
     reporter_->model_checkpoint(saved);

@@ -291,6 +291,7 @@ void FitLoop::finish_epoch() {
   context_.requests.leave_if_asked();
   if (finished()) return;  // no safety checkpoint of a run that is over
   context_.state.position = TrainingPosition::kEpochDone;
+  context_.checkpoints.poll();
   context_.requests.at_boundary();
   context_.state.position = TrainingPosition::kElsewhere;
 }
@@ -304,6 +305,7 @@ bool FitLoop::finished() const {
 }
 
 void FitLoop::on_run_end() {
+  context_.checkpoints.wait();  // whoever looks for the best one now finds it
   context_.hooks.both(Hook::on_train_end, &Callback::on_train_end, &TrainableModule::on_train_end);
   context_.hooks.strategy(Hook::on_train_end);
 }

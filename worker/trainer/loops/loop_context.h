@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "worker/trainer/checkpoint/background_writer.h"
 #include "worker/trainer/connectors/data_connector.h"
 #include "worker/trainer/connectors/logger_connector.h"
 #include "worker/trainer/core/optimizers_config.h"
@@ -44,6 +45,7 @@ struct LoopContext {
   Precision& precision;
   DataConnector& data;
   OptimizersConfig& optimizers;
+  checkpoint::BackgroundWriter& checkpoints;
   RunRequests& requests;
   Accelerator& accelerator;
   const Clock& clock;

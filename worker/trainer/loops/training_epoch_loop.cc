@@ -231,6 +231,7 @@ void TrainingEpochLoop::after_validation() {
   context_.requests.leave_if_asked();
   if (!accumulating) {
     context_.state.position = TrainingPosition::kBatchDone;
+    context_.checkpoints.poll();
     context_.requests.at_boundary();
     context_.state.position = TrainingPosition::kElsewhere;
   }

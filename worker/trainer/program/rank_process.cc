@@ -150,11 +150,12 @@ void RankProcess::add_spool(Trainer::Setup& setup) {
   setup.save_for_orchestrator = [reporter = reporter_](Trainer& trainer, BoundaryAction action) {
     const std::string path = reporter->path_for(action, trainer.global_step());
     const std::uint64_t offset = reporter->offset();
-    trainer.save_checkpoint(path, /*weights_only=*/false);
-    if (trainer.is_global_zero()) {
-      reporter->orchestrated_checkpoint(action, path, trainer.global_step(),
-                                        trainer.current_epoch(), offset);
-    }
+    trainer.save_checkpoint_in_background(
+        path, /*weights_only=*/false, /*then=*/nullptr,
+        [=, step = trainer.global_step(), epoch = trainer.current_epoch()] {
+          reporter->orchestrated_checkpoint(action, path, step, epoch, offset);
+        });
+    if (action == BoundaryAction::kStop) trainer.finish_checkpoints();
   };
 }
 

@@ -138,6 +138,9 @@ struct TrainerOptions {
   std::int64_t reload_dataloaders_every_n_epochs = 0;
   std::string default_root_dir;  // "" = the working folder
   bool enable_autolog_hparams = true;
+  // ModelCheckpoint's files, and those that the orchestrator asks for, are written while training
+  // goes on (Lightning's AsyncCheckpointIO plugin).
+  bool async_checkpoint = true;
 };
 
 // Applies what some arguments force on others (fast_dev_run, overfit_batches, barebones) and checks

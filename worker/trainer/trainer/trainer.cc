@@ -16,6 +16,7 @@
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/random.h"
 #include "worker/trainer/core/reset_seed.h"
+#include "worker/trainer/data/loading/memory_headroom.h"
 #include "worker/trainer/strategies/layer_sync.h"
 #include "worker/trainer/trainer/torch_flags.h"
 
@@ -95,9 +96,15 @@ Trainer::Trainer(Setup setup)
       [this](const at::Tensor& value, Reduction op) { return strategy_->reduce(value, op); });
   data_connector_ = std::make_unique<DataConnector>(options_, state_, hooks_, *strategy_,
                                                     *precision_, *accelerator_);
-  context_ = std::make_unique<LoopContext>(
-      LoopContext{options_, state_, progress_, hooks_, *logs_, *strategy_, *precision_,
-                  *data_connector_, optimizers_, *control_, *accelerator_, *clock_});
+  checkpoint_writer_ =
+      std::make_unique<checkpoint::BackgroundWriter>(checkpoint::BackgroundWriter::Options{
+          .in_background = options_.async_checkpoint, .available_memory = [] {
+            const auto headroom = memory_headroom();
+            return headroom ? headroom->available : std::int64_t{-1};
+          }});
+  context_ = std::make_unique<LoopContext>(LoopContext{
+      options_, state_, progress_, hooks_, *logs_, *strategy_, *precision_, *data_connector_,
+      optimizers_, *checkpoint_writer_, *control_, *accelerator_, *clock_});
   fit_loop_ = std::make_unique<FitLoop>(*context_);
   validate_loop_ = std::make_unique<EvaluationLoop>(*context_, RunFn::kValidate, progress_.validate,
                                                     true, options_.inference_mode);
@@ -318,6 +325,7 @@ void Trainer::run_fit() {
 }
 
 void Trainer::finish() {
+  finish_checkpoints();
   strategy_->barrier();
   teardown_parts();
   if (state_.fn == RunFn::kFit)
@@ -365,6 +373,7 @@ void Trainer::tell_of_exception(const std::exception& error) {
       console::warn(fmt::format("{} failed after the run had failed: {}", who, second.what()));
     }
   };
+  quietly("the checkpoint that was being written", [&] { finish_checkpoints(); });
   quietly("on_exception of a callback",
           [&] { hooks_.callbacks(Hook::on_exception, &Callback::on_exception, error); });
   if (data_module() != nullptr)

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/callbacks/callback.h"
+#include "worker/trainer/checkpoint/background_writer.h"
 #include "worker/trainer/connectors/data_connector.h"
 #include "worker/trainer/connectors/logger_connector.h"
 #include "worker/trainer/core/lightning_data_module.h"
@@ -184,8 +185,22 @@ class Trainer {
 
   // ---- checkpoints. Called by all ranks; rank 0 writes, all return when the file is whole.
   void save_checkpoint(const std::string& path, std::optional<bool> weights_only = std::nullopt);
+  // Returns when rank 0 has the state in memory; the file is written while training goes on
+  // (checkpoint/background_writer.h). `then` follows on the writer's thread when it is whole,
+  // `done` on this one at a later batch; both on rank 0 alone.
+  void save_checkpoint_in_background(const std::string& path, std::optional<bool> weights_only,
+                                     std::function<void()> then, std::function<void()> done);
+  // Returns when everything is on the disk that was to be written there.
+  void finish_checkpoints() { checkpoint_writer_->wait(); }
+  checkpoint::BackgroundWriter& checkpoint_writer() { return *checkpoint_writer_; }
+  // For who will save during this fit, after each batch: makes memory ready once it is known how
+  // much a checkpoint needs. Costs a comparison.
+  void expect_checkpoints() {
+    if (!expecting_checkpoints_ && global_step() > 0) prepare_checkpoint_memory();
+  }
   checkpoint::Dict dump_checkpoint(bool weights_only);
-  void remove_checkpoint(const std::string& path);
+  // After what is still to be written; `done` as above.
+  void remove_checkpoint(const std::string& path, std::function<void()> done = nullptr);
   // Inside a fit: module, callbacks, optimizers, schedulers and counters back to that file's.
   void restore(const std::string& path);
   // The file that this run started from; "" = none.
@@ -251,6 +266,7 @@ class Trainer {
   void restore_module_and_callbacks(const ResumeFrom& from);
   void restore_training_state(const ResumeFrom& from);
   void restore_exact_state(const checkpoint::Dict& loaded, const ResumeFrom& from);
+  void prepare_checkpoint_memory();
 
   TrainerOptions options_;
   std::vector<std::shared_ptr<Callback>> callbacks_;
@@ -268,6 +284,7 @@ class Trainer {
   std::unique_ptr<LoggerConnector> logs_;
   std::unique_ptr<DataConnector> data_connector_;
   OptimizersConfig optimizers_;
+  std::unique_ptr<checkpoint::BackgroundWriter> checkpoint_writer_;
   std::unique_ptr<LoopContext> context_;
   std::unique_ptr<FitLoop> fit_loop_;
   std::unique_ptr<EvaluationLoop> validate_loop_;
@@ -277,6 +294,7 @@ class Trainer {
   std::string ckpt_path_;
   std::unique_ptr<checkpoint::Dict> loaded_checkpoint_;  // while it is being restored
   std::int64_t resumed_at_step_ = 0;
+  bool expecting_checkpoints_ = false;
   bool failing_ = false;  // other ranks may be elsewhere: wait for none of them
 };
 

@@ -9,6 +9,7 @@
 
 #include "worker/trainer/callbacks/model_checkpoint.h"
 #include "worker/trainer/checkpoint/file.h"
+#include "worker/trainer/checkpoint/snapshot.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/trainer/rank_states.h"
@@ -135,21 +136,37 @@ Dict Trainer::dump_checkpoint(bool weights_only) {
 }
 
 void Trainer::save_checkpoint(const std::string& path, std::optional<bool> weights_only) {
-  if (!weights_only) console::info("`weights_only` was not set, defaulting to `False`.");
-  const ActionScope action = hooks_.profile("save_checkpoint");
-  const Dict checkpoint = dump_checkpoint(weights_only.value_or(false));
-  if (is_global_zero()) {
-    const fs::path file(path);
-    if (file.has_parent_path()) fs::create_directories(file.parent_path());
-    checkpoint::write_file(file, checkpoint);
-  }
+  save_checkpoint_in_background(path, weights_only, nullptr, nullptr);
+  finish_checkpoints();
   if (!failing_) strategy_->barrier();
 }
 
-void Trainer::remove_checkpoint(const std::string& path) {
+void Trainer::save_checkpoint_in_background(const std::string& path,
+                                            std::optional<bool> weights_only,
+                                            std::function<void()> then,
+                                            std::function<void()> done) {
+  if (!weights_only) console::info("`weights_only` was not set, defaulting to `False`.");
+  const ActionScope action = hooks_.profile("save_checkpoint");
+  const Dict checkpoint = dump_checkpoint(weights_only.value_or(false));
   if (!is_global_zero()) return;
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
+  const fs::path file(path);
+  if (file.has_parent_path()) fs::create_directories(file.parent_path());
+  checkpoint_writer_->write(path, checkpoint, std::move(then), std::move(done));
+  if (failing_) finish_checkpoints();
+}
+
+void Trainer::remove_checkpoint(const std::string& path, std::function<void()> done) {
+  if (is_global_zero()) checkpoint_writer_->remove(path, std::move(done));
+}
+
+void Trainer::prepare_checkpoint_memory() {
+  expecting_checkpoints_ = true;
+  // Of a device's tensors copies are made anyway.
+  if (!is_global_zero() || !strategy_->root_device().is_cpu()) return;
+  checkpoint::List states;
+  states.emplace_back(module().state_dict());
+  for (const auto& optimizer : optimizers_.optimizers) states.emplace_back(optimizer->state_dict());
+  checkpoint_writer_->expect(checkpoint::snapshot_bytes(checkpoint::pickle(std::move(states))));
 }
 
 // ---- coming back
@@ -280,6 +297,7 @@ void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
 }
 
 void Trainer::restore(const std::string& path) {
+  finish_checkpoints();
   const std::string started_from = ckpt_path_;
   const std::int64_t resumed_at_step = resumed_at_step_;
   ResumeFrom from;

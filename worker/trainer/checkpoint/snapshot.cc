@@ -1,0 +1,86 @@
+#include "worker/trainer/checkpoint/snapshot.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace lctl::checkpoint {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kPiece = std::size_t{1} << 20;  // that one thread copies at a time
+
+std::size_t rounded_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
+
+struct Piece {
+  const std::byte* from;
+  std::byte* to;
+  std::size_t bytes;
+};
+
+void copy_all(const std::vector<Piece>& pieces) {
+  at::parallel_for(0, static_cast<std::int64_t>(pieces.size()), 4,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t i = begin; i < end; ++i) {
+                       const Piece& piece = pieces[static_cast<std::size_t>(i)];
+                       std::memcpy(piece.to, piece.from, piece.bytes);
+                     }
+                   });
+}
+
+}  // namespace
+
+void SnapshotMemory::Free::operator()(std::byte* memory) const { std::free(memory); }
+
+void SnapshotMemory::reserve(std::size_t bytes) {
+  if (bytes <= capacity_) return;
+  memory_.reset();
+  capacity_ = 0;
+  const std::size_t size = rounded_up(bytes, bytes < kHugePage ? kAlignment : kHugePage);
+  void* const memory = std::aligned_alloc(bytes < kHugePage ? kAlignment : kHugePage, size);
+  if (memory == nullptr) throw std::bad_alloc();
+  memory_.reset(static_cast<std::byte*>(memory));
+  // Fewer, larger pages: less to do when they are first touched. Not everywhere possible.
+  madvise(memory, size, MADV_HUGEPAGE);
+  constexpr std::size_t kPage = 4096;
+  for (std::size_t at = 0; at < size; at += kPage) memory_.get()[at] = std::byte{0};
+  capacity_ = size;
+}
+
+std::size_t snapshot_bytes(const Pickled& pickled) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < pickled.storages.size(); ++i) {
+    if (!pickled.copied[i]) bytes += rounded_up(pickled.storages[i].nbytes(), kAlignment);
+  }
+  return bytes;
+}
+
+Pickled snapshot(Pickled pickled, SnapshotMemory& memory) {
+  memory.reserve(snapshot_bytes(pickled));
+  std::vector<Piece> pieces;
+  std::vector<at::Tensor> before;  // what is copied from stays until it is
+  std::byte* to = memory.data();
+  for (std::size_t i = 0; i < pickled.storages.size(); ++i) {
+    if (pickled.copied[i]) continue;
+    at::Tensor& storage = pickled.storages[i];
+    const std::size_t bytes = storage.nbytes();
+    const auto* from = static_cast<const std::byte*>(storage.const_data_ptr());
+    for (std::size_t at = 0; at < bytes; at += kPiece)
+      pieces.push_back({from + at, to + at, std::min(kPiece, bytes - at)});
+    before.push_back(std::move(storage));
+    storage = at::from_blob(to, {static_cast<std::int64_t>(bytes)}, at::kByte);
+    pickled.copied[i] = true;
+    to += rounded_up(bytes, kAlignment);
+  }
+  copy_all(pieces);
+  return pickled;
+}
+
+}  // namespace lctl::checkpoint
