@@ -31,7 +31,7 @@ class Server:
         self.log = os.path.join(folder, "server.log")
         with open(self.log, "wb") as stream:
             self.process = subprocess.Popen(
-                [program("server/lctl-server"), "--data-dir", os.path.join(folder, "store"), "--listen", "127.0.0.1:0",
+                [program("server/lctl-server"), "--data-dir", os.path.join(folder, "store"), "--listen", "127.0.0.1:0", "--http", "",
                  "--log-level", "error"], stdout=stream, stderr=subprocess.STDOUT)
         self.address = self._address()
 

@@ -14,15 +14,6 @@ namespace {
 constexpr Duration kBetweenDropped = std::chrono::minutes(1);
 constexpr Duration kBetweenFull = std::chrono::hours(1);
 
-void report(const absl::StatusOr<std::int64_t>& freed, std::string_view what) {
-  static spdlog::logger& log = logger("garbage");
-  if (!freed.ok()) {
-    log.warn("cannot free the disk of {}: {}; tried again later", what, message_of(freed.status()));
-  } else if (*freed > 0) {
-    log.info("freed {:.1f} MiB of {}", static_cast<double>(*freed) / (1 << 20), what);
-  }
-}
-
 }  // namespace
 
 GarbageCollection::GarbageCollection(storage::CheckpointStore& checkpoints, const Clock& clock)
@@ -31,13 +22,31 @@ GarbageCollection::GarbageCollection(storage::CheckpointStore& checkpoints, cons
       next_dropped_(clock.monotonic_now()),
       next_full_(clock.monotonic_now() + kBetweenFull) {}
 
+void GarbageCollection::conclude(const absl::StatusOr<std::int64_t>& freed, std::string_view what) {
+  static spdlog::logger& log = logger("garbage");
+  passes_.fetch_add(1, std::memory_order_relaxed);
+  if (!freed.ok()) {
+    failed_passes_.fetch_add(1, std::memory_order_relaxed);
+    log.warn("cannot free the disk of {}: {}; tried again later", what, message_of(freed.status()));
+  } else if (*freed > 0) {
+    freed_bytes_.fetch_add(static_cast<std::uint64_t>(*freed), std::memory_order_relaxed);
+    log.info("freed {:.1f} MiB of {}", static_cast<double>(*freed) / (1 << 20), what);
+  }
+}
+
+GarbageCounts GarbageCollection::counts() const {
+  return {.passes = passes_.load(std::memory_order_relaxed),
+          .failed_passes = failed_passes_.load(std::memory_order_relaxed),
+          .freed_bytes = freed_bytes_.load(std::memory_order_relaxed)};
+}
+
 void GarbageCollection::advance(const std::stop_token& stop) {
   if (clock_.monotonic_now() >= next_dropped_) {
-    report(checkpoints_.collect_dropped(stop), "checkpoints that are no longer kept");
+    conclude(checkpoints_.collect_dropped(stop), "checkpoints that are no longer kept");
     next_dropped_ = clock_.monotonic_now() + kBetweenDropped;
   }
   if (clock_.monotonic_now() >= next_full_) {
-    report(checkpoints_.collect_garbage(stop), "chunks that no checkpoint names");
+    conclude(checkpoints_.collect_garbage(stop), "chunks that no checkpoint names");
     next_full_ = clock_.monotonic_now() + kBetweenFull;
   }
 }

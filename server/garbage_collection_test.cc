@@ -45,6 +45,9 @@ TEST_F(GarbageCollectionTest, DroppedCheckpointsAreFreedWithinAMinute) {
   advance(std::chrono::seconds(1));
   EXPECT_FALSE(stored("old1"));
   EXPECT_TRUE(stored("new2"));
+  EXPECT_EQ(garbage_.counts().passes, 2u);
+  EXPECT_EQ(garbage_.counts().failed_passes, 0u);
+  EXPECT_EQ(garbage_.counts().freed_bytes, 4u);
 }
 
 TEST_F(GarbageCollectionTest, WhatNeverBecameACheckpointIsFreedAfterAnHour) {

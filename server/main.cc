@@ -26,7 +26,7 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
 struct Arguments {
-  ServerOptions options;
+  ServerOptions options = {.http = "127.0.0.1:7071"};
   std::int64_t heartbeat_ms = 2'000;
   std::int64_t lost_after_ms = 10'000;
   std::int64_t reconnect_ms = 20'000;
@@ -42,6 +42,9 @@ void declare(CLI::App& app, Arguments& arguments) {
       "and are found again by the next start.");
   app.set_version_flag("--version", std::string("lctl-server ") + lctl::kVersion);
   app.add_option("--listen", arguments.options.listen, "HOST:PORT; port 0 lets the kernel choose")
+      ->capture_default_str();
+  app.add_option("--http", arguments.options.http,
+                 "HOST:PORT for HTTP (/metrics for Prometheus); \"\" = none")
       ->capture_default_str();
   app.add_option("--data-dir", arguments.options.data_dir, "folder of the store; made when absent")
       ->required();
@@ -111,6 +114,7 @@ int serve(const Arguments& arguments) {
     return kExitFailed;
   }
   fmt::print("listening on {}\n", (*server)->address());
+  if (!(*server)->http_address().empty()) fmt::print("http on {}\n", (*server)->http_address());
   std::fflush(stdout);
   sd_notify(0, fmt::format("READY=1\nSTATUS=listening on {}", (*server)->address()).c_str());
 

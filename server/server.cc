@@ -8,15 +8,21 @@
 #include <optional>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "base/version.h"
+#include "http/listen_address.h"
+#include "http/router.h"
+#include "http/server.h"
 #include "server/garbage_collection.h"
 #include "server/ingest/intake.h"
 #include "server/jobs/engine.h"
 #include "server/jobs/job_feed.h"
 #include "server/jobs/strand.h"
 #include "server/listen_address.h"
+#include "server/monitoring/call_counts.h"
+#include "server/monitoring/monitor.h"
 #include "server/nodes/node_table.h"
 #include "server/nodes/session_service.h"
 #include "server/services/checkpoints_service.h"
@@ -93,7 +99,8 @@ struct Server::Parts {
 
   // The rest, once the engine could be opened.
   void assemble(const ServerOptions& options, std::unique_ptr<jobs::JobsEngine> opened);
-  absl::Status listen(const ListenAddress& wanted);
+  absl::Status listen(const http::ListenAddress& wanted);
+  absl::Status listen_http(const http::ListenAddress& wanted);
   void start_strands();
 
   std::unique_ptr<storage::Store> store;
@@ -112,8 +119,14 @@ struct Server::Parts {
   std::optional<services::IngestService> ingest;
   std::optional<services::CheckpointsService> checkpoints;
   std::optional<services::ExperimentsService> experiments;
+  monitoring::CallCounts calls;
+  http::ConnectionCounts connections;
+  std::optional<monitoring::Monitor> monitor;
+  http::Router router;
+  std::unique_ptr<http::HttpServer> http;
   std::unique_ptr<grpc::Server> grpc;
   std::string address;
+  std::string http_address;
   bool stopped = false;
 };
 
@@ -129,9 +142,35 @@ void Server::Parts::assemble(const ServerOptions& options,
   ingest.emplace(*intake);
   checkpoints.emplace(store->checkpoints(), store->jobs());
   experiments.emplace(*store);
+  monitor.emplace(monitoring::Monitor::Sources{.strand = strand,
+                                               .engine = *engine,
+                                               .nodes = table,
+                                               .intake = *intake,
+                                               .store = *store,
+                                               .garbage = garbage,
+                                               .calls = calls,
+                                               .router = router,
+                                               .connections = connections},
+                  options.clock.wall_now());
+  router.add({.method = "GET", .pattern = "/metrics", .handler = [this](const http::Request&) {
+                return monitor->metrics();
+              }});
 }
 
-absl::Status Server::Parts::listen(const ListenAddress& wanted) {
+absl::Status Server::Parts::listen_http(const http::ListenAddress& wanted) {
+  auto started = http::HttpServer::start(
+      {.host = wanted.host, .port = wanted.port, .router = router, .connections = connections});
+  if (!started.ok()) {
+    return absl::UnavailableError(
+        fmt::format("HTTP: {}; choose another with --http HOST:PORT, or none with --http \"\"",
+                    message_of(started.status())));
+  }
+  http = *std::move(started);
+  http_address = http::ListenAddress{wanted.host, http->port()}.str();
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::listen(const http::ListenAddress& wanted) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(wanted.str(), grpc::InsecureServerCredentials(), &port);
@@ -148,6 +187,9 @@ absl::Status Server::Parts::listen(const ListenAddress& wanted) {
            &*sessions, &*jobs_service, &*cluster, &*ingest, &*checkpoints, &*experiments}) {
     builder.RegisterService(service);
   }
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> watchers;
+  watchers.push_back(calls.watcher());
+  builder.experimental().SetInterceptorCreators(std::move(watchers));
   grpc = builder.BuildAndStart();
   if (grpc == nullptr || port == 0) {
     return absl::UnavailableError(
@@ -156,7 +198,7 @@ absl::Status Server::Parts::listen(const ListenAddress& wanted) {
                     "of this machine; choose another with --listen HOST:PORT",
                     wanted.str()));
   }
-  address = ListenAddress{wanted.host, port}.str();
+  address = http::ListenAddress{wanted.host, port}.str();
   return absl::OkStatus();
 }
 
@@ -177,8 +219,15 @@ void Server::Parts::start_strands() {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
-  LCTL_ASSIGN_OR_RETURN(const ListenAddress wanted, parse_listen_address(options.listen));
+  LCTL_ASSIGN_OR_RETURN(const auto wanted, http::parse_listen_address(options.listen));
   LCTL_RETURN_IF_ERROR(check_exposure(wanted, options.insecure_listen));
+  std::optional<http::ListenAddress> wanted_http;
+  if (!options.http.empty()) {
+    auto parsed = http::parse_listen_address(options.http);
+    LCTL_RETURN_IF_ERROR(with_context(parsed.status(), "--http"));
+    LCTL_RETURN_IF_ERROR(with_context(check_exposure(*parsed, options.insecure_listen), "--http"));
+    wanted_http = *std::move(parsed);
+  }
   LCTL_RETURN_IF_ERROR(check_intervals(options));
   LCTL_ASSIGN_OR_RETURN(auto store,
                         storage::Store::open({.dir = options.data_dir, .clock = options.clock}));
@@ -193,6 +242,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
   parts->assemble(options, std::move(engine));
   parts->start_strands();
   std::unique_ptr<Server> server(new Server(std::move(parts)));
+  // HTTP first: when it cannot, no node has been told yet that there is a server.
+  if (wanted_http) LCTL_RETURN_IF_ERROR(server->parts_->listen_http(*wanted_http));
   LCTL_RETURN_IF_ERROR(server->parts_->listen(wanted));
   log().info("lctl-server {} listens on {}, data in {}", kVersion, server->address(),
              options.data_dir.string());
@@ -204,6 +255,8 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Server::~Server() { stop(); }
 
 const std::string& Server::address() const { return parts_->address; }
+
+const std::string& Server::http_address() const { return parts_->http_address; }
 
 void Server::touch() {
   parts_->strand.call([] {});
@@ -219,6 +272,7 @@ void Server::stop() {
   Parts& parts = *parts_;
   if (std::exchange(parts.stopped, true)) return;
   parts.garbage_stop.request_stop();
+  if (parts.http != nullptr) parts.http->stop();  // its handlers use all the rest
   parts.strand.call(
       [&] { parts.table.close_all(absl::UnavailableError("the server is shutting down")); });
   parts.jobs_service->shutdown();

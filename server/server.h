@@ -1,5 +1,5 @@
-// The coordinator as one object: store, jobs engine, node table, ingest and all gRPC services,
-// wired. main.cc and tests start the same one.
+// The coordinator as one object: store, jobs engine, node table, ingest, all gRPC services and the
+// HTTP server, wired. main.cc and tests start the same one.
 //
 //   auto server = Server::start({.listen = "127.0.0.1:0", .data_dir = dir});
 //   (*server)->address();   // "127.0.0.1:41234"
@@ -19,6 +19,7 @@ namespace lctl::server {
 
 struct ServerOptions {
   std::string listen = "127.0.0.1:7070";  // HOST:PORT; port 0 = the kernel picks one
+  std::string http;                       // the same for HTTP; "" = none
   bool insecure_listen = false;           // allows other addresses than loopback
   std::filesystem::path data_dir;         // made when absent
   Duration heartbeat_interval = std::chrono::seconds(2);
@@ -40,6 +41,9 @@ class Server {
 
   // Where it listens: HOST:PORT with the real port.
   const std::string& address() const;
+
+  // The same for HTTP; "" when it is off.
+  const std::string& http_address() const;
 
   // Ends all streams with Unavailable, finishes what is running, closes the store. Idempotent.
   void stop();

@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "http/testing/fetch.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "proto/lctl/v1/control.grpc.pb.h"
 #include "proto/lctl/v1/event.pb.h"
@@ -142,8 +143,10 @@ class ServerTest : public testing::Test {
   ServerTest() { start(); }
 
   void start() {
-    auto started =
-        Server::start({.listen = "127.0.0.1:0", .data_dir = folder_.path(), .clock = clock_});
+    auto started = Server::start({.listen = "127.0.0.1:0",
+                                  .http = "127.0.0.1:0",
+                                  .data_dir = folder_.path(),
+                                  .clock = clock_});
     ASSERT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);
     channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
@@ -371,6 +374,28 @@ TEST_F(ServerTest, BadSpecIsRefusedAndCreatesNothing) {
   EXPECT_EQ(jobs.jobs_size(), 0);
 }
 
+TEST_F(ServerTest, MetricsPageTellsWhatTheServerDoes) {
+  const auto node = agent('a', "a");
+  node->join();
+  const std::string id = submit();
+  const v1::Launch launch = node->next(v1::ServerMessage::kLaunch).launch();
+  v1::Event event;
+  event.mutable_metrics()->add_keys("loss");
+  event.mutable_metrics()->add_values(0.5);
+  send_event(launch, 0, event);
+  const std::string page = http::fetch(server_->http_address(), "/metrics");
+  EXPECT_THAT(page, HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_jobs{state=\"starting\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_job_info{job_id=\"" + id + "\",name=\"digits\""));
+  EXPECT_THAT(page, HasSubstr("lctl_attempts_placed_total 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_ingest_points_total 1\n"));
+  EXPECT_THAT(page,
+              HasSubstr("lctl_grpc_calls_total{method=\"lctl.v1.Jobs/Submit\",code=\"OK\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_grpc_open_calls{method=\"lctl.v1.NodeSession/Session\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_node_devices_in_use{node=\"a\""));
+  EXPECT_THAT(http::fetch(server_->http_address(), "/nowhere"), HasSubstr("ENDPOINT_NOT_FOUND"));
+}
+
 TEST_F(ServerTest, FolderAndPortBelongToOneServer) {
   const auto same_folder =
       Server::start({.listen = "127.0.0.1:0", .data_dir = folder_.path(), .clock = clock_});
@@ -380,12 +405,20 @@ TEST_F(ServerTest, FolderAndPortBelongToOneServer) {
       Server::start({.listen = server_->address(), .data_dir = other.path(), .clock = clock_});
   EXPECT_TRUE(absl::IsUnavailable(same_port.status()));
   EXPECT_THAT(std::string(message_of(same_port.status())), HasSubstr("--listen HOST:PORT"));
+  const auto same_http = Server::start({.listen = "127.0.0.1:0",
+                                        .http = server_->http_address(),
+                                        .data_dir = other.path(),
+                                        .clock = clock_});
+  EXPECT_THAT(std::string(message_of(same_http.status())), HasSubstr("--http HOST:PORT"));
 }
 
 TEST(ServerOptionsTest, WhatCannotWorkIsRefused) {
   const storage::TempFolder folder;
   const auto open = Server::start({.listen = "0.0.0.0:0", .data_dir = folder.path()});
   EXPECT_TRUE(absl::IsFailedPrecondition(open.status()));
+  const auto open_http =
+      Server::start({.listen = "127.0.0.1:0", .http = "0.0.0.0:0", .data_dir = folder.path()});
+  EXPECT_TRUE(absl::IsFailedPrecondition(open_http.status()));
   const auto hasty = Server::start({.listen = "127.0.0.1:0",
                                     .data_dir = folder.path(),
                                     .heartbeat_interval = seconds(10),

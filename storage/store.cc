@@ -1,6 +1,7 @@
 #include "storage/store.h"
 
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
 #include <system_error>
 #include <utility>
@@ -17,11 +18,19 @@
 namespace lctl::storage {
 namespace {
 
+// 0 when there is no such file.
+std::int64_t size_of(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(file, error);
+  return error ? 0 : static_cast<std::int64_t>(size);
+}
+
 class SqliteStore final : public Store {
  public:
-  SqliteStore(FolderLock lock, std::unique_ptr<Database> database,
+  SqliteStore(std::filesystem::path dir, FolderLock lock, std::unique_ptr<Database> database,
               std::unique_ptr<ChunkFolder> chunks, const Clock& clock)
-      : lock_(std::move(lock)),
+      : dir_(std::move(dir)),
+        lock_(std::move(lock)),
         database_(std::move(database)),
         chunks_(std::move(chunks)),
         jobs_(*database_, clock),
@@ -53,12 +62,29 @@ class SqliteStore final : public Store {
     return checkpoints_.check_chunks();
   }
 
+  StoreStatistics statistics() const override {
+    const Writer::Counts writes = database_->counts();
+    StoreStatistics all{.database_bytes = size_of(dir_ / "lctl.db"),
+                        .write_ahead_bytes = size_of(dir_ / "lctl.db-wal"),
+                        .commits = writes.commits,
+                        .changes = writes.changes,
+                        .failed_changes = writes.failed_changes,
+                        .chunk_bytes_written = chunks_->bytes_written()};
+    struct statvfs disk = {};
+    if (statvfs(dir_.c_str(), &disk) == 0) {
+      all.disk_bytes = static_cast<std::int64_t>(disk.f_blocks * disk.f_frsize);
+      all.disk_free_bytes = static_cast<std::int64_t>(disk.f_bavail * disk.f_frsize);
+    }
+    return all;
+  }
+
  private:
   absl::Status damaged(std::string_view findings) const {
     return absl::DataLossError(
         fmt::format("{}: {}; restore the store from a backup", database_->name(), findings));
   }
 
+  const std::filesystem::path dir_;
   // In this order: the lock is released when all else is closed.
   FolderLock lock_;
   std::unique_ptr<Database> database_;
@@ -86,8 +112,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
       Database::open({.file = file, .limits = {.max_database_bytes = options.max_database_bytes}}));
   LCTL_ASSIGN_OR_RETURN(std::unique_ptr<ChunkFolder> chunks,
                         ChunkFolder::open(options.dir / "blobs", options.clock));
-  return std::make_unique<SqliteStore>(std::move(lock), std::move(database), std::move(chunks),
-                                       options.clock);
+  return std::make_unique<SqliteStore>(options.dir, std::move(lock), std::move(database),
+                                       std::move(chunks), options.clock);
 }
 
 }  // namespace lctl::storage

@@ -26,6 +26,18 @@ class EventStore;
 class MetricStore;
 class CheckpointStore;
 
+// How the store is doing. Counts are of this process, since the store was opened.
+struct StoreStatistics {
+  std::int64_t database_bytes = 0;     // of lctl.db
+  std::int64_t write_ahead_bytes = 0;  // of lctl.db-wal
+  std::int64_t disk_bytes = 0;         // of the file system below dir
+  std::int64_t disk_free_bytes = 0;    // of it, for this user; all four are 0 when not known
+  std::uint64_t commits = 0;           // transactions that were committed and synced
+  std::uint64_t changes = 0;           // changes in them: what callers waited for
+  std::uint64_t failed_changes = 0;
+  std::uint64_t chunk_bytes_written = 0;
+};
+
 class Store {
  public:
   struct Options {
@@ -49,6 +61,9 @@ class Store {
   // PRAGMA integrity_check and foreign_key_check, and every chunk of a checkpoint present in its
   // size; OK or DataLoss with the first findings. Reads the whole database.
   virtual absl::Status check_integrity() = 0;
+
+  // Cheap: looks at no row and waits for no writer.
+  virtual StoreStatistics statistics() const = 0;
 };
 
 }  // namespace lctl::storage

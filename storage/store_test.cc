@@ -20,6 +20,22 @@ TEST_F(StoreOpenTest, MakesItsFolderAndPassesItsOwnCheck) {
   EXPECT_EQ(text_of((*opened)->check_integrity()), "OK");
 }
 
+TEST_F(StoreOpenTest, StatisticsCountWhatWasWritten) {
+  const StoreStatistics before = store().statistics();
+  EXPECT_GT(before.database_bytes, 0);
+  EXPECT_GT(before.disk_bytes, before.disk_free_bytes);
+  add_job(store());
+  const v1::Job stranger;
+  EXPECT_FALSE(store().jobs().record(std::vector<JobChange>{{.job = stranger}}).ok());
+  put_chunks(store(), "12345");
+  const StoreStatistics after = store().statistics();
+  EXPECT_GT(after.write_ahead_bytes, 0);
+  EXPECT_EQ(after.commits - before.commits, 1u);
+  EXPECT_EQ(after.changes - before.changes, 1u);
+  EXPECT_EQ(after.failed_changes - before.failed_changes, 1u);
+  EXPECT_EQ(after.chunk_bytes_written - before.chunk_bytes_written, 5u);
+}
+
 TEST_F(StoreOpenTest, SecondOpenerIsToldWhoHoldsTheFolder) {
   const absl::Status status = Store::open({.dir = dir(), .clock = clock_}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);

@@ -153,7 +153,30 @@ std::vector<Outcome> Intake::apply(std::span<const Batch> batches) {
       outcomes.push_back(conclude(batches[i], parsed[i], applied[next++]));
     }
   }
+  count(batches, outcomes);
   return outcomes;
+}
+
+void Intake::count(std::span<const Batch> batches, std::span<const Outcome> outcomes) {
+  std::uint64_t bytes = 0;
+  for (const Batch& batch : batches) {
+    bytes += batch.text.size();
+    for (const RawEvent& event : batch.events) bytes += event.bytes.size();
+  }
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  for (const Outcome& outcome : outcomes) {
+    batches_[static_cast<std::size_t>(outcome.verdict)].fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+IntakeCounts Intake::counts() const {
+  IntakeCounts all{.bytes = bytes_.load(std::memory_order_relaxed),
+                   .events = events_.load(std::memory_order_relaxed),
+                   .points = points_.load(std::memory_order_relaxed)};
+  for (std::size_t i = 0; i < all.batches.size(); ++i) {
+    all.batches[i] = batches_[i].load(std::memory_order_relaxed);
+  }
+  return all;
 }
 
 Outcome Intake::conclude(const Batch& batch, const Parsed& parsed,
@@ -200,10 +223,16 @@ Outcome Intake::give_up(const Batch& batch, std::string message) {
           .message = std::move(message)};
 }
 
-void Intake::tell(const Batch& batch, const Parsed& parsed, std::uint64_t first_new) const {
+void Intake::tell(const Batch& batch, const Parsed& parsed, std::uint64_t first_new) {
   const AttemptId& attempt = batch.stream.attempt;
+  std::uint64_t events = 0;
+  std::uint64_t points = 0;
   for (const SpooledEvent& event : parsed.events) {
     if (event.offset < first_new) continue;
+    ++events;
+    if (batch.stream.rank == 0) {  // the others' are not kept
+      points += static_cast<std::uint64_t>(event.event.metrics().values_size());
+    }
     switch (event.event.kind_case()) {
       case v1::Event::kReady:
         observer_.on_ready(attempt, batch.stream.rank, event.event.ready());
@@ -218,6 +247,8 @@ void Intake::tell(const Batch& batch, const Parsed& parsed, std::uint64_t first_
         break;
     }
   }
+  events_.fetch_add(events, std::memory_order_relaxed);
+  points_.fetch_add(points, std::memory_order_relaxed);
 }
 
 // Where the sender should go on; 0, which is always right, when the store cannot even say that.

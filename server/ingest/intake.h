@@ -2,6 +2,8 @@
 // of it. The way from bytes of unknown quality to committed data; knows nothing of connections.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -54,6 +56,14 @@ struct Outcome {
   std::string message;                 // why, for other than kOk
 };
 
+// What has come in since the start.
+struct IntakeCounts {
+  std::array<std::uint64_t, 5> batches{};  // by Verdict
+  std::uint64_t bytes = 0;                 // of events and text, also of batches that came again
+  std::uint64_t events = 0;                // new in the store
+  std::uint64_t points = 0;                // metric points among them
+};
+
 // What cannot be used is given up rather than sent for ever: an event that cannot be parsed is left
 // out and the rest of its batch applied; a batch that makes no sense is skipped to its end. Both
 // are kInvalid. A batch without a sensible stream or range is refused and moves nothing. Thread
@@ -68,17 +78,25 @@ class Intake {
   // applied in their order.
   std::vector<Outcome> apply(std::span<const Batch> batches);
 
+  IntakeCounts counts() const;
+
  private:
   struct Parsed;
 
   Outcome conclude(const Batch& batch, const Parsed& parsed,
                    const absl::StatusOr<storage::Applied>& applied);
   Outcome give_up(const Batch& batch, std::string message);
-  void tell(const Batch& batch, const Parsed& parsed, std::uint64_t first_new) const;
+  void tell(const Batch& batch, const Parsed& parsed, std::uint64_t first_new);
+  void count(std::span<const Batch> batches, std::span<const Outcome> outcomes);
   std::uint64_t committed_offset(const storage::StreamKey& stream) const;
 
   storage::EventStore& store_;
   EventObserver& observer_;
+  // Added to once a batch or a call, never once a point.
+  std::array<std::atomic<std::uint64_t>, 5> batches_{};
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> events_{0};
+  std::atomic<std::uint64_t> points_{0};
 };
 
 }  // namespace lctl::ingest

@@ -86,6 +86,23 @@ TEST_F(IntakeTest, GoodBatchIsCommittedAndItsNewsAreTold) {
   EXPECT_THAT(storage::steps_of(store(), job_), ElementsAre(1));
 }
 
+TEST_F(IntakeTest, WhatComesInIsCountedAndRepeatsOnlyAsBatchesAndBytes) {
+  const Batch good = batch(0, {ready(), metric(1), metric(2)});
+  apply(good);
+  const IntakeCounts once = intake_.counts();
+  EXPECT_THAT(once.batches, ElementsAre(1, 0, 0, 0, 0));
+  EXPECT_EQ(once.events, 3u);
+  EXPECT_EQ(once.points, 2u);
+  apply(good);
+  apply(batch(500, {metric(3)}));
+  apply(batch(0, {ready(), metric(1)}, /*rank=*/1));
+  const IntakeCounts all = intake_.counts();
+  EXPECT_THAT(all.batches, ElementsAre(3, 1, 0, 0, 0));
+  EXPECT_GT(all.bytes, 2 * once.bytes);
+  EXPECT_EQ(all.events, 5u);
+  EXPECT_EQ(all.points, 2u) << "only rank 0's are kept";
+}
+
 TEST_F(IntakeTest, SpoolsHeaderBelongsToItsFirstBatch) {
   Batch first = batch(8, {metric(1), metric(2)});
   first.from = 0;

@@ -176,6 +176,26 @@ void JobsEngine::add_live(v1::Job& job) const {
   }
 }
 
+EngineView JobsEngine::view(std::size_t max_active) const {
+  EngineView view{.counts = counts_, .store_fails = retry_at_.has_value()};
+  for (const auto& [id, record] : records_) {
+    ++view.unfinished[record.job.state()];
+    if (!is_active(record.job.state())) continue;
+    if (view.active.size() == max_active) {
+      ++view.active_left_out;
+      continue;
+    }
+    view.active.push_back({.id = id,
+                           .name = record.spec->name(),
+                           .experiment = record.spec->experiment(),
+                           .state = record.job.state(),
+                           .attempt = record.attempt.number(),
+                           .restarts = record.job.restarts(),
+                           .progress = record.progress});
+  }
+  return view;
+}
+
 void JobsEngine::progress(const JobId& id, AttemptNumber attempt, const v1::Progress& progress) {
   JobRecord* record = current({id, attempt});
   if (record == nullptr) return;

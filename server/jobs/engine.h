@@ -30,6 +30,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "server/jobs/cluster_table.h"
+#include "server/jobs/engine_view.h"
 #include "server/jobs/job_feed.h"
 #include "server/jobs/job_record.h"
 #include "server/jobs/launcher.h"
@@ -71,6 +72,8 @@ class JobsEngine final : public NodeEvents {
   // Puts what only the engine knows (why a queued job waits) into a job read from the store.
   void add_live(v1::Job& job) const;
   std::map<NodeId, NodeUse> node_use() const { return jobs::node_use(records_); }
+  // At most `max_active` jobs one by one.
+  EngineView view(std::size_t max_active) const;
 
   // --- from ingest ---
 
@@ -136,6 +139,7 @@ class JobsEngine final : public NodeEvents {
   std::optional<MonotonicTime> wake_at_;   // end of the next back-off
   std::optional<MonotonicTime> retry_at_;  // set while the store fails
   bool alarmed_ = false;                   // that was logged
+  EngineCounts counts_;
 };
 
 }  // namespace lctl::jobs

@@ -163,6 +163,8 @@ void JobsEngine::place() {
   if (queue.empty()) return;
 
   const scheduler::Decision decision = scheduler::schedule(cluster_.views(records_), queue);
+  ++counts_.scheduling_passes;
+  counts_.scheduling_time += options_.clock.monotonic_now() - time;
   for (const scheduler::Waiting& waiting : decision.wait) {
     JobRecord& record = records_.at(waiting.job);
     if (record.waiting == waiting.reason) continue;
@@ -198,6 +200,7 @@ void JobsEngine::place_one(const scheduler::Placement& placement) {
     }
   }
   handle(record, placed);
+  ++counts_.attempts_placed;
 }
 
 // --- committing and acting ---
@@ -289,7 +292,9 @@ void JobsEngine::act() {
       auto job = options_.store.jobs().get(id);
       return job.ok() ? *std::move(job) : snapshot(record);
     });
-    if (is_final(record.job.state())) records_.erase(found);
+    if (!is_final(record.job.state())) continue;
+    ++counts_.finished[record.job.state()];
+    records_.erase(found);
   }
 }
 

@@ -99,6 +99,38 @@ class EngineTest : public storage::StoreTest {
   NodeId a_, b_;
 };
 
+TEST_F(EngineTest, ViewCountsJobsAndShowsThoseThatHoldDevices) {
+  const JobId first = submit(1, 2);
+  const JobId second = submit(1, 2);
+  submit(1, 2);
+  deliver();
+  EngineView view = engine_->view(/*max_active=*/10);
+  EXPECT_EQ(view.unfinished[v1::JOB_STATE_RUNNING], 2);
+  EXPECT_EQ(view.unfinished[v1::JOB_STATE_QUEUED], 1);
+  ASSERT_EQ(view.active.size(), 2u);
+  EXPECT_THAT((std::set<JobId>{view.active[0].id, view.active[1].id}),
+              ElementsAre(std::min(first, second), std::max(first, second)));
+  EXPECT_EQ(view.active[0].name, "digits");
+  EXPECT_EQ(view.active[0].attempt, 1);
+  EXPECT_EQ(view.counts.attempts_placed, 2u);
+  EXPECT_GE(view.counts.scheduling_passes, 3u);
+  EXPECT_FALSE(view.store_fails);
+  EXPECT_EQ(engine_->view(1).active.size(), 1u);
+  EXPECT_EQ(engine_->view(1).active_left_out, 1u);
+
+  cluster_.finish_all();
+  deliver();
+  EXPECT_EQ(engine_->view(10).counts.finished.at(v1::JOB_STATE_SUCCEEDED), 2u);
+  flaky_.failure = absl::ResourceExhaustedError("disk full");
+  cluster_.finish_all();
+  cluster_.deliver_all();
+  engine_->settle();
+  EXPECT_TRUE(engine_->view(10).store_fails);
+  flaky_.failure = absl::OkStatus();
+  advance(seconds(1));
+  EXPECT_FALSE(engine_->view(10).store_fails);
+}
+
 TEST_F(EngineTest, SubmittedJobIsLaunchedAndEverythingIsInTheStore) {
   const JobId id = submit(1, 2);
   EXPECT_THAT(cluster_.launched(), ElementsAre(id.str() + ".1@a"));

@@ -87,6 +87,7 @@ absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view 
     unlink(incoming.c_str());
     return status;
   }
+  bytes_written_.fetch_add(bytes.size(), std::memory_order_relaxed);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // The folder of content-addressed chunks: blobs/ab/cdef… holds the bytes whose SHA-256 is abcdef….
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -51,6 +52,9 @@ class ChunkFolder {
   // Deletes a chunk that was last relied on before `cutoff`. True when it did.
   absl::StatusOr<bool> remove_if_older(std::string_view sha256, WallTime cutoff);
 
+  // Of chunks that put() stored, since the folder was opened.
+  std::uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
+
   std::filesystem::path path_of(std::string_view sha256) const;
 
  private:
@@ -62,6 +66,7 @@ class ChunkFolder {
 
   const std::filesystem::path dir_;
   const Clock& clock_;
+  std::atomic<std::uint64_t> bytes_written_{0};
   // Makes touch() and remove_if_older() exclude each other: a chunk that was said to be there
   // stays.
   mutable std::mutex mutex_;

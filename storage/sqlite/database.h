@@ -49,6 +49,8 @@ class Database {
     return writer_->run_all(changes);
   }
 
+  Writer::Counts counts() const { return writer_->counts(); }
+
   const std::string& name() const { return name_; }
 
  private:

@@ -61,6 +61,7 @@ void Writer::work() {
       }
     }
     run_submissions(group);
+    count(group);
     const std::lock_guard lock(mutex_);
     for (Submission* submission : group) {
       submission->done = true;
@@ -68,6 +69,22 @@ void Writer::work() {
       submission->finished.notify_one();
     }
   }
+}
+
+void Writer::count(const std::vector<Submission*>& group) {
+  std::uint64_t good = 0;
+  std::uint64_t failed = 0;
+  for (const Submission* submission : group) {
+    for (const Request& request : submission->requests) ++(request.result.ok() ? good : failed);
+  }
+  changes_.fetch_add(good, std::memory_order_relaxed);
+  failed_changes_.fetch_add(failed, std::memory_order_relaxed);
+}
+
+Writer::Counts Writer::counts() const {
+  return {.commits = commits_.load(std::memory_order_relaxed),
+          .changes = changes_.load(std::memory_order_relaxed),
+          .failed_changes = failed_changes_.load(std::memory_order_relaxed)};
 }
 
 void Writer::run_submissions(const std::vector<Submission*>& group) {
@@ -104,6 +121,7 @@ Writer::Outcome Writer::run_transaction(std::span<Request* const> requests) {
   }
   try {
     connection_->execute("COMMIT");
+    commits_.fetch_add(1, std::memory_order_relaxed);
     return Outcome::kDone;
   } catch (const SQLite::Exception& error) {
     fail_all(status_of(error, where_));

@@ -1,7 +1,9 @@
 // The one thread that writes to the database, with group commit.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -42,6 +44,14 @@ class Writer {
   // The same for several, in order and if possible in one transaction. One status each.
   std::vector<absl::Status> run_all(std::span<const Change> changes);
 
+  // Since construction.
+  struct Counts {
+    std::uint64_t commits = 0;         // transactions
+    std::uint64_t changes = 0;         // committed in them
+    std::uint64_t failed_changes = 0;  // their callers were told why
+  };
+  Counts counts() const;
+
  private:
   struct Request {
     const Change* change = nullptr;
@@ -54,6 +64,7 @@ class Writer {
   };
 
   void work();
+  void count(const std::vector<Submission*>& group);
   void run_submissions(const std::vector<Submission*>& group);
   enum class Outcome {
     kDone,      // committed (single changes in it may have failed), or its only change failed
@@ -67,6 +78,11 @@ class Writer {
   // Constant after construction; used by the thread only.
   const std::unique_ptr<Connection> connection_;
   const std::string where_;
+
+  // Written by the thread only.
+  std::atomic<std::uint64_t> commits_{0};
+  std::atomic<std::uint64_t> changes_{0};
+  std::atomic<std::uint64_t> failed_changes_{0};
 
   std::mutex mutex_;
   std::condition_variable work_arrived_;

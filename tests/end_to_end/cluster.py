@@ -60,7 +60,7 @@ class ClusterTest(unittest.TestCase):
         self.port = None
         self.server = self.daemon("server", [
             program("server/lctl-server"), "--data-dir", self.path("server"), "--heartbeat-ms", "200",
-            "--lost-after-ms", "5000", "--die-with-parent", "--listen"])
+            "--lost-after-ms", "5000", "--die-with-parent", "--http", "", "--listen"])
         self.start_server()
         self.nodes = []
         for number in range(1, self.workers + 1):

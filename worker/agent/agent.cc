@@ -153,6 +153,24 @@ v1::Heartbeat Agent::heartbeat() const {
   return beat;
 }
 
+AgentView Agent::view() {
+  std::promise<AgentView> made;
+  boost::asio::post(io_, [&] {
+    AgentView view;
+    for (const auto& [id, attempt] : attempts_) {
+      for (const auto& [number, rank] : attempt.ranks) {
+        ++view.ranks[rank.report.state()];
+        view.uploads += rank.uploads;
+      }
+    }
+    made.set_value(std::move(view));
+  });
+  AgentView view = made.get_future().get();
+  view.session = session_->view();
+  view.forwarding = forwarder_->view();
+  return view;
+}
+
 Agent::Attempt* Agent::find(const AttemptId& id) {
   const auto found = attempts_.find(id);
   return found == attempts_.end() ? nullptr : &found->second;

@@ -28,6 +28,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "proto/lctl/v1/session.pb.h"
+#include "worker/agent/agent_view.h"
 #include "worker/agent/cancellation.h"
 #include "worker/agent/forwarder.h"
 #include "worker/agent/launch_work.h"
@@ -48,7 +49,7 @@ struct AgentOptions {
   std::int64_t memory_bytes = 0;
 };
 
-// Thread rule: start() and stop() from one thread; the rest is its own.
+// Thread rule: all but view() from one thread.
 class Agent {
  public:
   // Adopts what still runs, then connects. Errors: the data folder is in use or not writable.
@@ -59,6 +60,9 @@ class Agent {
   // gives what they wrote a few seconds to reach the store (the rest waits here for the next
   // start).
   void stop_ranks(Duration grace);
+
+  // Waits for the strand. Any thread, until the destructor.
+  AgentView view();
 
  private:
   struct Rank {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "gmock/gmock.h"
+#include "http/testing/fetch.h"
 #include "worker/agent/testing/daemon_test.h"
 
 namespace lctl::agent {
@@ -39,6 +40,28 @@ TEST_F(DaemonRanksTest, RegistersAndKeepsItsIdentity) {
   EXPECT_GT(registrations.front().cpus(), 0);
   EXPECT_GT(registrations.front().memory_bytes(), 1 << 20);
   EXPECT_THAT(registrations.front().boot_id(), SizeIs(36));
+}
+
+TEST_F(DaemonRanksTest, MetricsTellWhatRunsAndWhatHasArrived) {
+  start_daemon({"--metrics", "127.0.0.1:0"});
+  launch("ready\nmetrics 0 10\nwait_term\nexit 0\n");
+  wait_out(step_lines(10));
+  const std::string log = daemon_log();
+  const std::size_t begin = log.find("http on ") + 8;
+  const std::string address = log.substr(begin, log.find('\n', begin) - begin);
+  std::string page;
+  EXPECT_TRUE(eventually([&] {
+    page = http::fetch(address, "/metrics");
+    return page.find("lctl_worker_spool_waiting_bytes 0\n") != std::string::npos;
+  }));
+  EXPECT_THAT(page, HasSubstr("lctl_worker_ranks{state=\"running\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_worker_devices{kind=\"cpu\"} 4\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_worker_connected 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_worker_registrations_total 1\n"));
+  EXPECT_THAT(page, Not(HasSubstr("lctl_worker_forwarded_bytes_total 0\n")));
+  stop(1'000);
+  wait_state(v1::RANK_STATE_DRAINED);
+  EXPECT_EQ(terminate_daemon(), 0);
 }
 
 TEST_F(DaemonRanksTest, RankRunsAndAllItWroteArrivesOnce) {

@@ -94,6 +94,13 @@ void Forwarder::remove(const AttemptId& attempt) {
   });
 }
 
+ForwarderView Forwarder::view() {
+  const std::lock_guard lock(mutex_);
+  ForwarderView view{.forwarded_bytes = forwarded_bytes_, .failures = failures_};
+  for (const auto& [key, entry] : entries_) view.waiting_bytes += entry->tail.waiting_bytes();
+  return view;
+}
+
 void Forwarder::run() {
   std::minstd_rand random(std::random_device{}());
   milliseconds pause = kFirstReconnectPause;
@@ -102,6 +109,7 @@ void Forwarder::run() {
     run_stream();
     std::unique_lock lock(mutex_);
     if (stopping_) return;
+    ++failures_;
     // One that lasted was good: its end is a new trouble, not a repeated one.
     if (system_clock().monotonic_now() - begun > 2 * kLongestReconnectPause)
       pause = kFirstReconnectPause;
@@ -213,7 +221,10 @@ void Forwarder::read_acks(Stream& stream) {
       const auto found = entries_.find({attempt, ack.stream().rank()});
       if (found == entries_.end()) continue;
       Entry& entry = *found->second;
+      const std::uint64_t before = entry.tail.acknowledged_bytes();
       fenced = !entry.tail.acknowledge(ack);
+      // Less after a gap: those bytes are sent again.
+      forwarded_bytes_ += std::max(before, entry.tail.acknowledged_bytes()) - before;
       if (ack.result() == v1::IngestAck::RESULT_OK) {
         entry.pause = Duration{0};
         entry.last_error.clear();

@@ -4,6 +4,7 @@
 #include <grpcpp/channel.h>
 
 #include <condition_variable>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "proto/lctl/v1/ingest.grpc.pb.h"
+#include "worker/agent/agent_view.h"
 #include "worker/agent/file_watch.h"
 #include "worker/agent/rank_tail.h"
 
@@ -48,6 +50,9 @@ class Forwarder {
   void add(const AttemptId& attempt, int rank, const RunFolder& folder);
   void process_ended(const AttemptId& attempt, int rank);
   void remove(const AttemptId& attempt);
+
+  // Asks the kernel for the size of every rank's files.
+  ForwarderView view();
 
  private:
   using Key = std::pair<AttemptId, int>;
@@ -87,6 +92,8 @@ class Forwarder {
   bool unwatched_ = false;  // some folder is not watched
   bool stream_over_ = false;
   bool stopping_ = false;
+  std::uint64_t forwarded_bytes_ = 0;
+  std::uint64_t failures_ = 0;
 
   FileWatch watch_;
   std::thread thread_;

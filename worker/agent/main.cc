@@ -9,12 +9,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/devices.h"
+#include "worker/agent/metrics_server.h"
 #include "worker/agent/node_identity.h"
 
 namespace {
@@ -30,6 +35,7 @@ struct Flags {
   std::string trainer;
   std::string keeper;
   int cpu_slots = -1;
+  std::string metrics;
   std::string log_level = "info";
   bool die_with_parent = false;
   bool stop_ranks_on_exit = false;
@@ -85,6 +91,9 @@ void declare_flags(CLI::App& app, Flags& flags) {
   app.add_option("--cpu-slots", flags.cpu_slots,
                  "CPU ranks that fit here (default: cores, or 0 with GPUs)")
       ->check(CLI::Range(0, 1024));
+  app.add_option("--metrics", flags.metrics,
+                 "Serve /metrics for Prometheus at HOST:PORT (default: off)")
+      ->type_name("HOST:PORT");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
   app.add_flag("--die-with-parent", flags.die_with_parent, "End when the starting process ends");
@@ -111,6 +120,12 @@ lctl::agent::AgentOptions make_options(const Flags& flags) {
   const int slots = flags.cpu_slots >= 0 ? flags.cpu_slots : (gpus.empty() ? options.cpus : 0);
   options.devices = lctl::agent::make_devices(slots, gpus);
   return options;
+}
+
+std::map<std::string, int> by_kind(const std::vector<lctl::v1::Device>& devices) {
+  std::map<std::string, int> kinds;
+  for (const lctl::v1::Device& device : devices) ++kinds[device.kind()];
+  return kinds;
 }
 
 // Waits for SIGTERM or SIGINT, feeding systemd's watchdog meanwhile when it asks for that.
@@ -156,14 +171,27 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  auto agent = lctl::agent::Agent::start(make_options(flags));
+  const lctl::agent::AgentOptions options = make_options(flags);
+  auto agent = lctl::agent::Agent::start(options);
   if (!agent.ok()) {
     fmt::print(stderr, "lctl-worker: {}\n", lctl::message_of(agent.status()));
     return 1;
   }
+  std::unique_ptr<lctl::agent::MetricsServer> metrics;
+  if (!flags.metrics.empty()) {
+    auto started = lctl::agent::MetricsServer::start(
+        flags.metrics, **agent, by_kind(options.devices), lctl::system_clock().wall_now());
+    if (!started.ok()) {
+      fmt::print(stderr, "lctl-worker: --metrics: {}\n", lctl::message_of(started.status()));
+      return 1;
+    }
+    metrics = *std::move(started);
+    lctl::logger("metrics").info("http on {}", metrics->address());
+  }
   sd_notify(0, "READY=1");
   wait_for_signal(signals);
   sd_notify(0, "STOPPING=1");
+  metrics.reset();  // before the agent, which it asks
   if (flags.stop_ranks_on_exit) (*agent)->stop_ranks(kStopGrace);
   agent->reset();
   return 0;

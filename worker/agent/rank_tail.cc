@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -211,6 +212,24 @@ bool RankTail::drained() {
     if (stream(kind).acknowledged < console_size(kind)) return false;
   }
   return true;
+}
+
+std::uint64_t RankTail::acknowledged_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Stream& each : streams_) bytes += each.acknowledged;
+  return bytes;
+}
+
+std::uint64_t RankTail::waiting_bytes() const {
+  std::error_code error;
+  const auto spool = std::filesystem::file_size(folder_.spool(rank_), error);
+  const std::uint64_t sizes[] = {error ? 0 : spool, console_size(v1::STREAM_KIND_STDOUT),
+                                 console_size(v1::STREAM_KIND_STDERR)};
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < std::size(sizes); ++i) {
+    bytes += sizes[i] - std::min(sizes[i], streams_[i].acknowledged);
+  }
+  return bytes;
 }
 
 void RankTail::save_offsets() {

@@ -53,6 +53,10 @@ class RankTail {
   // All that the ended rank has written is acknowledged.
   bool drained();
 
+  // Of all three streams together: what the server has, and what of the files it does not have yet.
+  std::uint64_t acknowledged_bytes() const;
+  std::uint64_t waiting_bytes() const;
+
   const AttemptId& attempt() const { return attempt_; }
   int rank() const { return rank_; }
 

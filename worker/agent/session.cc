@@ -55,6 +55,11 @@ bool Session::send(v1::AgentMessage message) {
   return true;
 }
 
+SessionView Session::view() {
+  const std::lock_guard lock(mutex_);
+  return {.registered = registered_, .registrations = registrations_, .failures = failures_};
+}
+
 void Session::run() {
   std::minstd_rand random(std::random_device{}());
   std::int64_t pause_ms = kFirstPauseMs;
@@ -63,6 +68,7 @@ void Session::run() {
     const absl::Status status = run_once();
     std::unique_lock lock(mutex_);
     if (stopping_) return;
+    ++failures_;
     if (std::exchange(registered_, false)) {
       pause_ms = kFirstPauseMs;
       last_error.clear();
@@ -132,6 +138,7 @@ bool Session::handle(const v1::ServerMessage& message) {
     {
       const std::lock_guard lock(mutex_);
       registered_ = true;
+      ++registrations_;
       heartbeat_interval_ms_ =
           std::clamp<std::int64_t>(message.registered().heartbeat_interval_ms(), 10, 60'000);
     }

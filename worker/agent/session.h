@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "proto/lctl/v1/session.grpc.pb.h"
+#include "worker/agent/agent_view.h"
 
 namespace grpc {
 class ClientContext;
@@ -44,6 +45,8 @@ class Session {
   // all).
   bool send(v1::AgentMessage message);
 
+  SessionView view();
+
  private:
   void run();
   bool stopping();
@@ -64,6 +67,8 @@ class Session {
   bool stream_over_ = false;
   bool stopping_ = false;
   std::int64_t heartbeat_interval_ms_ = 2000;
+  std::uint64_t registrations_ = 0;
+  std::uint64_t failures_ = 0;
 
   std::thread thread_;
 };

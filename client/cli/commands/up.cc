@@ -52,6 +52,10 @@ void add_up(CLI::App& program, Session& session) {
       ->type_name("DIR");
   command->add_option("-a,--address", options->address, "Where to listen (default: 127.0.0.1:7070)")
       ->type_name("HOST:PORT");
+  command
+      ->add_option("--http", options->http,
+                   "Where to serve HTTP (default: the next port; \"\": off)")
+      ->type_name("HOST:PORT");
   run_with(command, session, options, up);
 }
 

@@ -92,6 +92,26 @@ void LocalCluster::say(const std::string& line) const {
   session_.out() << line << '\n' << std::flush;
 }
 
+absl::Status LocalCluster::choose_http() {
+  if (options_.http) {
+    http_ = *options_.http;
+  } else {
+    // Of two clusters on one machine each has its own, as long as they do not sit side by side.
+    const int port = listen_.port == 0 || listen_.port == 65'535 ? 0 : listen_.port + 1;
+    const std::size_t colon = options_.address.rfind(':');
+    http_ = fmt::format("{}:{}", options_.address.substr(0, colon), port);
+  }
+  if (http_.empty()) return absl::OkStatus();
+  HostPort wanted;
+  LCTL_RETURN_IF_ERROR(with_context(parse_host_port(http_, wanted), "--http"));
+  const absl::Status free = check_port_free(wanted);
+  if (free.ok()) return free;
+  const std::string who = who_listens(wanted.port);
+  return absl::AlreadyExistsError(
+      fmt::format("{}{}; choose another address for HTTP with --http, or none with --http \"\"",
+                  message_of(free), who.empty() ? "" : " by " + printable(who)));
+}
+
 absl::Status LocalCluster::prepare() {
   LCTL_RETURN_IF_ERROR(parse_host_port(options_.address, listen_));
   std::error_code error;
@@ -102,6 +122,7 @@ absl::Status LocalCluster::prepare() {
   }
   LCTL_RETURN_IF_ERROR(lock_data_dir());
   LCTL_RETURN_IF_ERROR(check_address());
+  LCTL_RETURN_IF_ERROR(choose_http());
   // Ranks whose worker was killed come to this process, which can then end them.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 
@@ -117,8 +138,9 @@ absl::Status LocalCluster::prepare() {
     return path.string();
   };
   const std::string server_dir = folder("server");
-  std::vector<std::string> command = {server,       "--listen", options_.address,
-                                      "--data-dir", server_dir, "--die-with-parent"};
+  std::vector<std::string> command = {server,       "--listen",         options_.address,
+                                      "--data-dir", server_dir,         "--http",
+                                      http_,        "--die-with-parent"};
   members_.push_back(
       {.daemon = Daemon({.name = "server", .command = command, .log_path = server_dir + ".log"})});
   const std::vector<int> cores = usable_cores();

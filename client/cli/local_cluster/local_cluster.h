@@ -23,6 +23,8 @@ struct LocalClusterOptions {
   int slots = 0;         // CPU ranks of each worker; 0 = one for each of its cores
   std::string data_dir;  // absolute
   std::string address = client::kDefaultAddress;  // port 0: the kernel chooses
+  // Of the server's HTTP; "" = none; not set = the port behind that of `address` on the same host.
+  std::optional<std::string> http;
 };
 
 // Starts the daemons, keeps them running, and stops them in order: ranks and workers first, then
@@ -48,6 +50,7 @@ class LocalCluster {
 
   absl::Status prepare();
   absl::Status lock_data_dir();
+  absl::Status choose_http();
   absl::Status check_address();
   absl::Status start_server();
   absl::Status start_workers();
@@ -71,6 +74,7 @@ class LocalCluster {
   const std::stop_token first_;
   const std::stop_token second_;
   HostPort listen_;
+  std::string http_;     // "" = none
   std::string address_;  // the real one, once the server listens
   int lock_ = -1;
   bool published_ = false;

@@ -22,6 +22,7 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   storage::MetricStore& metrics() override { return real_.metrics(); }
   storage::CheckpointStore& checkpoints() override { return real_.checkpoints(); }
   absl::Status check_integrity() override { return real_.check_integrity(); }
+  storage::StoreStatistics statistics() const override { return real_.statistics(); }
 
  private:
   absl::StatusOr<JobId> create(const storage::JobChange& change, std::string_view key) override {
