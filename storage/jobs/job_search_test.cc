@@ -76,6 +76,7 @@ TEST_F(JobSearchTest, TagsOfTheSubmissionChangeAndTheSpecStays) {
   EXPECT_EQ(read.note(), "good");
   EXPECT_EQ(read.spec().tags().at("team"), "vision");
   EXPECT_EQ(jobs().list({})->front().note(), "good");
+  EXPECT_EQ(jobs().list({})->front().tags_size(), 2);
   ASSERT_EQ(text_of(jobs().label(job, {.note = ""}).status()), "OK");
   EXPECT_EQ(jobs().get(job)->note(), "");
   EXPECT_EQ(jobs().get(job)->tags_size(), 2);

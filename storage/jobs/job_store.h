@@ -76,8 +76,8 @@ class JobStore {
   virtual absl::StatusOr<JobId> resolve(std::string_view reference) const = 0;
 
   // Newest first or in the filter's order, each as get() returns it but without its spec's
-  // config_yaml, which can have a megabyte. NotFound when there is no job `filter.before`;
-  // InvalidArgument for a `search` without a word.
+  // config_yaml, which can have a megabyte, and tags, of which the job has the newest. NotFound
+  // when there is no job `filter.before`; InvalidArgument for a `search` without a word.
   virtual absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const = 0;
 
   // Oldest first; ranks carry message and parameters_sha256 from their Finished events.

@@ -103,6 +103,7 @@ absl::StatusOr<std::vector<v1::Job>> SqliteJobStore::list(const JobFilter& filte
     for (const std::int64_t number : numbers) {
       LCTL_ASSIGN_OR_RETURN(v1::Job job, read_job(connection, number));
       job.mutable_spec()->clear_config_yaml();
+      job.mutable_spec()->clear_tags();
       jobs.push_back(std::move(job));
     }
     return jobs;

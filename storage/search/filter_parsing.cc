@@ -170,6 +170,10 @@ absl::Status parse_value(const ParsedKey& key, Tokens& tokens, Comparison& compa
     return absl::OkStatus();
   }
   const FilterToken token = take(tokens);
+  if (is_pattern(comparison.op) && token.text.size() > kMaxPatternBytes) {
+    return filter_error(token.column, fmt::format("a pattern of {} bytes; at most {} are allowed",
+                                                  token.text.size(), kMaxPatternBytes));
+  }
   if (token.kind == TokenKind::kText) {
     if (takes_texts(key.key) && !is_ordering(comparison.op)) {
       comparison.value = token.text;

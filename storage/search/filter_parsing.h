@@ -27,6 +27,7 @@ inline constexpr std::size_t kMaxFilterBytes = 16 << 10;
 inline constexpr std::size_t kMaxComparisons = 64;
 inline constexpr std::size_t kMaxInValues = 1'000;
 inline constexpr std::size_t kMaxSearchKeyBytes = 512;
+inline constexpr std::size_t kMaxPatternBytes = 512;  // of LIKE: its cost grows with its length
 
 // InvalidArgument: "column 7: expected …". Columns count bytes from 1. Attributes come with a value
 // of their type; states are checked, and with =, != and IN turned into lists of our names

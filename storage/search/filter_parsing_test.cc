@@ -109,6 +109,8 @@ TEST(FilterParsingTest, MistakesAreShownWithTheirPlaceAndWhatWasExpected) {
       {"name = 'x';", "column 11: `;` means nothing here"},
       {"a\x01 = 1", "column 2: a control character"},
       {"metrics.`a``b`c = 1", "column 15: a space or an operator is expected here"},
+      {"name LIKE '" + std::string(513, '%') + "'",
+       "column 11: a pattern of 513 bytes; at most 512"},
       {"metrics." + std::string(600, 'x') + " < 1", "a key of 608 bytes; at most 512"},
       {std::string(20'000, ' '), "it has 20000 bytes; at most 16384"},
   };
