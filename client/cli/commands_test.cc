@@ -366,6 +366,8 @@ TEST_F(CommandsTest, HelpFitsTheScreenAndHasExamples) {
        std::vector<std::vector<std::string>>{{"submit"},
                                              {"status"},
                                              {"list"},
+                                             {"tag"},
+                                             {"note"},
                                              {"logs"},
                                              {"metrics"},
                                              {"checkpoints"},

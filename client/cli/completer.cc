@@ -1,6 +1,7 @@
 #include "client/cli/completer.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -100,6 +101,17 @@ class Answers {
     for (const auto& metric : *metrics) out.push_back({metric.key(), ""});
   }
 
+  // With `behind` behind each: "=" where a value follows.
+  void tags(const std::string& job, const char* behind, std::vector<Candidate>& out) {
+    if (!client_.ok()) return;
+    const auto details = client_->get(job);
+    if (!details.ok()) return;
+    const auto& tags = details->job().tags();
+    for (const auto& [key, value] : std::map(tags.begin(), tags.end())) {
+      out.push_back({key + behind, value});
+    }
+  }
+
   void checkpoints(const std::string& job, std::vector<Candidate>& out) {
     for (const char* word : {"best", "last", "newest"}) out.push_back({word, ""});
     if (!client_.ok()) return;
@@ -167,6 +179,14 @@ bool names_path(const std::string& value) {
 void values(const std::string& name, const Place& place, Answers& answers, Candidates& out) {
   const std::string job = place.positionals.empty() ? "@last" : place.positionals.front();
   if (name == "JOB") answers.jobs(out.words);
+  if (name == "TAG") answers.tags(job, "=", out.words);
+  if (name == "--remove") answers.tags(job, "", out.words);
+  if (name == "--sort") {
+    for (const char* key : {"name", "submit_time", "start_time", "end_time"}) {
+      out.words.push_back({key, ""});
+    }
+    answers.metric_keys(job, out.words);
+  }
   if (name == "KEY") answers.metric_keys(job, out.words);
   if (name == "--checkpoint") answers.checkpoints(job, out.words);
   if (name == "--experiment") answers.experiments(out.words);

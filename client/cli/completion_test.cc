@@ -37,8 +37,9 @@ TEST_F(CompletionTest, CommandsAndTheirCommands) {
 }
 
 TEST_F(CompletionTest, OptionsOfTheCommandAndOfTheProgram) {
-  EXPECT_THAT(offered({"list", "--"}), ElementsAre("--help", "--experiment", "--state", "--limit",
-                                                   "--json", "--help", "--server"));
+  EXPECT_THAT(offered({"list", "--"}),
+              ElementsAre("--help", "--experiment", "--state", "--where", "--sort", "--search",
+                          "--limit", "--json", "--help", "--server"));
   EXPECT_THAT(offered({"status", "--fo"}), ElementsAre("--follow"));
 }
 
@@ -60,6 +61,21 @@ TEST_F(CompletionTest, KeysOfTheJobThatWasNamed) {
   EXPECT_THAT(offered({"metrics", "digits-mlp", ""}), ElementsAre("train/loss", "val/loss"));
   EXPECT_THAT(offered({"metrics", "digits-mlp", "train/loss", "v"}), ElementsAre("val/loss"));
   EXPECT_THAT(offered({"metrics", "other", ""}), IsEmpty());
+}
+
+TEST_F(CompletionTest, TagsOfTheJobThatWasNamedAndKeysToSortBy) {
+  v1::Job job = make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_SUCCEEDED);
+  (*job.mutable_tags())["team"] = "vision";
+  (*job.mutable_tags())["good"] = "yes";
+  server_.put_job(job);
+  server_.put_point("aaaaaaaaaa", "val/loss", {});
+  EXPECT_THAT(offered({"tag", "digits-mlp", ""}), ElementsAre("good=", "team="));
+  EXPECT_THAT(offered({"tag", "digits-mlp", "good=no", "te"}), ElementsAre("team="));
+  EXPECT_THAT(offered({"tag", "digits-mlp", "--remove", "t"}), ElementsAre("team"));
+  EXPECT_THAT(offered({"list", "--sort", ""}),
+              ElementsAre("name", "submit_time", "start_time", "end_time", "val/loss"));
+  EXPECT_THAT(offered({"note", "dig"}), ElementsAre("digits-mlp"));
+  EXPECT_THAT(offered({"list", "--where", ""}), IsEmpty());
 }
 
 TEST_F(CompletionTest, ValuesOfOptions) {

@@ -1,6 +1,8 @@
 // Everything that a command touches outside of itself, so that tests can run commands in memory.
 #pragma once
 
+#include <iostream>
+#include <istream>
 #include <ostream>
 #include <stop_token>
 #include <string>
@@ -33,6 +35,7 @@ struct Environment {
   Interrupts& interrupts;
   std::string user_at_host;  // who submits
   client::ClientOptions client_options = {};
+  std::istream& in = std::cin;
 };
 
 }  // namespace lctl::cli

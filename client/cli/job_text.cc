@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "base/clock.h"
 #include "client/cli/terminal/human.h"
@@ -81,6 +82,14 @@ std::string resources_text(const v1::Resources& resources, const Look& look) {
   return fmt::format(
       "{} {} {}", counted(resources.nodes(), "node", "nodes"), look.unicode ? "×" : "x",
       counted(resources.devices_per_node(), device, device == "device" ? "devices" : device + "s"));
+}
+
+std::string tags_text(const v1::Job& job) {
+  std::string text;
+  for (const auto& [key, value] : std::map(job.tags().begin(), job.tags().end())) {
+    text += (text.empty() ? "" : ", ") + key + "=" + value;
+  }
+  return text;
 }
 
 std::string file_name_of(const v1::CheckpointWritten& written) {

@@ -30,6 +30,9 @@ std::string job_title(const v1::Job& job);
 // "2 nodes × 4 gpu", "one node × one device".
 std::string resources_text(const v1::Resources& resources, const Look& look);
 
+// "a=1, b=2" by key; "" for none.
+std::string tags_text(const v1::Job& job);
+
 // The last part of a checkpoint's path: what tells one from another.
 std::string file_name_of(const v1::CheckpointWritten& written);
 

@@ -58,6 +58,9 @@ absl::StatusOr<std::vector<v1::Job>> Client::list(const JobFilter& filter) {
   request.set_experiment(filter.experiment);
   request.mutable_states()->Assign(filter.states.begin(), filter.states.end());
   request.set_limit(filter.limit);
+  request.set_where(filter.where);
+  request.mutable_order_by()->Assign(filter.order_by.begin(), filter.order_by.end());
+  request.set_search(filter.search);
   std::vector<v1::Job> jobs;
   // A full page names the next one. The first without jobs ends it too: else a broken server could
   // keep this going for ever.
@@ -95,6 +98,19 @@ absl::StatusOr<v1::Job> Client::resume(const std::string& job) {
   // because the job runs.
   LCTL_RETURN_IF_ERROR(connection_->call(*connection_->jobs, &v1::Jobs::Stub::Resume, request,
                                          &response, /*repeat=*/false));
+  return response;
+}
+
+absl::StatusOr<v1::Job> Client::label(const std::string& job, const LabelChange& change) {
+  v1::SetLabelsRequest request;
+  request.set_job(job);
+  request.mutable_tags()->insert(change.tags.begin(), change.tags.end());
+  request.mutable_removed_tags()->Assign(change.removed_tags.begin(), change.removed_tags.end());
+  if (change.note) request.set_note(*change.note);
+  v1::Job response;
+  // A tag that the first try has removed is not there for a second one.
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->jobs, &v1::Jobs::Stub::SetLabels, request,
+                                         &response, /*repeat=*/change.removed_tags.empty()));
   return response;
 }
 

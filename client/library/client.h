@@ -15,7 +15,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -48,9 +50,19 @@ struct ClientOptions {
 };
 
 struct JobFilter {
-  std::string experiment;            // "" = all
-  std::vector<v1::JobState> states;  // none = all
-  int limit = 0;                     // 0 = the server's default, 1,000
+  std::string experiment;             // "" = all
+  std::vector<v1::JobState> states;   // none = all
+  int limit = 0;                      // 0 = the server's default, 1,000
+  std::string where;                  // MLflow's search grammar (docs/searching.md); "" = all
+  std::vector<std::string> order_by;  // "metrics.acc DESC", "-val/acc"; none = newest first
+  std::string search;                 // words of names, experiments, tags and notes; "" = all
+};
+
+// Applied whole or not at all.
+struct LabelChange {
+  std::map<std::string, std::string> tags;  // set or replaced
+  std::vector<std::string> removed_tags;    // NotFound when the job does not have one
+  std::optional<std::string> note;          // "" = none
 };
 
 // Calls of a watch, made on the thread that called watch(); empty ones are not made.
@@ -83,8 +95,8 @@ using LogSink = std::function<bool(const v1::LogChunk&)>;
 // Bytes so far, bytes in all.
 using DownloadProgress = std::function<void(std::int64_t, std::int64_t)>;
 
-// Every call blocks until its answer. Idempotent ones (all but resume; a submit carries a key that
-// makes it so) are repeated while the server restarts. A watch and followed logs
+// Every call blocks until its answer. Idempotent ones (all but resume and removing tags; a submit
+// carries a key that makes it so) are repeated while the server restarts. A watch and followed logs
 // survive a restart of the server however long it takes: only their stop token ends the waiting.
 // A stopped call returns Cancelled. Thread rule: internally locked; any thread may call.
 class Client {
@@ -103,12 +115,15 @@ class Client {
   absl::StatusOr<v1::Job> submit(const v1::JobSpec& spec, const std::string& submitted_by = {},
                                  std::string idempotency_key = {});
   absl::StatusOr<v1::JobDetails> get(const std::string& job);
-  // Newest first. Their specs come without config_yaml: get() has it.
+  // Newest first or in the filter's order. Their specs come without config_yaml
+  // and tags: get() has them.
   absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter = {});
   // `grace` zero = the job's own, negative = kill at once.
   absl::StatusOr<v1::Job> stop(const std::string& job, std::chrono::milliseconds grace = {},
                                const std::string& reason = {});
   absl::StatusOr<v1::Job> resume(const std::string& job);
+  // Of a job in any state; returns it as it is then.
+  absl::StatusOr<v1::Job> label(const std::string& job, const LabelChange& change);
   // Returns the job in its final state.
   absl::StatusOr<v1::Job> watch(const std::string& job, const WatchObserver& observer,
                                 std::stop_token stop = {});

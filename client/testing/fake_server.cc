@@ -140,6 +140,11 @@ std::vector<v1::StopJobRequest> FakeServer::stops() const {
   return services_->state.stops;
 }
 
+std::vector<v1::ListJobsRequest> FakeServer::lists() const {
+  const std::lock_guard lock(services_->state.mutex);
+  return services_->state.lists;
+}
+
 int FakeServer::calls(const std::string& method) const {
   const std::lock_guard lock(services_->state.mutex);
   const auto found = services_->state.calls.find(method);

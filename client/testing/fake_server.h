@@ -48,6 +48,8 @@ class FakeServer {
   // What was asked.
   std::vector<v1::SubmitRequest> submissions() const;
   std::vector<v1::StopJobRequest> stops() const;
+  // Searches and orders are kept here and not carried out; "refuse me" as `where` is refused.
+  std::vector<v1::ListJobsRequest> lists() const;
   int calls(const std::string& method) const;  // "Watch", "Submit", …
   v1::Job job(const std::string& name) const;  // as Get finds it; empty when unknown
 

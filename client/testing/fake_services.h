@@ -42,6 +42,7 @@ class FakeJobs final : public v1::Jobs::Service {
       v1::Job job;
       job.set_id(id);
       *job.mutable_spec() = request->spec();
+      *job.mutable_tags() = request->spec().tags();
       job.set_submitted_by(request->submitted_by());
       job.set_state(v1::JOB_STATE_QUEUED);
       job.set_reason("waiting for its turn");
@@ -67,6 +68,10 @@ class FakeJobs final : public v1::Jobs::Service {
                     v1::ListJobsResponse* response) override {
     const std::lock_guard lock(state_.mutex);
     ++state_.calls["List"];
+    state_.lists.push_back(*request);
+    if (request->where() == "refuse me") {
+      return {grpc::StatusCode::INVALID_ARGUMENT, "where: column 8: expected one of =, !="};
+    }
     bool behind =
         !request->before().empty();  // the job that the page begins after is still to come
     for (auto job = state_.jobs.rbegin(); job != state_.jobs.rend(); ++job) {
@@ -123,6 +128,25 @@ class FakeJobs final : public v1::Jobs::Service {
     }
     job->set_state(v1::JOB_STATE_QUEUED);
     job->set_reason("resumed");
+    *response = *job;
+    state_.touch();
+    return grpc::Status::OK;
+  }
+
+  grpc::Status SetLabels(grpc::ServerContext*, const v1::SetLabelsRequest* request,
+                         v1::Job* response) override {
+    const std::lock_guard lock(state_.mutex);
+    ++state_.calls["SetLabels"];
+    v1::Job* job = state_.find(request->job());
+    if (job == nullptr) return not_found(request->job());
+    for (const std::string& key : request->removed_tags()) {
+      if (job->mutable_tags()->erase(key) == 0) {
+        return {grpc::StatusCode::NOT_FOUND,
+                fmt::format("job {}: it has no tag '{}'; it has none", job->id(), key)};
+      }
+    }
+    for (const auto& [key, value] : request->tags()) (*job->mutable_tags())[key] = value;
+    if (request->has_note()) job->set_note(request->note());
     *response = *job;
     state_.touch();
     return grpc::Status::OK;

@@ -121,6 +121,19 @@ absl::StatusOr<v1::Job> JobsEngine::resume(const JobId& id) {
   return request(id, ResumeRequested{}, resume_refusal);
 }
 
+absl::StatusOr<v1::Job> JobsEngine::label(const JobId& id, const storage::LabelChange& change) {
+  LCTL_ASSIGN_OR_RETURN(v1::Job job, options_.store.jobs().label(id, change));
+  if (const auto found = records_.find(id); found != records_.end()) {
+    JobRecord& record = found->second;
+    *record.job.mutable_tags() = job.tags();
+    record.job.set_note(job.note());
+    // Else the commit that is under way tells the watchers.
+    if (!dirty_.contains(id)) options_.feed.publish(id, [&] { return snapshot(record); });
+    add_live(job);
+  }
+  return job;
+}
+
 absl::StatusOr<v1::Job> JobsEngine::request(const JobId& id, const Event& event,
                                             absl::Status (*refusal)(const JobRecord&)) {
   // What came before goes first, so that nothing but this request is undone below.

@@ -64,6 +64,8 @@ class JobsEngine final : public NodeEvents {
   absl::StatusOr<v1::Job> stop(const JobId& id, std::optional<Duration> grace, std::string reason);
   // FailedPrecondition unless it is STOPPED or FAILED.
   absl::StatusOr<v1::Job> resume(const JobId& id);
+  // Tags and note of a job in any state; errors of JobStore::label().
+  absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change);
 
   // --- views ---
 

@@ -372,6 +372,7 @@ NewJob make_job(v1::JobSpec spec, const JobId& id, std::string submitted_by, Mom
   job.set_reason("submitted");
   job.set_submitted_us(unix_micros(now.wall));
   job.set_submitted_by(std::move(submitted_by));
+  *job.mutable_tags() = spec.tags();
   made.record.spec = std::make_shared<const v1::JobSpec>(std::move(spec));
   made.transition.set_time_us(unix_micros(now.wall));
   made.transition.set_to(v1::JOB_STATE_QUEUED);

@@ -9,6 +9,8 @@
 
 #include "server/services/status.h"
 #include "storage/jobs/job_store.h"
+#include "storage/jobs/label_change.h"
+#include "storage/search/filter_parsing.h"
 
 namespace lctl::services {
 namespace {
@@ -21,6 +23,9 @@ constexpr int kMaxListLimit = 10'000;
 // Jobs are read and sent in pages: neither a thousand of them nor their ranks make one huge
 // message.
 constexpr int kJobsRead = 100;
+// A search looks at all jobs each time, so it is asked for more at a time.
+constexpr int kJobsFound = 1000;
+constexpr int kMaxOrders = 8;
 constexpr std::size_t kPageBytes = 1 << 20;
 constexpr std::int64_t kMaxGraceMs = 3'600'000;
 
@@ -30,6 +35,31 @@ std::string one_line(std::string text, std::size_t limit) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
   return text;
+}
+
+absl::StatusOr<storage::JobFilter> filter_of(const v1::ListJobsRequest& request) {
+  storage::JobFilter filter{.experiment = request.experiment(),
+                            .states = {},
+                            .limit = 0,
+                            .before = request.before(),
+                            .where = {},
+                            .order = {},
+                            .search = request.search()};
+  for (const int state : request.states())
+    filter.states.push_back(static_cast<v1::JobState>(state));
+  auto where = storage::parse_filter(request.where());
+  if (!where.ok()) return with_context(where.status(), "where");
+  filter.where = *std::move(where);
+  if (request.order_by_size() > kMaxOrders) {
+    return absl::InvalidArgumentError(fmt::format("order_by has {} keys; at most {} are allowed",
+                                                  request.order_by_size(), kMaxOrders));
+  }
+  for (const std::string& text : request.order_by()) {
+    auto order = storage::parse_order(text);
+    if (!order.ok()) return with_context(order.status(), "order_by");
+    filter.order.push_back(*std::move(order));
+  }
+  return filter;
 }
 
 }  // namespace
@@ -72,13 +102,11 @@ grpc::Status JobsService::List(grpc::ServerContext*, const v1::ListJobsRequest* 
                     kDefaultListLimit, kMaxListLimit)));
   }
   const int limit = request->limit() == 0 ? kDefaultListLimit : request->limit();
-  storage::JobFilter filter{
-      .experiment = request->experiment(), .states = {}, .limit = 0, .before = request->before()};
-  for (const int state : request->states())
-    filter.states.push_back(static_cast<v1::JobState>(state));
+  LCTL_GRPC_ASSIGN_OR_RETURN(storage::JobFilter filter, filter_of(*request));
+  const bool searching = !filter.where.empty() || !filter.order.empty() || !filter.search.empty();
   std::size_t bytes = 0;
   while (response->jobs_size() < limit) {
-    filter.limit = std::min(kJobsRead, limit - response->jobs_size());
+    filter.limit = std::min(searching ? kJobsFound : kJobsRead, limit - response->jobs_size());
     LCTL_GRPC_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, sources_.store.jobs().list(filter));
     const bool no_more = std::ssize(jobs) < filter.limit;
     sources_.strand.call([&] {
@@ -121,6 +149,20 @@ grpc::Status JobsService::Resume(grpc::ServerContext*, const v1::ResumeJobReques
   LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
   LCTL_GRPC_ASSIGN_OR_RETURN(*response,
                              sources_.strand.call([&] { return sources_.engine.resume(id); }));
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::SetLabels(grpc::ServerContext*, const v1::SetLabelsRequest* request,
+                                    v1::Job* response) {
+  storage::LabelChange change{
+      .tags = {request->tags().begin(), request->tags().end()},
+      .removed_tags = {request->removed_tags().begin(), request->removed_tags().end()},
+      .note = {}};
+  if (request->has_note()) change.note = request->note();
+  LCTL_GRPC_RETURN_IF_ERROR(storage::check_change(change));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(
+      *response, sources_.strand.call([&] { return sources_.engine.label(id, change); }));
   return grpc::Status::OK;
 }
 

@@ -177,6 +177,102 @@ TEST_F(JobsServiceTest, ListComesInPagesWithoutConfigurations) {
   EXPECT_EQ(pages, 2);
 }
 
+TEST_F(JobsServiceTest, ListSearchesAndSorts) {
+  submit("b-low", "k1");
+  submit("a-low", "k2");
+  submit("high", "k3");
+  const auto names = [&](const v1::ListJobsRequest& list) {
+    grpc::ClientContext context;
+    v1::ListJobsResponse response;
+    const grpc::Status status = stub_->List(&context, list, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    std::vector<std::string> names;
+    for (const v1::Job& job : response.jobs()) names.push_back(job.spec().name());
+    return names;
+  };
+  v1::ListJobsRequest list;
+  list.set_where("name LIKE '%low' and state = 'QUEUED'");
+  EXPECT_THAT(names(list), ElementsAre("a-low", "b-low"));
+  list.add_order_by("name DESC");
+  EXPECT_THAT(names(list), ElementsAre("b-low", "a-low"));
+  list.set_search("a low");
+  EXPECT_THAT(names(list), ElementsAre("a-low"));
+
+  const auto refusal = [&](const v1::ListJobsRequest& wrong) {
+    grpc::ClientContext context;
+    v1::ListJobsResponse response;
+    const grpc::Status status = stub_->List(&context, wrong, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    return status.error_message();
+  };
+  v1::ListJobsRequest wrong;
+  wrong.set_where("val/loss < x");
+  EXPECT_THAT(refusal(wrong), HasSubstr("where: column 12: expected a number"));
+  wrong.clear_where();
+  wrong.add_order_by("acc down");
+  EXPECT_THAT(refusal(wrong), HasSubstr("order_by: column 5: expected ASC, DESC"));
+  wrong.clear_order_by();
+  wrong.set_search("--");
+  EXPECT_THAT(refusal(wrong), HasSubstr("has no word"));
+  for (int i = 0; i < 9; ++i) wrong.add_order_by("name");
+  EXPECT_THAT(refusal(wrong), HasSubstr("order_by has 9 keys; at most 8"));
+}
+
+TEST_F(JobsServiceTest, LabelsChangeInAnyStateAndReachWatchers) {
+  v1::SubmitRequest submission = request("digits", "k1");
+  (*submission.mutable_spec()->mutable_tags())["team"] = "vision";
+  grpc::ClientContext submitting;
+  v1::SubmitResponse submitted;
+  ASSERT_TRUE(stub_->Submit(&submitting, submission, &submitted).ok());
+  EXPECT_EQ(submitted.job().tags().at("team"), "vision");
+
+  grpc::ClientContext watching;
+  v1::WatchJobRequest watch;
+  watch.set_job("digits");
+  const auto stream = stub_->Watch(&watching, watch);
+  v1::Job job;
+  ASSERT_TRUE(stream->Read(&job));
+  EXPECT_EQ(job.tags().at("team"), "vision");
+
+  const auto set = [&](const v1::SetLabelsRequest& change) {
+    grpc::ClientContext context;
+    return stub_->SetLabels(&context, change, &job);
+  };
+  v1::SetLabelsRequest change;
+  change.set_job("digits");
+  (*change.mutable_tags())["good"] = "yes";
+  change.add_removed_tags("team");
+  change.set_note("the best");
+  ASSERT_TRUE(set(change).ok());
+  EXPECT_EQ(job.note(), "the best");
+  EXPECT_EQ(job.tags_size(), 1);
+  while (job.note().empty() || !job.tags().contains("good")) ASSERT_TRUE(stream->Read(&job));
+  watching.TryCancel();
+
+  const grpc::Status again = set(change);
+  EXPECT_EQ(again.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(again.error_message(), HasSubstr("it has no tag 'team'; it has good"));
+  change.clear_removed_tags();
+  change.set_note(std::string(8'001, 'n'));
+  EXPECT_THAT(set(change).error_message(), HasSubstr("the note has 8001 bytes"));
+  change.set_job("nothing");
+  change.clear_note();
+  EXPECT_EQ(set(change).error_code(), grpc::StatusCode::NOT_FOUND);
+
+  // The state machine's copies of the job keep them, whatever it goes through.
+  connect();
+  deliver();
+  strand_.call([&] { cluster_.finish_all(); });
+  deliver();
+  EXPECT_EQ(get("digits").job().state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(get("digits").job().note(), "the best");
+  change.set_job("digits");
+  change.set_note("");
+  ASSERT_TRUE(set(change).ok());
+  EXPECT_EQ(get("digits").job().note(), "");
+  EXPECT_EQ(get("digits").job().tags().at("good"), "yes");
+}
+
 TEST_F(JobsServiceTest, StopAndResume) {
   const v1::Job submitted = submit("digits", "k1");
   connect();

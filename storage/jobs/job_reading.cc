@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proto/lctl/v1/event.pb.h"
+#include "storage/jobs/search_rows.h"
 
 namespace lctl::storage {
 namespace {
@@ -79,6 +80,9 @@ absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number) {
           job.id()));
     }
   }
+  const Tags tags = read_tags(connection, number);
+  job.mutable_tags()->insert(tags.begin(), tags.end());
+  job.set_note(read_note(connection, number));
   for (v1::RankStatus& rank : read_ranks(connection, number, job.attempt())) {
     *job.add_ranks() = std::move(rank);
   }

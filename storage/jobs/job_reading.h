@@ -14,8 +14,8 @@
 // transaction open where several calls must agree.
 namespace lctl::storage {
 
-// The whole job by its number, with progress and the ranks of its current attempt. DataLoss when a
-// stored message cannot be parsed.
+// The whole job by its number, with progress, tags, note and the ranks of its current attempt.
+// DataLoss when a stored message cannot be parsed.
 absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number);
 
 // Ranks of an attempt in order, completed by what they reported themselves: the message and

@@ -10,12 +10,15 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "proto/lctl/v1/job.pb.h"
+#include "storage/jobs/label_change.h"
+#include "storage/search/filter.h"
 
 namespace lctl::storage {
 
 // Everything that one step of the job state machine changes; committed whole.
 struct JobChange {
-  // The new row. `progress` and `ranks` are not stored from it, `spec` only by create().
+  // The new row. `progress`, `ranks` and `note` are not stored from it, `spec` only by create(),
+  // and `tags` never: the spec's are the first, label() changes them.
   v1::Job job;
   std::optional<v1::Transition> transition;  // appended
   std::optional<v1::Attempt> attempt;        // inserted or replaced, with its ranks
@@ -25,7 +28,12 @@ struct JobFilter {
   std::string experiment;            // "" = all
   std::vector<v1::JobState> states;  // none = all
   int limit = 1000;                  // at least 1
-  std::string before;                // only jobs submitted before this one (an id); "" = all
+  // Only jobs that follow this one (an id) in the order, whether or not it fits; "" = all.
+  std::string before;
+  Filter where;  // all must hold (search/filter.h); metrics: the last value of the curve
+  std::vector<Order> order;  // the first decides, then the next, then the newer job; none = newest
+  // Words, each of which begins a word of the job's name, experiment, tags or note; "" = all.
+  std::string search;
 };
 
 // A node as it was last registered.
@@ -54,7 +62,12 @@ class JobStore {
   // take a job's attempt number back: it is the fencing number.
   virtual absl::Status record(std::span<const JobChange> changes) = 0;
 
-  // The job with its progress, and `ranks` of its current attempt (with the ranks' own last words).
+  // Changes tags and note of a job in any state, whole or not at all, and returns it as get() does.
+  // Errors of check_change() and apply_change(); NotFound for an unknown job.
+  virtual absl::StatusOr<v1::Job> label(const JobId& id, const LabelChange& change) = 0;
+
+  // The job with its progress, tags and note, and `ranks` of its current attempt (with the ranks'
+  // own last words).
   virtual absl::StatusOr<v1::Job> get(const JobId& id) const = 0;
 
   // Resolves what a user typed: "@last", an id, a name (its newest job), a unique prefix of an id;
@@ -62,8 +75,9 @@ class JobStore {
   // prefix, InvalidArgument that lists the candidates.
   virtual absl::StatusOr<JobId> resolve(std::string_view reference) const = 0;
 
-  // Newest first, each as get() returns it but without its spec's config_yaml, which can have a
-  // megabyte. NotFound when there is no job `filter.before`.
+  // Newest first or in the filter's order, each as get() returns it but without its spec's
+  // config_yaml, which can have a megabyte, and tags, of which the job has the newest. NotFound
+  // when there is no job `filter.before`; InvalidArgument for a `search` without a word.
   virtual absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const = 0;
 
   // Oldest first; ranks carry message and parameters_sha256 from their Finished events.

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "storage/jobs/job_rows.h"
+#include "storage/jobs/search_rows.h"
 
 namespace lctl::storage {
 namespace {
@@ -65,7 +66,8 @@ absl::Status write_history(Connection& connection, std::int64_t number, const Jo
 
 }  // namespace
 
-absl::Status insert_job(Connection& connection, const JobChange& change) {
+absl::Status insert_job(Connection& connection, const JobChange& change,
+                        std::span<const Parameter> parameters) {
   const v1::Job& job = change.job;
   if (job.id().empty()) return absl::InvalidArgumentError("a job needs an id");
   if (find_job(connection, job.id())) {
@@ -87,6 +89,9 @@ absl::Status insert_job(Connection& connection, const JobChange& change) {
   connection.query("INSERT INTO job_specs (job, spec) VALUES (?1, ?2)")
       .bind(number, Blob{job.spec().SerializeAsString()})
       .run();
+  write_parameters(connection, number, ParameterSource::kConfig, parameters);
+  write_tags(connection, number, Tags(job.spec().tags().begin(), job.spec().tags().end()));
+  write_texts(connection, number);
   return write_history(connection, number, change);
 }
 

@@ -2,16 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/status.h"
 #include "storage/jobs/job_store.h"
+#include "storage/search/parameters.h"
 #include "storage/sqlite/connection.h"
 
 // Errors of SQL are SQLite::Exception; inside a transaction of the writer.
 namespace lctl::storage {
 
-// AlreadyExists when the id is taken.
-absl::Status insert_job(Connection& connection, const JobChange& change);
+// `parameters` are those of its job file. AlreadyExists when the id is taken.
+absl::Status insert_job(Connection& connection, const JobChange& change,
+                        std::span<const Parameter> parameters);
 
 // What JobStore::record() documents for one change.
 absl::Status update_job(Connection& connection, const JobChange& change);

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <limits>
 #include <utility>
 
 #include "storage/jobs/job_reading.h"
 #include "storage/jobs/job_rows.h"
+#include "storage/jobs/job_search.h"
 #include "storage/jobs/job_writing.h"
+#include "storage/jobs/search_rows.h"
+#include "storage/search/parameters.h"
 
 namespace lctl::storage {
 namespace {
@@ -37,13 +39,15 @@ absl::StatusOr<JobId> SqliteJobStore::create(const JobChange& change, std::strin
                     kMaxIdempotencyKeyBytes));
   }
   const std::int64_t now_us = unix_micros(clock_.wall_now());
+  // Outside of the transaction, for which others wait.
+  const std::vector<Parameter> parameters = flatten_config(change.job.spec().config_yaml());
   return database_.write([&](Connection& connection) -> absl::StatusOr<JobId> {
     if (!key.empty()) {
       if (std::string id = submitted_before(connection, key, now_us); !id.empty()) {
         return JobId(std::move(id));
       }
     }
-    LCTL_RETURN_IF_ERROR(insert_job(connection, change));
+    LCTL_RETURN_IF_ERROR(insert_job(connection, change, parameters));
     if (!key.empty()) {
       connection
           .query(
@@ -63,6 +67,19 @@ absl::Status SqliteJobStore::record(std::span<const JobChange> changes) {
   });
 }
 
+absl::StatusOr<v1::Job> SqliteJobStore::label(const JobId& id, const LabelChange& change) {
+  LCTL_RETURN_IF_ERROR(check_change(change));
+  return database_.write([&](Connection& connection) -> absl::StatusOr<v1::Job> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+    auto tags = apply_change(read_tags(connection, row.number), change);
+    if (!tags.ok()) return with_context(tags.status(), fmt::format("job {}", id.str()));
+    write_tags(connection, row.number, *tags);
+    if (change.note) write_note(connection, row.number, *change.note);
+    write_texts(connection, row.number);
+    return read_job(connection, row.number);
+  });
+}
+
 absl::StatusOr<v1::Job> SqliteJobStore::get(const JobId& id) const {
   return database_.read([&](Connection& connection) -> absl::StatusOr<v1::Job> {
     LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
@@ -79,28 +96,14 @@ absl::StatusOr<std::vector<v1::Job>> SqliteJobStore::list(const JobFilter& filte
     return absl::InvalidArgumentError(
         fmt::format("the limit of a list must be at least 1, it is {}", filter.limit));
   }
-  std::vector<int> states(filter.states.begin(), filter.states.end());
-  const std::string states_json = fmt::format("[{}]", fmt::join(states, ","));
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Job>> {
-    std::int64_t end = std::numeric_limits<std::int64_t>::max();
-    if (!filter.before.empty()) {
-      LCTL_ASSIGN_OR_RETURN(const JobRow before, require_job(connection, filter.before));
-      end = before.number;
-    }
-    std::vector<std::int64_t> numbers;
-    {
-      Query query = connection.query(
-          "SELECT number FROM jobs WHERE (?1 = '' OR experiment = ?1)"
-          " AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))"
-          " AND number < ?4 ORDER BY number DESC LIMIT ?3");
-      query.bind(filter.experiment, states_json, filter.limit, end);
-      while (query.step()) numbers.push_back(query.integer(0));
-    }
+    LCTL_ASSIGN_OR_RETURN(const std::vector<std::int64_t> numbers, find_jobs(connection, filter));
     std::vector<v1::Job> jobs;
     jobs.reserve(numbers.size());
     for (const std::int64_t number : numbers) {
       LCTL_ASSIGN_OR_RETURN(v1::Job job, read_job(connection, number));
       job.mutable_spec()->clear_config_yaml();
+      job.mutable_spec()->clear_tags();
       jobs.push_back(std::move(job));
     }
     return jobs;

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "storage/blobs/checkpoint_rows.h"
+#include "storage/jobs/search_rows.h"
 #include "storage/metrics/block_writing.h"
+#include "storage/search/parameters.h"
 
 namespace lctl::storage {
 namespace {
@@ -94,6 +96,8 @@ class EventApplication {
     connection_.query("INSERT OR REPLACE INTO job_hyperparameters (job, yaml) VALUES (?1, ?2)")
         .bind(job_.number, hyperparameters.yaml())
         .run();
+    write_parameters(connection_, job_.number, ParameterSource::kHyperparameters,
+                     flatten_yaml(hyperparameters.yaml()));
   }
 
   absl::Status store_points(std::uint64_t offset, const v1::Event& event) {

@@ -2,6 +2,7 @@
 # Writes to stdout the C++ table of migrations made from the .sql files named as arguments.
 # Called by the build; fails when a number is missing or a name is not NNNN_words.sql.
 set -euo pipefail
+echo '#include "storage/schema/fill_search.h"'
 echo '#include "storage/schema/migrations.h"'
 echo '#include "storage/schema/pack_points.h"'
 echo 'namespace lctl::storage {'
@@ -19,6 +20,7 @@ for file in $(printf '%s\n' "$@" | sort); do
   # A migration that SQL cannot do alone names its function here.
   case $name in
     0003_point_blocks) echo ')sql", pack_points},' ;;
+    0005_search) echo ')sql", fill_search},' ;;
     *) echo ')sql"},' ;;
   esac
   expected=$((expected + 1))

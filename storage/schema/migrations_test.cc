@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/lctl/v1/job.pb.h"
 #include "storage/metrics/point_block.h"
 #include "storage/testing/temp_folder.h"
 
@@ -53,7 +54,8 @@ TEST_F(MigrationsTest, EmptyFileGetsTheNewestSchemaAndASecondRunChangesNothing) 
 TEST_F(MigrationsTest, EveryTableIsStrict) {
   ASSERT_TRUE(migrate(file(), system_clock()).ok());
   EXPECT_EQ(ask("SELECT coalesce(group_concat(name), '') FROM pragma_table_list"
-                " WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'"),
+                " WHERE schema = 'main' AND type = 'table' AND strict = 0"
+                " AND name NOT LIKE 'sqlite_%'"),
             "");
 }
 
@@ -121,6 +123,34 @@ TEST_F(MigrationsTest, PointsOfOneRowEachBecomeBlocks) {
   EXPECT_EQ((*points)[2047].time_us, 3047);
   EXPECT_EQ((*points)[2047].value, 1023.5);
   EXPECT_EQ((*points)[2047].offset, 204700U);
+}
+
+TEST_F(MigrationsTest, JobsOfAnOlderStoreCanBeSearched) {
+  ASSERT_TRUE(migrate_to(migrations().first(4)).ok());
+  {
+    SQLite::Database old(file().string(), SQLite::OPEN_READWRITE);
+    old.exec(
+        "INSERT INTO jobs VALUES (1, 'aaaaaaaaaa', 'digits-mlp', 'e', 5, 1, 0, '', 0, 0, 0, ''),"
+        " (2, 'bbbbbbbbbb', 'broken', 'e', 5, 1, 0, '', 0, 0, 0, '')");
+    v1::JobSpec spec;
+    (*spec.mutable_tags())["team"] = "vision";
+    spec.set_config_yaml("job: {name: x}\noptimizer: {init_args: {lr: 0.5}}\n");
+    SQLite::Statement row(old, "INSERT INTO job_specs VALUES (1, ?), (2, x'FF')");
+    const std::string bytes = spec.SerializeAsString();
+    row.bind(1, bytes.data(), static_cast<int>(bytes.size()));
+    row.exec();
+    old.exec("INSERT INTO job_hyperparameters VALUES (1, 'hidden: 32')");
+  }
+  ASSERT_TRUE(migrate(file(), system_clock()).ok());
+  EXPECT_EQ(ask("SELECT group_concat(job || source || ' ' || key || '=' || number, ', ')"
+                " FROM job_parameters"),
+            "10 hidden=32.0, 11 optimizer.init_args.lr=0.5");
+  EXPECT_EQ(ask("SELECT group_concat(job || key || value) FROM job_tags"), "1teamvision");
+  EXPECT_EQ(ask("SELECT group_concat(rowid) FROM job_texts WHERE job_texts MATCH 'vision'"), "1");
+  EXPECT_EQ(ask("SELECT group_concat(rowid) FROM job_texts WHERE job_texts MATCH 'broken'"), "2");
+  ask("DELETE FROM jobs WHERE number = 2 RETURNING number");
+  EXPECT_EQ(ask("SELECT count(*) FROM job_texts"), "1");
+  EXPECT_EQ(ask("PRAGMA integrity_check"), "ok");
 }
 
 }  // namespace

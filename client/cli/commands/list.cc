@@ -1,4 +1,4 @@
-// lctl list: jobs, newest first.
+// lctl list: jobs, newest first or as asked for.
 #include <fmt/format.h>
 
 #include "client/cli/commands/commands.h"
@@ -13,6 +13,9 @@ namespace {
 struct Options {
   std::string experiment;
   std::vector<std::string> states;
+  std::string where;
+  std::vector<std::string> order_by;
+  std::string search;
   int limit = 0;
   bool json = false;
 };
@@ -34,7 +37,12 @@ void print_table(const Session& session, const std::vector<v1::Job>& jobs) {
 }
 
 int list(const Session& session, const Options& options) {
-  client::JobFilter filter{.experiment = options.experiment, .limit = options.limit};
+  client::JobFilter filter{.experiment = options.experiment,
+                           .states = {},
+                           .limit = options.limit,
+                           .where = options.where,
+                           .order_by = options.order_by,
+                           .search = options.search};
   for (const std::string& name : options.states) {
     const auto state = state_of_name(name);
     if (!state) {
@@ -53,7 +61,8 @@ int list(const Session& session, const Options& options) {
     for (const v1::Job& job : *jobs) rows.push_back(job_json(job));
     print_json_rows(session.out(), rows);
   } else if (jobs->empty()) {
-    const bool filtered = !options.experiment.empty() || !options.states.empty();
+    const bool filtered = !options.experiment.empty() || !options.states.empty() ||
+                          !options.where.empty() || !options.search.empty();
     session.out() << (filtered ? "No job matches.\n"
                                : "No jobs yet. Submit one: lctl submit FILE\n");
   } else {
@@ -69,18 +78,32 @@ void add_list(CLI::App& program, Session& session) {
   CLI::App* command = add_command(
       program,
       {.name = "list",
-       .summary = "Show jobs, newest first",
+       .summary = "Show jobs, newest first; search for them",
        .about = "Shows one line for each job: its state, the optimizer steps done, the time it has "
-                "been running and the reason for its state. With --json an array of objects, "
-                "newest first.",
+                "been running and the reason for its state. With --json an array of objects. "
+                "--where takes MLflow's search grammar: comparisons of metrics (their last "
+                "value), parameters, tags and attributes such as name, state and start_time, "
+                "joined by AND. A name alone is an attribute, else a metric. --sort takes such "
+                "a key, with DESC behind or - before it for the largest first. See "
+                "docs/searching.md.",
        .examples = "  lctl list\n"
                    "  lctl list --experiment digits --state running --state queued\n"
+                   "  lctl list --where 'val/loss < 0.1 and hparams.lr > 1e-3' --sort val/acc\n"
+                   "  lctl list --where \"tags.team = 'vision'\" --sort=-start_time\n"
+                   "  lctl list --search 'digits baseline'\n"
                    "  lctl list --json | jq -r '.[] | select(.state == \"FAILED\") | .id'"});
   command->add_option("-e,--experiment", options->experiment, "Only jobs of this experiment")
       ->type_name("NAME");
   command->add_option("-s,--state", options->states, "Only jobs in this state (repeatable)")
       ->type_name("STATE")
       ->allow_extra_args(false);
+  command->add_option("-w,--where", options->where, "Only jobs that fit: 'val/acc > 0.9 and …'")
+      ->type_name("EXPR");
+  command->add_option("--sort", options->order_by, "By a key; -KEY or 'KEY DESC': largest first")
+      ->type_name("KEY")
+      ->allow_extra_args(false);
+  command->add_option("--search", options->search, "Only jobs with these words (name, tags, note)")
+      ->type_name("TEXT");
   command->add_option("-n,--limit", options->limit, "At most so many (default: 1000)")
       ->type_name("N")
       ->check(CLI::Range(1, 10'000));

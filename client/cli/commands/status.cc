@@ -39,6 +39,8 @@ void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
   Facts facts;
   facts.add("job", job_title(job), Tone::kBold);
   facts.add("experiment", job.spec().experiment());
+  facts.add("tags", tags_text(job));
+  facts.add("note", job.note());
   facts.add("state", state_name(job.state()), state_tone(job.state()));
   facts.add("why", job.reason());
   facts.add("resources", resources_text(job.spec().resources(), look));

@@ -50,6 +50,7 @@ class ProgramTest : public testing::Test {
   Outcome run(const std::vector<std::string>& arguments) {
     std::ostringstream out;
     std::ostringstream err;
+    std::istringstream in(input_);
     Environment environment{.out = out,
                             .err = err,
                             .out_look = look_,
@@ -64,7 +65,8 @@ class ProgramTest : public testing::Test {
                             .user_at_host = "me@here",
                             .client_options = {.first_patience = std::chrono::milliseconds(50),
                                                .backoff_first = std::chrono::milliseconds(5),
-                                               .backoff_limit = std::chrono::milliseconds(20)}};
+                                               .backoff_limit = std::chrono::milliseconds(20)},
+                            .in = in};
     const int code = run_program(arguments, environment);
     return {code, out.str(), err.str()};
   }
@@ -95,6 +97,7 @@ class ProgramTest : public testing::Test {
   FakeInterrupts interrupts_;
   FakeClock clock_;
   Look look_;
+  std::string input_;  // what a command reads
   std::map<std::string, std::string> variables_;
 };
 

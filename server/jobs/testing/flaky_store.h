@@ -33,6 +33,10 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
     if (!failure.ok()) return failure;
     return real_.jobs().record(changes);
   }
+  absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change) override {
+    if (!failure.ok()) return failure;
+    return real_.jobs().label(id, change);
+  }
   absl::StatusOr<v1::Job> get(const JobId& id) const override { return real_.jobs().get(id); }
   absl::StatusOr<JobId> resolve(std::string_view reference) const override {
     return real_.jobs().resolve(reference);

@@ -1,0 +1,20 @@
+// The newest value of a metric, as searches compare it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/status.h"
+#include "storage/jobs/lineage.h"
+#include "storage/sqlite/connection.h"
+
+namespace lctl::storage {
+
+// The value of the last point on the curve, as MetricSummary::last has it; nullopt when there is
+// none. Reads the small columns of the series' blocks and the last block. Errors: DataLoss for
+// damaged blocks; SQLite::Exception. Caller locks the connection.
+absl::StatusOr<std::optional<double>> last_value(Connection& connection, std::int64_t job,
+                                                 std::string_view key, const Lineage& lineage);
+
+}  // namespace lctl::storage
