@@ -166,6 +166,11 @@ TEST_F(UpTest, WorkerThatDoesNotStartIsTold) {
 }
 
 TEST_F(UpTest, AddressAndFolderInUseSayWhatToDo) {
+  const Outcome http =
+      run({"up", "--data-dir", data(), "--address", "127.0.0.1:0", "--http", server_.address()});
+  EXPECT_EQ(http.code, 1);
+  EXPECT_THAT(http.err, HasSubstr("choose another address for HTTP with --http"));
+
   const Outcome busy = run({"up", "--data-dir", data(), "--address", server_.address()});
   EXPECT_EQ(busy.code, 1);
   EXPECT_THAT(busy.err, HasSubstr(server_.address() +
