@@ -15,11 +15,10 @@
 #include "storage/metrics/last_value.h"
 #include "storage/search/filter_matching.h"
 #include "storage/search/full_text.h"
+#include "storage/search/state_words.h"
 
 namespace lctl::storage {
 namespace {
-
-constexpr std::string_view kStatePrefix = "JOB_STATE_";
 
 FoundValue text_value(std::string text) {
   if (text.empty()) return {};
@@ -36,7 +35,16 @@ FoundValue count_value(std::int64_t count) {
   return {.text = {}, .number = static_cast<double>(count)};
 }
 
-// Columns of the row of `jobs` that a candidate is, in the order in which they are selected.
+// Jobs with a smaller number than ?3, newest first: of the experiment ?1, in the states ?2 (a JSON
+// list), with the words ?4; "", "[]" and "" for all.
+constexpr char kCandidates[] =
+    "SELECT number, id, name, experiment, state, attempt, restarts, submitted_us, started_us,"
+    " finished_us, submitted_by FROM jobs WHERE (?1 = '' OR experiment = ?1)"
+    " AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2))) AND number < ?3"
+    " AND (?4 = '' OR number IN (SELECT rowid FROM job_texts WHERE job_texts MATCH ?4))"
+    " ORDER BY number DESC";
+
+// Its columns.
 enum Column {
   kNumber,
   kId,
@@ -101,9 +109,7 @@ class JobValues {
   }
 
   FoundValue state() const {
-    const std::string& name = v1::JobState_Name(row_.enumeration<v1::JobState>(kState));
-    if (name.size() <= kStatePrefix.size()) return {};  // of a newer program
-    return text_value(name.substr(kStatePrefix.size()));
+    return text_value(state_name(row_.enumeration<v1::JobState>(kState)));
   }
 
   // A tag that is set to "" is there.
@@ -210,11 +216,10 @@ bool comes_before(const Place& a, const Place& b, const std::vector<Order>& orde
 // The place of the job behind which a page begins: it need not fit the filter any more.
 absl::StatusOr<Place> place_of_job(Connection& connection, std::int64_t number,
                                    const std::vector<Order>& order) {
-  Query row = connection.query(
-      "SELECT number, id, name, experiment, state, attempt, restarts, submitted_us, started_us,"
-      " finished_us, submitted_by FROM jobs WHERE number = ?1");
-  row.bind(number);
-  if (!row.step()) return absl::InternalError("a job went during a snapshot");
+  Query row = connection.query(kCandidates);
+  row.bind("", "[]", number + 1, "");
+  if (!row.step() || row.integer(kNumber) != number)
+    return absl::InternalError("a job went during a snapshot");
   JobValues values(connection, row);
   return place_of(values, number, order);
 }
@@ -240,12 +245,7 @@ absl::StatusOr<std::vector<std::int64_t>> find_jobs(Connection& connection,
     }
   }
   const Filter where = cheapest_first(filter.where);
-  Query row = connection.query(
-      "SELECT number, id, name, experiment, state, attempt, restarts, submitted_us, started_us,"
-      " finished_us, submitted_by FROM jobs WHERE (?1 = '' OR experiment = ?1)"
-      " AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2))) AND number < ?3"
-      " AND (?4 = '' OR number IN (SELECT rowid FROM job_texts WHERE job_texts MATCH ?4))"
-      " ORDER BY number DESC");
+  Query row = connection.query(kCandidates);
   row.bind(filter.experiment, fmt::format("[{}]", fmt::join(states, ",")), end, words);
   const auto limit = static_cast<std::size_t>(filter.limit);
   std::vector<std::int64_t> numbers;

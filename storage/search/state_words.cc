@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "proto/lctl/v1/job.pb.h"
 #include "storage/search/filter_tokens.h"
 
 namespace lctl::storage {
@@ -14,12 +13,17 @@ constexpr std::string_view kPrefix = "JOB_STATE_";
 Texts our_states() {
   Texts names;
   for (int state = v1::JOB_STATE_QUEUED; v1::JobState_IsValid(state); ++state) {
-    names.push_back(v1::JobState_Name(state).substr(kPrefix.size()));
+    names.push_back(state_name(static_cast<v1::JobState>(state)));
   }
   return names;
 }
 
 }  // namespace
+
+std::string state_name(v1::JobState state) {
+  const std::string& name = v1::JobState_Name(state);
+  return name.size() > kPrefix.size() ? name.substr(kPrefix.size()) : std::string();
+}
 
 Texts states_of_word(std::string_view word, bool as_mlflow) {
   const std::string upper = upper_case(word);
