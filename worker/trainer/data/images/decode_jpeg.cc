@@ -170,38 +170,37 @@ bool read_converted(Decompressor& jpeg, std::size_t from, std::uint8_t* out, std
   return true;
 }
 
+// Reads all rows as RGB, each through `use`, which makes `to` bytes of each pixel.
+template <typename Use>
+bool read_rgb(Decompressor& jpeg, std::uint8_t* out, std::size_t to, const Use& use) {
+  if (jpeg.components() != 4) return jpeg.start(JCS_RGB) && read_converted(jpeg, 3, out, to, use);
+  std::vector<std::uint8_t> rgb(std::size_t{jpeg.width()} * 3 * kRowsAtOnce);
+  return jpeg.start(JCS_CMYK) &&
+         read_converted(jpeg, 4, out, to,
+                        [&](const std::uint8_t* in, std::uint8_t* made, std::size_t pixels) {
+                          inverted_cmyk_to_rgb(in, rgb.data(), pixels);
+                          use(rgb.data(), made, pixels);
+                        });
+}
+
 bool read_pixels(Decompressor& jpeg, bool gray, std::uint8_t* out) {
-  if (jpeg.components() == 4) {
-    if (!jpeg.start(JCS_CMYK)) return false;
-    if (!gray) return read_converted(jpeg, 4, out, 3, inverted_cmyk_to_rgb);
-    std::vector<std::uint8_t> rgb(std::size_t{jpeg.width()} * 3 * kRowsAtOnce);
-    return read_converted(jpeg, 4, out, 1,
-                          [&rgb](const std::uint8_t* in, std::uint8_t* to, std::size_t pixels) {
-                            inverted_cmyk_to_rgb(in, rgb.data(), pixels);
-                            rgb_to_gray(rgb.data(), to, pixels);
-                          });
-  }
   if (gray && jpeg.components() == 1)
     return jpeg.start(JCS_GRAYSCALE) && jpeg.read_all(out, jpeg.width());
-  if (!jpeg.start(JCS_RGB)) return false;
-  if (gray) return read_converted(jpeg, 3, out, 1, rgb_to_gray);
-  return jpeg.read_all(out, std::size_t{jpeg.width()} * 3);
+  if (gray) return read_rgb(jpeg, out, 1, rgb_to_gray);
+  // Straight to where they belong.
+  if (jpeg.components() == 4)
+    return jpeg.start(JCS_CMYK) && read_converted(jpeg, 4, out, 3, inverted_cmyk_to_rgb);
+  return jpeg.start(JCS_RGB) && jpeg.read_all(out, std::size_t{jpeg.width()} * 3);
 }
 
 // All rows, as RGB, to three planes.
 bool read_planes(Decompressor& jpeg, std::uint8_t* out) {
   const std::size_t plane = std::size_t{jpeg.height()} * jpeg.width();
-  const auto split = [plane](const std::uint8_t* rgb, std::uint8_t* to, std::size_t pixels) {
-    split_into_planes(rgb, static_cast<std::int64_t>(pixels), to, static_cast<std::int64_t>(plane));
-  };
-  if (jpeg.components() != 4) return jpeg.start(JCS_RGB) && read_converted(jpeg, 3, out, 1, split);
-  std::vector<std::uint8_t> rgb(std::size_t{jpeg.width()} * 3 * kRowsAtOnce);
-  return jpeg.start(JCS_CMYK) &&
-         read_converted(jpeg, 4, out, 1,
-                        [&](const std::uint8_t* in, std::uint8_t* to, std::size_t pixels) {
-                          inverted_cmyk_to_rgb(in, rgb.data(), pixels);
-                          split(rgb.data(), to, pixels);
-                        });
+  return read_rgb(jpeg, out, 1,
+                  [plane](const std::uint8_t* rgb, std::uint8_t* to, std::size_t pixels) {
+                    split_into_planes(rgb, static_cast<std::int64_t>(pixels), to,
+                                      static_cast<std::int64_t>(plane));
+                  });
 }
 
 // Throws BadSample for what is not decoded.

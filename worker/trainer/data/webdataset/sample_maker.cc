@@ -95,42 +95,46 @@ SampleMaker::SampleMaker(std::shared_ptr<OpenShards> shards,
 }
 
 Batch SampleMaker::make(std::size_t shard, const ShardSample& sample, RandomStream& random) const {
-  if (!sample.fault.empty()) throw BadSample(sample.fault);
-  const std::shared_ptr<const ReadOnlyFile> file = shards_->open(shard);
-  Batch::List values;
-  values.reserve(columns_.size());
-  for (const Column& column : columns_) {
-    Batch value = value_of(find(column, sample), *file, shard, sample);
-    if (column.transform) value = column.transform(std::move(value), random);
-    values.push_back(std::move(value));
-  }
-  return Batch(std::move(values));
+  return Batch(values_of(*file_of(shard, sample), shard, sample, random, nullptr));
 }
 
 void SampleMaker::put(std::size_t shard, const ShardSample& sample, RandomStream& random,
                       BatchBuilder& batch, std::size_t row) const {
+  const std::shared_ptr<const ReadOnlyFile> file = file_of(shard, sample);
+  Later later;
+  Batch::List values = values_of(*file, shard, sample, random, &later);
+  if (later.found.field == nullptr) return batch.put(row, std::move(values));
+  const SampleField& field = *later.found.field;
+  with_bytes_of(field, *file, [&](std::span<const std::byte> bytes) {
+    later.found.alternative->put(batch, row, std::move(values), later.place, bytes,
+                                 field.extension);
+  });
+}
+
+std::shared_ptr<const ReadOnlyFile> SampleMaker::file_of(std::size_t shard,
+                                                         const ShardSample& sample) const {
   if (!sample.fault.empty()) throw BadSample(sample.fault);
-  const std::shared_ptr<const ReadOnlyFile> file = shards_->open(shard);
+  return shards_->open(shard);
+}
+
+Batch::List SampleMaker::values_of(const ReadOnlyFile& file, std::size_t shard,
+                                   const ShardSample& sample, RandomStream& random,
+                                   Later* later) const {
   Batch::List values;
   values.reserve(columns_.size());
-  Found last;  // what is decoded when all else is known
-  std::size_t missing = 0;
   for (const Column& column : columns_) {
     const Found found = find(column, sample);
-    if (last.field == nullptr && found.field != nullptr && found.alternative->put) {
-      last = found;
-      missing = values.size();
+    if (later != nullptr && later->found.field == nullptr && found.field != nullptr &&
+        found.alternative->put) {
+      *later = {found, values.size()};
       values.emplace_back();
       continue;
     }
-    Batch value = value_of(found, *file, shard, sample);
+    Batch value = value_of(found, file, shard, sample);
     if (column.transform) value = column.transform(std::move(value), random);
     values.push_back(std::move(value));
   }
-  if (last.field == nullptr) return batch.put(row, std::move(values));
-  with_bytes_of(*last.field, *file, [&](std::span<const std::byte> bytes) {
-    last.alternative->put(batch, row, std::move(values), missing, bytes, last.field->extension);
-  });
+  return values;
 }
 
 std::string SampleMaker::name_of(std::size_t shard, const ShardSample& sample) const {

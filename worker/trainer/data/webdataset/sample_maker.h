@@ -60,6 +60,16 @@ class SampleMaker {
     const SampleField* field = nullptr;
   };
 
+  // A column that is decoded when all others are known, into their list's place.
+  struct Later {
+    Found found;
+    std::size_t place = 0;
+  };
+
+  // Of all columns; with `later` the first one that has a putter is left to the caller.
+  Batch::List values_of(const ReadOnlyFile& file, std::size_t shard, const ShardSample& sample,
+                        RandomStream& random, Later* later) const;
+  std::shared_ptr<const ReadOnlyFile> file_of(std::size_t shard, const ShardSample& sample) const;
   static Found find(const Column& column, const ShardSample& sample);
   Batch value_of(const Found& found, const ReadOnlyFile& file, std::size_t shard,
                  const ShardSample& sample) const;
