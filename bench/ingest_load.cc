@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/seconds.h"
 #include "storage/jobs/job_store.h"
 #include "storage/metrics/event_store.h"
 #include "storage/metrics/metric_store.h"
@@ -32,16 +33,13 @@
 
 namespace {
 
+using lctl::bench::now;
+
 namespace fs = std::filesystem;
 using lctl::AttemptId;
 using lctl::JobId;
 
 constexpr int kBatch = 1'000;  // points of a transaction where there is no agent
-
-double now() {
-  const lctl::MonotonicTime time = lctl::system_clock().monotonic_now();
-  return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
 
 template <typename T>
 T value_of(absl::StatusOr<T> result) {

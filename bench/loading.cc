@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <climits>
 #include <cmath>
 #include <cstdio>
@@ -31,13 +30,15 @@
 #include <thread>
 #include <vector>
 
-#include "base/clock.h"
+#include "bench/seconds.h"
 #include "worker/trainer/data/images/image_folder.h"
 #include "worker/trainer/data/map_data_loader.h"
 #include "worker/trainer/data/modules/web_data_module.h"
 #include "worker/trainer/data/transforms/transform_factory.h"
 
 namespace {
+
+using lctl::bench::now;
 
 namespace fs = std::filesystem;
 using Bytes = std::vector<unsigned char>;
@@ -50,11 +51,6 @@ constexpr std::int64_t kBatch = 64;
 constexpr std::int64_t kRowBatch = 256;
 constexpr int kRowPasses = 150;   // of rows: a pass takes 10 ms
 constexpr int kImagePasses = 10;  // of images
-
-double now() {
-  const lctl::MonotonicTime time = lctl::system_clock().monotonic_now();
-  return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
 
 // Smooth shapes with some noise: they compress about as photographs do.
 Bytes make_pixels(int size, int number) {

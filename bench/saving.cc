@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -19,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
+#include "bench/seconds.h"
 #include "worker/trainer/lightning.h"
 
 namespace L = lctl;
@@ -27,13 +26,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
+using lctl::bench::now;
+
 constexpr std::int64_t kBatches = 6;
 constexpr std::int64_t kSavedAt = 3;  // the batch after which it saves: all states are there
-
-double now() {
-  return std::chrono::duration<double>(lctl::system_clock().monotonic_now().time_since_epoch())
-      .count();
-}
 
 // Square layers with Adam: with its two states three numbers for a parameter.
 class Wide : public L::LightningModule {
