@@ -192,6 +192,7 @@ Json checkpoint_json(const v1::Checkpoint& checkpoint) {
       {"kind", kind_name(written.kind())},
       {"name", written.name()},
       {"size", written.size()},
+      {"stored_bytes", checkpoint.stored_bytes()},
       {"monitor", scored ? Json(written.monitor()) : Json()},
       {"score", scored ? number_json(written.score()) : Json()},
       {"best", written.is_best()},

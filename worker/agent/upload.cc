@@ -2,23 +2,28 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
+#include "worker/agent/chunk_cuts.h"
 #include "worker/agent/content_hash.h"
+#include "worker/agent/zip_entries.h"
 
 namespace lctl::agent {
 namespace {
 
-constexpr std::size_t kChunkBytes = 4 << 20;
+constexpr int kMostHashesAsked = 65'536;  // in one call
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::milliseconds kLongestPause{10'000};
 
@@ -34,6 +39,18 @@ bool is_final(const absl::Status& status) {
          absl::IsNotFound(status);
 }
 
+// Cut at its tensors when it is a checkpoint; any other file in equal pieces.
+absl::StatusOr<std::vector<std::uint64_t>> cuts_of(const Descriptor& fd, const Upload& upload) {
+  struct stat info = {};
+  if (fstat(fd.get(), &info) != 0)
+    return errno_status(errno, fmt::format("reading {}", upload.file.string()));
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  absl::StatusOr<ZipLayout> layout = zip_layout(fd.get(), size, upload.file);
+  if (layout.ok()) return chunk_sizes(size, *std::move(layout));
+  if (!absl::IsInvalidArgument(layout.status())) return layout.status();
+  return chunk_sizes(size, std::nullopt);
+}
+
 // The chunks of a file and the hash of the whole.
 absl::StatusOr<v1::CommitCheckpointRequest> make_manifest(const Descriptor& fd,
                                                           const Upload& upload,
@@ -44,22 +61,24 @@ absl::StatusOr<v1::CommitCheckpointRequest> make_manifest(const Descriptor& fd,
   manifest.set_rank(upload.rank);
   *manifest.mutable_written() = upload.written;
   manifest.set_time_us(upload.time_us);
+  LCTL_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> sizes, cuts_of(fd, upload));
   ContentHash whole;
-  for (std::uint64_t offset = 0; !stopping.cancelled(); offset += kChunkBytes) {
-    LCTL_ASSIGN_OR_RETURN(const std::string bytes,
-                          read_at(fd.get(), offset, kChunkBytes, upload.file));
-    if (bytes.empty()) {
-      manifest.set_sha256(whole.hex());
-      return manifest;
-    }
+  std::uint64_t offset = 0;
+  for (const std::uint64_t size : sizes) {
+    if (stopping.cancelled()) return absl::CancelledError("the node daemon is stopping");
+    LCTL_ASSIGN_OR_RETURN(const std::string bytes, read_at(fd.get(), offset, size, upload.file));
+    if (bytes.size() < size)
+      return absl::DataLossError(fmt::format("{} became shorter", upload.file.string()));
     ContentHash chunk;
     chunk.update(bytes);
     whole.update(bytes);
     v1::ChunkRef& reference = *manifest.add_chunks();
     reference.set_sha256(chunk.hex());
-    reference.set_size(static_cast<std::int64_t>(bytes.size()));
+    reference.set_size(static_cast<std::int64_t>(size));
+    offset += size;
   }
-  return absl::CancelledError("the node daemon is stopping");
+  manifest.set_sha256(whole.hex());
+  return manifest;
 }
 
 std::string name_of(const Upload& upload) {
@@ -166,18 +185,26 @@ absl::Status Uploader::upload(const Upload& upload) {
   return to_status(stub_->Commit(&context, manifest, &response), "committing");
 }
 
-absl::Status Uploader::send_chunks(const Upload& upload, const Descriptor& fd,
-                                   const v1::CommitCheckpointRequest& manifest) {
-  v1::FindMissingResponse missing;
-  {
+absl::StatusOr<std::set<std::string>> Uploader::missing(
+    const v1::CommitCheckpointRequest& manifest) {
+  std::set<std::string> wanted;
+  for (int first = 0; first < manifest.chunks_size(); first += kMostHashesAsked) {
+    const int end = std::min(manifest.chunks_size(), first + kMostHashesAsked);
+    v1::FindMissingRequest request;
+    for (int i = first; i < end; ++i) request.add_sha256(manifest.chunks(i).sha256());
     grpc::ClientContext context;
     const Cancellation::Call call(stopping_, context);
-    v1::FindMissingRequest request;
-    for (const v1::ChunkRef& chunk : manifest.chunks()) request.add_sha256(chunk.sha256());
+    v1::FindMissingResponse response;
     LCTL_RETURN_IF_ERROR(
-        to_status(stub_->FindMissing(&context, request, &missing), "asking for missing chunks"));
+        to_status(stub_->FindMissing(&context, request, &response), "asking for missing chunks"));
+    wanted.insert(response.sha256().begin(), response.sha256().end());
   }
-  std::set<std::string> wanted(missing.sha256().begin(), missing.sha256().end());
+  return wanted;
+}
+
+absl::Status Uploader::send_chunks(const Upload& upload, const Descriptor& fd,
+                                   const v1::CommitCheckpointRequest& manifest) {
+  LCTL_ASSIGN_OR_RETURN(std::set<std::string> wanted, missing(manifest));
   if (wanted.empty()) return absl::OkStatus();
 
   grpc::ClientContext context;

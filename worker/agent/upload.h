@@ -10,6 +10,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "base/clock.h"
@@ -30,10 +32,10 @@ struct Upload {
   std::filesystem::path file;
 };
 
-// Uploads files one after another: in chunks of 4 MiB of which only those that the store lacks are
-// sent, then committed whole, then the file is deleted. The files of one rank keep their order; one
-// that fails is tried again for ever with growing pauses (200 ms to 10 s) while other ranks' go on,
-// except after refusals that no repetition can change.
+// Uploads files one after another: in chunks (chunk_cuts.h) of which only those that the store
+// lacks are sent, then committed whole, then the file is deleted. The files of one rank keep their
+// order; one that fails is tried again for ever with growing pauses (200 ms to 10 s) while other
+// ranks' go on, except after refusals that no repetition can change.
 //
 // Restart. Nothing is remembered here: what waits is known from the spool and the stage folder. A
 // file that is gone was committed before. Thread rule: internally locked.
@@ -62,6 +64,8 @@ class Uploader {
   void finished(std::uint64_t number, const absl::Status& status,
                 std::unique_lock<std::mutex>& lock);
   absl::Status upload(const Upload& upload);
+  // The hashes that the store lacks.
+  absl::StatusOr<std::set<std::string>> missing(const v1::CommitCheckpointRequest& manifest);
   absl::Status send_chunks(const Upload& upload, const Descriptor& fd,
                            const v1::CommitCheckpointRequest& manifest);
 

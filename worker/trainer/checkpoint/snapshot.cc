@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
+#include <emmintrin.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -25,13 +26,32 @@ struct Piece {
   std::size_t bytes;
 };
 
+// `to` is aligned to 64 bytes. Nothing of a snapshot is read again soon: stores that go past the
+// caches spare reading what they overwrite, a third of the memory's work.
+void copy(const Piece& piece) {
+  std::size_t at = 0;
+  for (; at + 64 <= piece.bytes; at += 64) {
+    const auto* from = reinterpret_cast<const __m128i*>(piece.from + at);
+    auto* to = reinterpret_cast<__m128i*>(piece.to + at);
+    _mm_prefetch(reinterpret_cast<const char*>(piece.from + at + 512), _MM_HINT_NTA);
+    const __m128i a = _mm_loadu_si128(from);
+    const __m128i b = _mm_loadu_si128(from + 1);
+    const __m128i c = _mm_loadu_si128(from + 2);
+    const __m128i d = _mm_loadu_si128(from + 3);
+    _mm_stream_si128(to, a);
+    _mm_stream_si128(to + 1, b);
+    _mm_stream_si128(to + 2, c);
+    _mm_stream_si128(to + 3, d);
+  }
+  std::memcpy(piece.to + at, piece.from + at, piece.bytes - at);
+}
+
 void copy_all(const std::vector<Piece>& pieces) {
   at::parallel_for(0, static_cast<std::int64_t>(pieces.size()), 4,
                    [&](std::int64_t begin, std::int64_t end) {
-                     for (std::int64_t i = begin; i < end; ++i) {
-                       const Piece& piece = pieces[static_cast<std::size_t>(i)];
-                       std::memcpy(piece.to, piece.from, piece.bytes);
-                     }
+                     for (std::int64_t i = begin; i < end; ++i)
+                       copy(pieces[static_cast<std::size_t>(i)]);
+                     _mm_sfence();  // the writer's thread reads them
                    });
 }
 
