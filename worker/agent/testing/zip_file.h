@@ -1,6 +1,8 @@
 // Zip files as torch.save lays them out: entries stored, their contents at multiples of 64.
 #pragma once
 
+#include <zlib.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,8 +21,10 @@ inline std::string zip_file(const std::vector<std::pair<std::string, std::string
   for (const auto& [name, content] : entries) {
     const std::uint64_t offset = file.size();
     const std::size_t padding = (64 - (offset + 30 + name.size() + 4) % 64) % 64;
+    const auto crc = crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size());
     put(file, 0x04034b50, 4);
-    put(file, 0, 14);
+    put(file, 0, 10);
+    put(file, crc, 4);
     put(file, content.size(), 4);
     put(file, content.size(), 4);
     put(file, name.size(), 2);
@@ -31,7 +35,8 @@ inline std::string zip_file(const std::vector<std::pair<std::string, std::string
     file += std::string(padding, 'Z') + content;
 
     put(directory, 0x02014b50, 4);
-    put(directory, 0, 16);
+    put(directory, 0, 12);
+    put(directory, crc, 4);
     put(directory, content.size(), 4);
     put(directory, content.size(), 4);
     put(directory, name.size(), 2);
