@@ -40,7 +40,7 @@ std::string complaint_of_place(const Batch& batch) {
   if (stream.attempt.number < 1 || stream.rank < 0 || stream.rank > kMaxRank) {
     return fmt::format("attempt {} and rank {} cannot be", stream.attempt.number, stream.rank);
   }
-  if (stream.kind < StreamKind::kEvents || stream.kind > StreamKind::kStderr) {
+  if (!storage::is_stream_kind(stream.kind)) {
     return fmt::format("stream kind {} does not exist", static_cast<int>(stream.kind));
   }
   if (batch.from > batch.to || batch.to > kMaxOffset) {
@@ -56,7 +56,7 @@ std::string complaint_of_content(const Batch& batch) {
   if (bytes > kMaxBatchBytes) {
     return fmt::format("a batch of {} bytes; at most {} are allowed", bytes, kMaxBatchBytes);
   }
-  if (batch.stream.kind != StreamKind::kEvents) {
+  if (!storage::carries_events(batch.stream.kind)) {
     if (!batch.events.empty()) return "events in a stream of console output";
     if (batch.text.size() == batch.to - batch.from) return "";
     return fmt::format("{} bytes of text for the range [{}, {})", batch.text.size(), batch.from,
@@ -227,12 +227,14 @@ void Intake::tell(const Batch& batch, const Parsed& parsed, std::uint64_t first_
   const AttemptId& attempt = batch.stream.attempt;
   std::uint64_t events = 0;
   std::uint64_t points = 0;
+  const bool measured = batch.stream.kind == StreamKind::kNode;
   for (const SpooledEvent& event : parsed.events) {
     if (event.offset < first_new) continue;
     ++events;
-    if (batch.stream.rank == 0) {  // the others' are not kept
+    if (measured || batch.stream.rank == 0) {  // other ranks' are not kept
       points += static_cast<std::uint64_t>(event.event.metrics().values_size());
     }
+    if (measured) continue;
     switch (event.event.kind_case()) {
       case v1::Event::kReady:
         observer_.on_ready(attempt, batch.stream.rank, event.event.ready());

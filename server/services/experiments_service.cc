@@ -62,6 +62,7 @@ grpc::Status ExperimentsService::ListMetrics(grpc::ServerContext*,
     *message.mutable_last() = message_of_point(summary.last);
     message.set_min(summary.min);
     message.set_max(summary.max);
+    message.set_measured_by_nodes(summary.measured_by_nodes);
   }
   return grpc::Status::OK;
 }

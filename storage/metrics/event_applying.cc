@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "storage/blobs/checkpoint_rows.h"
 #include "storage/jobs/search_rows.h"
 #include "storage/metrics/block_writing.h"
+#include "storage/metrics/series_rows.h"
 #include "storage/search/parameters.h"
 
 namespace lctl::storage {
@@ -24,6 +27,9 @@ class EventApplication {
 
   absl::Status apply(const SpooledEvent& spooled) {
     const v1::Event& event = spooled.event;
+    if (stream_.kind == StreamKind::kNode) {
+      return event.has_metrics() ? store_points(spooled.offset, event) : absl::OkStatus();
+    }
     const bool leads = stream_.rank == 0;
     switch (event.kind_case()) {
       case v1::Event::kReady:
@@ -54,9 +60,13 @@ class EventApplication {
 
   // After the last event: the points of all, and of several reports of progress the newest.
   absl::Status finish() {
+    const bool measured = stream_.kind == StreamKind::kNode;
     for (auto& [key, points] : points_) {
+      const std::optional<std::int64_t> series = series_for(
+          connection_, job_.number, key, measured ? SeriesSource::kNode : SeriesSource::kRank);
+      if (!series.has_value()) continue;
       LCTL_RETURN_IF_ERROR(
-          append_points(connection_, series_of(key), stream_.attempt.number, std::move(points)));
+          append_points(connection_, *series, stream_.attempt.number, std::move(points)));
     }
     if (newest_progress_ != nullptr) store_progress();
     return absl::OkStatus();
@@ -107,8 +117,11 @@ class EventApplication {
           fmt::format("the metrics at spool offset {} of {} have {} keys and {} values", offset,
                       stream_.attempt.str(), points.keys_size(), points.values_size()));
     }
+    const bool measured = stream_.kind == StreamKind::kNode;
+    const std::int64_t step = measured ? seconds_since_submission(event.time_us()) : points.step();
     for (int i = 0; i < points.keys_size(); ++i) {
-      points_[points.keys(i)].push_back({.step = points.step(),
+      if (measured && !points.keys(i).starts_with(kNodeKeyPrefix)) continue;
+      points_[points.keys(i)].push_back({.step = step,
                                          .epoch = points.epoch(),
                                          .time_us = event.time_us(),
                                          .value = points.values(i),
@@ -118,17 +131,14 @@ class EventApplication {
     return absl::OkStatus();
   }
 
-  // Not remembered beyond the batch: a series made in a transaction that is undone is none.
-  std::int64_t series_of(const std::string& key) {
-    Query known = connection_.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
-    known.bind(job_.number, key);
-    if (known.step()) return known.integer(0);
-    Query made = connection_.query("INSERT INTO series (job, key) VALUES (?1, ?2) RETURNING id");
-    made.bind(job_.number, key);
-    made.step();
-    const std::int64_t series = made.integer(0);
-    made.run();
-    return series;
+  // Clocks of nodes differ: never before it.
+  std::int64_t seconds_since_submission(std::int64_t time_us) {
+    if (!submitted_us_.has_value()) {
+      Query query = connection_.query("SELECT submitted_us FROM jobs WHERE number = ?1");
+      query.bind(job_.number);
+      submitted_us_ = query.step() ? query.integer(0) : 0;
+    }
+    return std::max<std::int64_t>(0, (time_us - *submitted_us_) / 1'000'000);
   }
 
   Connection& connection_;
@@ -137,6 +147,7 @@ class EventApplication {
   const std::int64_t now_us_;
   std::unordered_map<std::string, std::vector<BlockPoint>> points_;  // of the batch, by key
   const v1::Event* newest_progress_ = nullptr;
+  std::optional<std::int64_t> submitted_us_;  // of the job; read when it is needed
 };
 
 }  // namespace

@@ -15,9 +15,22 @@
 
 namespace lctl::storage {
 
-// Which bytes on a node a batch carries. Values match v1::StreamKind (1 events, 2 stdout, 3
-// stderr).
-enum class StreamKind { kEvents = 1, kStdout = 2, kStderr = 3 };
+// Which bytes on a node a batch carries. Values match v1::StreamKind.
+enum class StreamKind {
+  kEvents = 1,  // what the rank wrote into its spool
+  kStdout = 2,
+  kStderr = 3,
+  kNode = 4,  // records, too: what the node daemon measured while the rank ran
+};
+inline bool is_stream_kind(StreamKind kind) {
+  return kind >= StreamKind::kEvents && kind <= StreamKind::kNode;
+}
+inline bool carries_events(StreamKind kind) {
+  return kind == StreamKind::kEvents || kind == StreamKind::kNode;
+}
+
+// Keys of what nodes measure begin with it: "system/worker-1/cpu_utilization_percentage".
+inline constexpr std::string_view kNodeKeyPrefix = "system/";
 
 struct StreamKey {
   AttemptId attempt;
@@ -52,7 +65,8 @@ struct StreamBatch {
   std::uint64_t from = 0;  // first byte that it carries
   std::uint64_t to = 0;    // one past the last
   // Both are views of what outlives the call.
-  std::span<const SpooledEvent> events;  // kEvents: the whole records of [from, to), in order
+  // kEvents, kNode: the whole records of [from, to), in order.
+  std::span<const SpooledEvent> events;
   std::string_view text;     // kStdout, kStderr: the bytes of [from, to), or "" to skip them
   std::int64_t time_us = 0;  // kStdout, kStderr: when they were read
 };
@@ -71,6 +85,10 @@ struct RankResult {
 // and CheckpointRemoved marks that checkpoint as removed by its callback. Metrics, Progress,
 // Hyperparameters and CheckpointRemoved count from rank 0 only: it alone writes them. A kind of
 // event that this version does not know counts as applied.
+//
+// Of a kNode stream only metrics count whose key begins with kNodeKeyPrefix. Their step is the
+// number of seconds since the job was submitted, so that attempts and nodes share an axis; their
+// curve goes over all attempts.
 class EventStore {
  public:
   virtual ~EventStore() = default;

@@ -2,7 +2,7 @@
 //
 // Lineage: an attempt that resumes from a checkpoint continues the curve from the spool offset at
 // which that checkpoint was captured. Points of earlier attempts behind that offset are
-// *superseded*: they stay stored and leave the curve.
+// *superseded*: they stay stored and leave the curve. What nodes measured is never superseded.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,7 @@ struct MetricSummary {
   MetricPoint last;
   double min = 0;  // over finite values; NaN when there is none
   double max = 0;
+  bool measured_by_nodes = false;  // else logged by the ranks
 };
 
 // Part of Store; same errors and thread rule.

@@ -52,6 +52,56 @@ TEST_F(MetricStoreTest, NanAndInfinitiesSurvive) {
   EXPECT_EQ(summaries[0].max, 1e308);
 }
 
+class NodeSeriesTest : public MetricStoreTest {
+ protected:
+  // Seconds after the job's submission.
+  void measure(AttemptNumber number, std::int64_t second, const std::string& key, double value) {
+    const StreamKey stream{attempt(number), 0, StreamKind::kNode};
+    const std::uint64_t from = *store().events().committed_offset(stream);
+    SpooledEvent record = metric_record(from, /*step=*/77, value, key);
+    const v1::Job job = *store().jobs().get(job_);
+    record.event.set_time_us(job.submitted_us() + second * 1'000'000);
+    ASSERT_EQ(text_of(store().events().apply(stream, from, from + kRecordBytes, {record}).status()),
+              "OK");
+  }
+  const std::string key_ = "system/node-1/cpu_utilization_percentage";
+};
+
+TEST_F(NodeSeriesTest, GoesOverAllAttemptsInSecondsSinceTheSubmission) {
+  start_attempt(store(), job_, 1);
+  measure(1, 10, key_, 50);
+  measure(1, 20, key_, 60);
+  log_steps(store(), attempt(1), 0, 3);
+  start_attempt(store(), job_, 2);  // from the beginning: all that was logged is superseded
+  measure(2, 30, key_, 70);
+  measure(2, -5, key_, 80);  // the node's clock is behind
+  EXPECT_THAT(curve(), ElementsAre());
+  EXPECT_THAT(steps_of(store(), job_, key_), ElementsAre(0, 10, 20, 30));
+  const auto summaries = *store().metrics().summaries(job_);
+  ASSERT_EQ(summaries.size(), 1u);
+  EXPECT_EQ(summaries[0].points, 4);
+  EXPECT_TRUE(summaries[0].measured_by_nodes);
+}
+
+TEST_F(NodeSeriesTest, KeysWithoutThePrefixAreNotTheNodes) {
+  start_attempt(store(), job_, 1);
+  measure(1, 10, "train/loss", 50);
+  EXPECT_TRUE(store().metrics().summaries(job_)->empty());
+}
+
+TEST_F(NodeSeriesTest, WhatTheJobLogsItselfTakesTheKey) {
+  start_attempt(store(), job_, 1);
+  measure(1, 10, key_, 50);
+  ASSERT_TRUE(store()
+                  .events()
+                  .apply({attempt(1), 0, StreamKind::kEvents}, 0, kRecordBytes,
+                         {metric_record(0, 3, 1.5, key_)})
+                  .ok());
+  measure(1, 20, key_, 60);
+  EXPECT_THAT(steps_of(store(), job_, key_), ElementsAre(3));
+  EXPECT_FALSE(store().metrics().summaries(job_)->front().measured_by_nodes);
+}
+
 TEST_F(MetricStoreTest, SeriesOfNothingButNanHasNoExtremes) {
   start_attempt(store(), job_, 1);
   ASSERT_TRUE(store()

@@ -16,7 +16,7 @@ constexpr std::uint64_t kMaxOffset = std::numeric_limits<std::int64_t>::max();
 constexpr int kMaxPageChunks = 4'096;
 
 std::string describe(const StreamKey& stream) {
-  static constexpr const char* kNames[] = {"", "events", "stdout", "stderr"};
+  static constexpr const char* kNames[] = {"", "events", "stdout", "stderr", "node's measurements"};
   return fmt::format("{} of {} rank {}", kNames[static_cast<int>(stream.kind)],
                      stream.attempt.str(), stream.rank);
 }
@@ -41,7 +41,7 @@ void write_committed(Connection& connection, std::int64_t job, const StreamKey& 
 // What can be said of a batch without looking at the store.
 absl::Status check_shape(const StreamBatch& batch) {
   const StreamKey& stream = batch.stream;
-  if (stream.kind < StreamKind::kEvents || stream.kind > StreamKind::kStderr) {
+  if (!is_stream_kind(stream.kind)) {
     return absl::InvalidArgumentError(
         fmt::format("stream kind {} does not exist", static_cast<int>(stream.kind)));
   }
@@ -52,7 +52,7 @@ absl::Status check_shape(const StreamBatch& batch) {
     return invalid(
         fmt::format("a batch cannot reach from byte {} to byte {}", batch.from, batch.to));
   }
-  if (stream.kind != StreamKind::kEvents) {
+  if (!carries_events(stream.kind)) {
     if (batch.text.size() == batch.to - batch.from || batch.text.empty()) return absl::OkStatus();
     return invalid(fmt::format("{} bytes of text for the range [{}, {})", batch.text.size(),
                                batch.from, batch.to));
@@ -95,7 +95,7 @@ absl::StatusOr<Applied> apply_batch(Connection& connection, const StreamBatch& b
     return Applied{Applied::Result::kGap, committed, committed};
   }
   if (batch.to <= committed) return Applied{Applied::Result::kOk, committed, committed};
-  if (stream.kind == StreamKind::kEvents) {
+  if (carries_events(stream.kind)) {
     LCTL_RETURN_IF_ERROR(check_boundary(batch, committed));
     LCTL_RETURN_IF_ERROR(apply_events(connection, *job, stream, batch.events, committed, now_us));
   } else if (!batch.text.empty()) {

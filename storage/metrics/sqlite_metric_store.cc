@@ -14,6 +14,7 @@
 #include "storage/metrics/curve_reading.h"
 #include "storage/metrics/downsample.h"
 #include "storage/metrics/nearest_key.h"
+#include "storage/metrics/series_rows.h"
 
 namespace lctl::storage {
 namespace {
@@ -39,13 +40,14 @@ absl::Status unknown_key(Connection& connection, const MetricQuery& wanted, std:
       fmt::format("job {} has no metric '{}'{}", wanted.job.str(), wanted.key, hint));
 }
 
+// `lineage` outlives the result.
 absl::StatusOr<CurveSelection> select(Connection& connection, const MetricQuery& wanted,
-                                      std::int64_t job) {
-  Query query = connection.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
-  query.bind(job, wanted.key);
-  if (!query.step()) return unknown_key(connection, wanted, job);
-  CurveSelection selection{.series = query.integer(0), .first_step = wanted.from_step};
+                                      std::int64_t job, const Lineage& lineage) {
+  const std::optional<Series> series = find_series(connection, job, wanted.key);
+  if (!series.has_value()) return unknown_key(connection, wanted, job);
+  CurveSelection selection{.series = series->id, .first_step = wanted.from_step};
   if (wanted.to_step > 0) selection.last_step = wanted.to_step - 1;
+  if (!wanted.include_superseded) selection.lineage = series->lineage(lineage);
   return selection;
 }
 
@@ -81,10 +83,9 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteMetricStore::read(const MetricQue
   }
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<MetricPoint>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, wanted.job.str()));
-    LCTL_ASSIGN_OR_RETURN(CurveSelection selection, select(connection, wanted, job.number));
     const Lineage lineage = Lineage::load(connection, job);
-    if (!wanted.include_superseded) selection.lineage = &lineage;
-
+    LCTL_ASSIGN_OR_RETURN(const CurveSelection selection,
+                          select(connection, wanted, job.number, lineage));
     LCTL_ASSIGN_OR_RETURN(const Curve curve, Curve::find(connection, selection));
     if (wanted.max_points == 0) {
       std::vector<MetricPoint> points;
@@ -105,18 +106,27 @@ absl::StatusOr<std::vector<MetricSummary>> SqliteMetricStore::summaries(const Jo
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<MetricSummary>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, id.str()));
     const Lineage lineage = Lineage::load(connection, job);
-    std::vector<std::pair<std::int64_t, std::string>> series;
+    std::vector<std::pair<Series, std::string>> all;
     {
-      Query query = connection.query("SELECT id, key FROM series WHERE job = ?1 ORDER BY key");
+      Query query =
+          connection.query("SELECT id, source, key FROM series WHERE job = ?1 ORDER BY key");
       query.bind(job.number);
-      while (query.step()) series.emplace_back(query.integer(0), query.text(1));
+      while (query.step()) {
+        all.emplace_back(
+            Series{.id = query.integer(0), .source = static_cast<SeriesSource>(query.small(1))},
+            query.text(2));
+      }
     }
     std::vector<MetricSummary> summaries;
-    for (auto& [number, key] : series) {
+    for (auto& [series, key] : all) {
       constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-      MetricSummary summary{.key = std::move(key), .min = kNone, .max = kNone};
-      LCTL_ASSIGN_OR_RETURN(const Curve curve,
-                            Curve::find(connection, {.series = number, .lineage = &lineage}));
+      MetricSummary summary{.key = std::move(key),
+                            .min = kNone,
+                            .max = kNone,
+                            .measured_by_nodes = series.source == SeriesSource::kNode};
+      LCTL_ASSIGN_OR_RETURN(
+          const Curve curve,
+          Curve::find(connection, {.series = series.id, .lineage = series.lineage(lineage)}));
       LCTL_RETURN_IF_ERROR(curve.visit(
           connection, [&](const WholeBlock& block) { return include_block(summary, block); },
           [&](const MetricPoint& point) {

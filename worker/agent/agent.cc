@@ -38,7 +38,9 @@ Agent::Agent(AgentOptions options, NodeId node_id)
       node_id_(std::move(node_id)),
       boot_id_(kernel_boot_id()),
       channel_(make_channel(options_.server)),
-      work_(boost::asio::make_work_guard(io_)) {
+      work_(boost::asio::make_work_guard(io_)),
+      meter_(
+          {.data_dir = options_.data_dir, .node = options_.name, .every = options_.measure_every}) {
   uploader_ = std::make_unique<Uploader>(
       channel_, [this](const Upload& upload, const absl::Status& status) {
         boost::asio::post(io_, [this, upload, status] { on_uploaded(upload, status); });

@@ -2,8 +2,8 @@
 // says.
 //
 // Operation. One strand owns the table of attempts. Everything else (session, forwarder, uploader,
-// launches) runs on threads of its own and posts into the strand. Ranks never wait for any of it.
-// agent.cc has its life and what it tells, attempts.cc what happens to attempts.
+// launches, measuring) runs on threads of its own and posts into the strand. Ranks never wait for
+// any of it. agent.cc has its life and what it tells, attempts.cc what happens to attempts.
 //
 // Restart. Ranks are children of keepers, not of the agent. A new agent finds their folders, checks
 // pid and start time, and goes on where the old one was; the server drops what is sent twice.
@@ -32,6 +32,7 @@
 #include "worker/agent/cancellation.h"
 #include "worker/agent/forwarder.h"
 #include "worker/agent/launch_work.h"
+#include "worker/agent/measuring/node_meter.h"
 #include "worker/agent/session.h"
 #include "worker/agent/upload.h"
 
@@ -47,6 +48,8 @@ struct AgentOptions {
   std::vector<v1::Device> devices;
   int cpus = 1;
   std::int64_t memory_bytes = 0;
+  Duration measure_every =
+      std::chrono::seconds(10);  // what the node does while ranks run; 0 = never
 };
 
 // Thread rule: all but view() from one thread.
@@ -108,6 +111,7 @@ class Agent {
   void on_checkpoint(const AttemptId& id, int rank, const v1::CheckpointWritten& written,
                      std::int64_t time_us);
 
+  void begin_measuring(const AttemptId& id, const Attempt& attempt);
   void watch_end(const AttemptId& id, Rank& rank, const Descriptor& process);
   void conclude(const AttemptId& id, Rank& rank, const char* without_exit_file);
   void set_exited(const AttemptId& id, Rank& rank, int exit_code, std::string message);
@@ -141,6 +145,7 @@ class Agent {
   std::map<AttemptId, Attempt> attempts_;
   std::vector<Waiting> waiting_;  // for all ranks to be that far
 
+  NodeMeter meter_;
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Session> session_;

@@ -64,6 +64,7 @@ void Agent::adopt(const AttemptId& id) {
     rank.report = new_report(id, assigned);
     adopt_rank(id, attempt, rank, boot_id != boot_id_);
   }
+  begin_measuring(id, attempt);
 }
 
 void Agent::adopt_rank(const AttemptId& id, Attempt& attempt, Rank& rank, bool rebooted) {
@@ -181,6 +182,7 @@ void Agent::on_launched(const AttemptId& id, absl::StatusOr<Launched> launched) 
       on_keeper_ended(id, number);
     }
   }
+  begin_measuring(id, *attempt);
   if (attempt->stop_ms.has_value()) on_stop(id, *attempt->stop_ms);
   if (attempt->forgotten) on_forget(id);
 }
@@ -219,6 +221,24 @@ void Agent::on_forget(const AttemptId& id) {
 }
 
 // ---- what ranks do
+
+// As long as the first rank that is here runs: what is measured is a stream of its own.
+void Agent::begin_measuring(const AttemptId& id, const Attempt& attempt) {
+  if (attempt.ranks.empty()) return;
+  const auto& [first, carrier] = *attempt.ranks.begin();
+  if (!carrier.keeper.has_value()) return;
+  std::vector<NodeMeter::RankProcess> processes;
+  for (const v1::RankAssignment& assigned : attempt.launch.ranks()) {
+    const RankProcess& process = attempt.ranks.at(assigned.rank()).process;
+    NodeMeter::RankProcess& measured = processes.emplace_back();
+    measured.rank = assigned.rank();
+    measured.pid = process.rank;
+    measured.start = process.rank_start;
+    if (assigned.device_kind() == "cuda")
+      measured.gpu = static_cast<unsigned>(assigned.device_index());
+  }
+  meter_.add(id, attempt.folder.node_log(first), std::move(processes));
+}
 
 void Agent::watch_end(const AttemptId& id, Rank& rank, const Descriptor& process) {
   // Asio closes its own copy.
@@ -271,6 +291,8 @@ void Agent::set_exited(const AttemptId& id, Rank& rank, int exit_code, std::stri
   log().info("{} rank {}: ended with {}{}{}", id.str(), rank.report.rank(), exit_code,
              rank.report.message().empty() ? "" : ": ", rank.report.message());
   report(rank);
+  // Before the forwarder looks for the end of what was written.
+  if (rank.report.rank() == find(id)->ranks.begin()->first) meter_.remove(id);
   forwarder_->process_ended(id, rank.report.rank());
   check_waiting();
 }

@@ -15,6 +15,7 @@ namespace lctl::agent {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -61,6 +62,34 @@ TEST_F(DaemonRanksTest, MetricsTellWhatRunsAndWhatHasArrived) {
   EXPECT_THAT(page, Not(HasSubstr("lctl_worker_forwarded_bytes_total 0\n")));
   stop(1'000);
   wait_state(v1::RANK_STATE_DRAINED);
+  EXPECT_EQ(terminate_daemon(), 0);
+}
+
+TEST_F(DaemonRanksTest, WhatTheNodeMeasuredMeanwhileArrivesOnceAcrossARestart) {
+  start_daemon({"--measure-every", "0.01"});
+  launch("ready\nwait_term\nexit 0\n", /*ranks=*/2);
+  const auto arrived = [](std::size_t count) {
+    return [count](const Received& r) {
+      const auto rank = r.ranks.find({kJob, 1, 0});
+      return rank != r.ranks.end() && rank->second.measured.size() >= count;
+    };
+  };
+  ASSERT_TRUE(coordinator_.wait(arrived(3)));
+  kill_daemon();
+  const std::size_t before = received().measured.size();
+  start_daemon({"--measure-every", "0.01"});
+  ASSERT_TRUE(coordinator_.wait(arrived(before + 3)));
+  stop(1'000);
+  wait_state(v1::RANK_STATE_DRAINED);
+  const Received::Rank rank = received();
+  std::int64_t last = 0;
+  for (const v1::Event& event : rank.measured) {
+    EXPECT_GT(event.time_us(), last);
+    last = event.time_us();
+    EXPECT_THAT(event.metrics().keys(), Contains("system/n1/cpu_utilization_percentage"));
+    EXPECT_THAT(event.metrics().keys(), Contains("system/n1/rank_1_memory_megabytes"));
+  }
+  EXPECT_THAT(received(1).measured, SizeIs(0)) << "one stream a node";
   EXPECT_EQ(terminate_daemon(), 0);
 }
 

@@ -5,18 +5,12 @@
 #include <vector>
 
 #include "proto/lctl/v1/session.pb.h"
+#include "worker/agent/measuring/gpu_library.h"
 
 namespace lctl::agent {
 
-// One GPU as NVIDIA's management library reports it.
-struct Gpu {
-  std::string name;
-  std::string uuid;
-  std::int64_t memory_bytes = 0;
-};
-
-// The GPUs of this machine through `library` (libnvidia-ml.so.1), opened at run time: a machine
-// without it has none. `reason` says why none were found, for the log.
+// The GPUs of this machine through `library` (kGpuLibrary), opened at run time: a machine without
+// it has none. `reason` says why none were found, for the log.
 std::vector<Gpu> list_gpus(const std::string& library, std::string* reason);
 
 // CPU slots 0..slots-1 and one device per GPU.

@@ -23,7 +23,7 @@ constexpr milliseconds kLongestHoldPause{5000};
 constexpr milliseconds kFirstReconnectPause{100};
 constexpr milliseconds kLongestReconnectPause{5000};
 constexpr v1::StreamKind kKinds[] = {v1::STREAM_KIND_EVENTS, v1::STREAM_KIND_STDOUT,
-                                     v1::STREAM_KIND_STDERR};
+                                     v1::STREAM_KIND_STDERR, v1::STREAM_KIND_NODE};
 
 AttemptId attempt_of(const v1::StreamId& stream) {
   return {JobId(stream.job_id()), stream.attempt()};
@@ -35,7 +35,7 @@ Forwarder::Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks
     : channel_(std::move(channel)),
       stub_(v1::Ingest::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
-      watch_({"events.log", "stdout", "stderr"}, [this] { wake_up(); }),
+      watch_({"events.log", "stdout", "stderr", "node.log"}, [this] { wake_up(); }),
       thread_([this] { run(); }) {}
 
 Forwarder::~Forwarder() {

@@ -36,6 +36,7 @@ struct Flags {
   std::string keeper;
   int cpu_slots = -1;
   std::string metrics;
+  double measure_every = 10;
   std::string log_level = "info";
   bool die_with_parent = false;
   bool stop_ranks_on_exit = false;
@@ -94,6 +95,11 @@ void declare_flags(CLI::App& app, Flags& flags) {
   app.add_option("--metrics", flags.metrics,
                  "Serve /metrics for Prometheus at HOST:PORT (default: off)")
       ->type_name("HOST:PORT");
+  app.add_option("--measure-every", flags.measure_every,
+                 "Seconds between measurements of CPU, memory and GPUs while ranks run; 0: none")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
   app.add_flag("--die-with-parent", flags.die_with_parent, "End when the starting process ends");
@@ -105,7 +111,8 @@ void declare_flags(CLI::App& app, Flags& flags) {
 
 lctl::agent::AgentOptions make_options(const Flags& flags) {
   std::string reason;
-  const std::vector<lctl::agent::Gpu> gpus = lctl::agent::list_gpus("libnvidia-ml.so.1", &reason);
+  const std::vector<lctl::agent::Gpu> gpus =
+      lctl::agent::list_gpus(lctl::agent::kGpuLibrary, &reason);
   if (!reason.empty()) lctl::logger("devices").info("GPUs: {}", reason);
   lctl::agent::AgentOptions options;
   options.server = flags.server;
@@ -117,6 +124,8 @@ lctl::agent::AgentOptions make_options(const Flags& flags) {
   options.keeper = find_program(flags.keeper, "lctl-keeper", "keeper/lctl-keeper");
   options.cpus = lctl::agent::usable_cpus();
   options.memory_bytes = lctl::agent::physical_memory();
+  options.measure_every = std::chrono::duration_cast<lctl::Duration>(
+      std::chrono::duration<double>(flags.measure_every));
   const int slots = flags.cpu_slots >= 0 ? flags.cpu_slots : (gpus.empty() ? options.cpus : 0);
   options.devices = lctl::agent::make_devices(slots, gpus);
   return options;

@@ -18,8 +18,11 @@ namespace {
 
 constexpr std::uint64_t kReleaseStep = 1 << 20;
 
-const char* console_name(v1::StreamKind kind) {
-  return kind == v1::STREAM_KIND_STDOUT ? "stdout" : "stderr";
+constexpr v1::StreamKind kRecordKinds[] = {v1::STREAM_KIND_EVENTS, v1::STREAM_KIND_NODE};
+constexpr v1::StreamKind kConsoleKinds[] = {v1::STREAM_KIND_STDOUT, v1::STREAM_KIND_STDERR};
+
+bool has_records(v1::StreamKind kind) {
+  return kind == v1::STREAM_KIND_EVENTS || kind == v1::STREAM_KIND_NODE;
 }
 
 }  // namespace
@@ -33,6 +36,7 @@ RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheck
   stream(v1::STREAM_KIND_EVENTS).acknowledged = offsets.events;
   stream(v1::STREAM_KIND_STDOUT).acknowledged = offsets.out;
   stream(v1::STREAM_KIND_STDERR).acknowledged = offsets.err;
+  stream(v1::STREAM_KIND_NODE).acknowledged = offsets.node;
   scan_acknowledged_checkpoints();
   rewind();
 }
@@ -75,22 +79,25 @@ void RankTail::tell_damage(const absl::Status& status) {
 
 void RankTail::process_ended() {
   ended_ = true;
-  spool_at_end_ = false;  // what an earlier read saw is not the end that counts
+  // What an earlier read saw is not the end that counts.
+  for (auto& [kind, records] : records_) records.at_end = false;
 }
 
 void RankTail::rewind() {
   for (Stream& each : streams_) each.sent = each.acknowledged;
-  spool_ =
-      spool::SpoolReader::open(folder_.spool(rank_), stream(v1::STREAM_KIND_EVENTS).acknowledged);
-  spool_at_end_ = false;
-  spool_damaged_ = false;
+  for (const v1::StreamKind kind : kRecordKinds) {
+    Records& records = records_[kind];
+    records.reader = spool::SpoolReader::open(file(kind), stream(kind).acknowledged);
+    records.at_end = false;
+    records.damaged = false;
+  }
 }
 
 absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_batch(v1::StreamKind kind,
                                                                     std::int64_t now_us) {
   const Stream& now = stream(kind);
   if (now.sent - now.acknowledged >= kMaxUnacknowledgedBytes) return std::nullopt;
-  return kind == v1::STREAM_KIND_EVENTS ? next_events(now_us) : next_text(kind, now_us);
+  return has_records(kind) ? next_records(kind, now_us) : next_text(kind, now_us);
 }
 
 v1::IngestBatch RankTail::empty_batch(v1::StreamKind kind, std::int64_t now_us) const {
@@ -103,27 +110,29 @@ v1::IngestBatch RankTail::empty_batch(v1::StreamKind kind, std::int64_t now_us) 
   return batch;
 }
 
-absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_events(std::int64_t now_us) {
-  if (spool_damaged_) return std::nullopt;
-  const absl::StatusOr<std::vector<spool::Record>> records = spool_->read(kMaxBatchBytes);
+absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_records(v1::StreamKind kind,
+                                                                      std::int64_t now_us) {
+  Records& source = records_[kind];
+  if (source.damaged) return std::nullopt;
+  const absl::StatusOr<std::vector<spool::Record>> records = source.reader->read(kMaxBatchBytes);
   if (!records.ok()) {
     if (!absl::IsDataLoss(records.status())) return records.status();
-    spool_damaged_ = true;
-    if (std::exchange(damage_told_, true)) return std::nullopt;
+    source.damaged = true;
+    if (std::exchange(source.damage_told, true)) return std::nullopt;
     tell_damage(records.status());
     return records.status();
   }
-  spool_at_end_ = records->empty();
+  source.at_end = records->empty();
   if (records->empty()) return std::nullopt;
-  v1::IngestBatch batch = empty_batch(v1::STREAM_KIND_EVENTS, now_us);
-  Stream& events = stream(v1::STREAM_KIND_EVENTS);
+  v1::IngestBatch batch = empty_batch(kind, now_us);
+  Stream& events = stream(kind);
   batch.set_from_offset(events.sent);
   for (const spool::Record& record : *records) {
     v1::SpooledEvent& spooled = *batch.add_events();
     spooled.set_offset(record.offset);
     spooled.set_end_offset(record.end_offset);
     spooled.set_event(record.event);
-    if (record.end_offset <= announced_) continue;
+    if (kind != v1::STREAM_KIND_EVENTS || record.end_offset <= announced_) continue;
     announced_ = record.end_offset;
     v1::Event event;
     if (event.ParseFromString(record.event) && event.has_checkpoint()) announce(event);
@@ -137,18 +146,17 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKin
                                                                    std::int64_t now_us) {
   Stream& console = stream(kind);
   if (!console.file.valid()) {
-    const std::filesystem::path path = console_file(kind);
+    const std::filesystem::path path = file(kind);
     console.file = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!console.file.valid()) {
       if (errno == ENOENT) return std::nullopt;
       return errno_status(errno, fmt::format("opening {}", path.string()));
     }
   }
-  struct stat file = {};
-  if (fstat(console.file.get(), &file) != 0)
-    return errno_status(errno,
-                        fmt::format("asking for the size of {}", console_file(kind).string()));
-  const auto size = static_cast<std::uint64_t>(file.st_size);
+  struct stat info = {};
+  if (fstat(console.file.get(), &info) != 0)
+    return errno_status(errno, fmt::format("asking for the size of {}", file(kind).string()));
+  const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size <= console.sent) return std::nullopt;
   v1::IngestBatch batch = empty_batch(kind, now_us);
   std::string& text = *batch.mutable_text();
@@ -156,7 +164,7 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKin
       static_cast<std::size_t>(std::min<std::uint64_t>(kMaxBatchBytes, size - console.sent)));
   const ssize_t got =
       pread(console.file.get(), text.data(), text.size(), static_cast<off_t>(console.sent));
-  if (got < 0) return errno_status(errno, fmt::format("reading {}", console_file(kind).string()));
+  if (got < 0) return errno_status(errno, fmt::format("reading {}", file(kind).string()));
   if (got == 0) return std::nullopt;
   text.resize(static_cast<std::size_t>(got));
   batch.set_from_offset(console.sent);
@@ -167,7 +175,7 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKin
 
 bool RankTail::acknowledge(const v1::IngestAck& ack) {
   const v1::StreamKind kind = ack.stream().kind();
-  if (kind < v1::STREAM_KIND_EVENTS || kind > v1::STREAM_KIND_STDERR) return true;
+  if (kind < v1::STREAM_KIND_EVENTS || kind > v1::STREAM_KIND_NODE) return true;
   Stream& now = stream(kind);
   switch (ack.result()) {
     case v1::IngestAck::RESULT_FENCED:
@@ -183,7 +191,7 @@ bool RankTail::acknowledge(const v1::IngestAck& ack) {
       // Another path may have brought the server further than what was sent on this stream.
       if (now.sent < now.acknowledged) rewind();
       save_offsets();
-      if (kind != v1::STREAM_KIND_EVENTS) release_space(kind);
+      if (!has_records(kind)) release_space(kind);
       return true;
     case v1::IngestAck::RESULT_GAP:
       // A batch that was under way when an earlier one was refused, or a server whose store is
@@ -205,11 +213,16 @@ bool RankTail::acknowledge(const v1::IngestAck& ack) {
 }
 
 bool RankTail::drained() {
-  if (!ended_ || !(spool_at_end_ || spool_damaged_)) return false;
-  if (stream(v1::STREAM_KIND_EVENTS).acknowledged != stream(v1::STREAM_KIND_EVENTS).sent)
-    return false;
-  for (const v1::StreamKind kind : {v1::STREAM_KIND_STDOUT, v1::STREAM_KIND_STDERR}) {
-    if (stream(kind).acknowledged < console_size(kind)) return false;
+  if (!ended_) return false;
+  for (const v1::StreamKind kind : kRecordKinds) {
+    const Records& records = records_[kind];
+    // Most ranks have no measurements: nothing needs to be read for that.
+    if (kind == v1::STREAM_KIND_NODE && size_of_file(kind) == 0) continue;
+    if (!records.at_end && !records.damaged) return false;
+    if (stream(kind).acknowledged != stream(kind).sent) return false;
+  }
+  for (const v1::StreamKind kind : kConsoleKinds) {
+    if (stream(kind).acknowledged < size_of_file(kind)) return false;
   }
   return true;
 }
@@ -221,22 +234,19 @@ std::uint64_t RankTail::acknowledged_bytes() const {
 }
 
 std::uint64_t RankTail::waiting_bytes() const {
-  std::error_code error;
-  const auto spool = std::filesystem::file_size(folder_.spool(rank_), error);
-  const std::uint64_t sizes[] = {error ? 0 : spool, console_size(v1::STREAM_KIND_STDOUT),
-                                 console_size(v1::STREAM_KIND_STDERR)};
   std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < std::size(sizes); ++i) {
-    bytes += sizes[i] - std::min(sizes[i], streams_[i].acknowledged);
+  for (std::size_t i = 0; i < std::size(streams_); ++i) {
+    const std::uint64_t size = size_of_file(static_cast<v1::StreamKind>(i + 1));
+    bytes += size - std::min(size, streams_[i].acknowledged);
   }
   return bytes;
 }
 
 void RankTail::save_offsets() {
-  const absl::Status status =
-      folder_.save_offsets(rank_, {stream(v1::STREAM_KIND_EVENTS).acknowledged,
-                                   stream(v1::STREAM_KIND_STDOUT).acknowledged,
-                                   stream(v1::STREAM_KIND_STDERR).acknowledged});
+  const absl::Status status = folder_.save_offsets(
+      rank_,
+      {stream(v1::STREAM_KIND_EVENTS).acknowledged, stream(v1::STREAM_KIND_STDOUT).acknowledged,
+       stream(v1::STREAM_KIND_STDERR).acknowledged, stream(v1::STREAM_KIND_NODE).acknowledged});
   // Not fatal: after a restart more is sent again, and the server drops it.
   if (!status.ok() && !cannot_save_) logger("forwarder").warn("{}", message_of(status));
   cannot_save_ = !status.ok();
@@ -253,20 +263,29 @@ void RankTail::release_space(v1::StreamKind kind) {
                 static_cast<off_t>(end)) != 0) {
     logger("forwarder")
         .warn("{}: this file system cannot release the space of acknowledged output: {}",
-              console_file(kind).string(), message_of(errno_status(errno, "fallocate")));
+              file(kind).string(), message_of(errno_status(errno, "fallocate")));
     cannot_release_ = true;
     return;
   }
   console.released = end;
 }
 
-std::filesystem::path RankTail::console_file(v1::StreamKind kind) const {
-  return folder_.rank(rank_) / console_name(kind);
+std::filesystem::path RankTail::file(v1::StreamKind kind) const {
+  switch (kind) {
+    case v1::STREAM_KIND_STDOUT:
+      return folder_.rank(rank_) / "stdout";
+    case v1::STREAM_KIND_STDERR:
+      return folder_.rank(rank_) / "stderr";
+    case v1::STREAM_KIND_NODE:
+      return folder_.node_log(rank_);
+    default:
+      return folder_.spool(rank_);
+  }
 }
 
-std::uint64_t RankTail::console_size(v1::StreamKind kind) const {
+std::uint64_t RankTail::size_of_file(v1::StreamKind kind) const {
   std::error_code error;
-  const auto size = std::filesystem::file_size(console_file(kind), error);
+  const auto size = std::filesystem::file_size(file(kind), error);
   return error ? 0 : size;
 }
 

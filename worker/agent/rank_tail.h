@@ -1,10 +1,11 @@
-// What one rank has written and the server has not acknowledged yet: its spool and its console
-// output.
+// What one rank has written and the server has not acknowledged yet: its spool, its console output,
+// and what the node measured while it ran.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +24,7 @@ inline constexpr std::size_t kMaxBatchBytes = 1 << 20;
 inline constexpr std::uint64_t kMaxUnacknowledgedBytes = 4 << 20;  // per stream
 inline constexpr std::uint64_t kKeptConsoleBytes = 1 << 20;        // stay readable on the node
 
-// Cuts the three streams of a rank into batches and keeps their acknowledged offsets in a file.
+// Cuts the streams of a rank into batches and keeps their acknowledged offsets in a file.
 // Thread rule: caller locks.
 class RankTail {
  public:
@@ -35,9 +36,9 @@ class RankTail {
   RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint);
 
   // The next unsent part of one of the streams; nullopt when there is nothing to send now (nothing
-  // new, or too much is unacknowledged). Errors are those of the files; a damaged spool is said
-  // once, here and in the rank's stderr (which goes into the job's log), and counts as ended where
-  // the damage begins.
+  // new, or too much is unacknowledged). Errors are those of the files; damaged records are said
+  // once, here and in the rank's stderr (which goes into the job's log), and their stream counts as
+  // ended where the damage begins.
   absl::StatusOr<std::optional<v1::IngestBatch>> next_batch(v1::StreamKind kind,
                                                             std::int64_t now_us);
 
@@ -53,7 +54,7 @@ class RankTail {
   // All that the ended rank has written is acknowledged.
   bool drained();
 
-  // Of all three streams together: what the server has, and what of the files it does not have yet.
+  // Of all streams together: what the server has, and what of the files it does not have yet.
   std::uint64_t acknowledged_bytes() const;
   std::uint64_t waiting_bytes() const;
 
@@ -67,8 +68,16 @@ class RankTail {
     Descriptor file;             // console output only
     std::uint64_t released = 0;  // disk space before it was given back
   };
+  // Of a stream of records.
+  struct Records {
+    std::unique_ptr<spool::SpoolReader> reader;
+    bool damaged = false;
+    bool damage_told = false;
+    bool at_end = false;  // a read since the process ended (or since a rewind) found nothing
+  };
 
-  absl::StatusOr<std::optional<v1::IngestBatch>> next_events(std::int64_t now_us);
+  absl::StatusOr<std::optional<v1::IngestBatch>> next_records(v1::StreamKind kind,
+                                                              std::int64_t now_us);
   absl::StatusOr<std::optional<v1::IngestBatch>> next_text(v1::StreamKind kind,
                                                            std::int64_t now_us);
   void announce(const v1::Event& event);
@@ -76,8 +85,8 @@ class RankTail {
   void scan_acknowledged_checkpoints();
   void save_offsets();
   void release_space(v1::StreamKind kind);
-  std::filesystem::path console_file(v1::StreamKind kind) const;
-  std::uint64_t console_size(v1::StreamKind kind) const;
+  std::filesystem::path file(v1::StreamKind kind) const;
+  std::uint64_t size_of_file(v1::StreamKind kind) const;
   v1::IngestBatch empty_batch(v1::StreamKind kind, std::int64_t now_us) const;
   Stream& stream(v1::StreamKind kind) { return streams_[kind - 1]; }
 
@@ -85,12 +94,9 @@ class RankTail {
   const int rank_;
   const RunFolder folder_;
   const OnCheckpoint on_checkpoint_;
-  Stream streams_[3];  // by v1::StreamKind - 1
-  std::unique_ptr<spool::SpoolReader> spool_;
-  std::uint64_t announced_ = 0;  // checkpoints before this offset were announced
-  bool spool_damaged_ = false;
-  bool damage_told_ = false;
-  bool spool_at_end_ = false;  // a read since the process ended (or since a rewind) found nothing
+  Stream streams_[4];                          // by v1::StreamKind - 1
+  std::map<v1::StreamKind, Records> records_;  // EVENTS and NODE
+  std::uint64_t announced_ = 0;                // checkpoints before this offset were announced
   bool ended_ = false;
   bool cannot_release_ = false;
   bool cannot_save_ = false;

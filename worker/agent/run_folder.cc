@@ -63,10 +63,13 @@ std::optional<RankOffsets> parse_offsets(const std::string& text) {
   unsigned long long events = 0;
   unsigned long long out = 0;
   unsigned long long err = 0;
-  if (std::sscanf(text.c_str(), "events %llu stdout %llu stderr %llu", &events, &out, &err) != 3) {
+  unsigned long long node = 0;
+  // The last one is younger than the others.
+  if (std::sscanf(text.c_str(), "events %llu stdout %llu stderr %llu node %llu", &events, &out,
+                  &err, &node) < 3) {
     return std::nullopt;
   }
-  return RankOffsets{events, out, err};
+  return RankOffsets{events, out, err, node};
 }
 
 RunFolder::RunFolder(const std::filesystem::path& data_dir, const AttemptId& attempt)
@@ -127,9 +130,9 @@ RankOffsets RunFolder::offsets(int r) const {
 }
 
 absl::Status RunFolder::save_offsets(int r, const RankOffsets& offsets) const {
-  return write_small_file(
-      rank(r) / "offsets",
-      fmt::format("events {} stdout {} stderr {}\n", offsets.events, offsets.out, offsets.err));
+  return write_small_file(rank(r) / "offsets",
+                          fmt::format("events {} stdout {} stderr {} node {}\n", offsets.events,
+                                      offsets.out, offsets.err, offsets.node));
 }
 
 absl::Status RunFolder::add_note(int r, const std::string& text) const {

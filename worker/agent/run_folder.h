@@ -37,6 +37,7 @@ struct RankOffsets {
   std::uint64_t events = 0;
   std::uint64_t out = 0;
   std::uint64_t err = 0;
+  std::uint64_t node = 0;
 };
 
 std::optional<RankProcess> parse_process(const std::string& text);
@@ -63,6 +64,7 @@ class RunFolder {
   std::filesystem::path resume_checkpoint() const { return path_ / "resume.ckpt"; }
   std::filesystem::path rank(int rank) const { return path_ / ("rank-" + std::to_string(rank)); }
   std::filesystem::path spool(int r) const { return rank(r) / "events.log"; }
+  std::filesystem::path node_log(int r) const { return rank(r) / "node.log"; }
   std::filesystem::path stage(int r) const { return rank(r) / "stage"; }
 
   std::optional<RankProcess> process(int rank) const;

@@ -24,6 +24,7 @@ struct Options {
   int height = 10;
   int tail = 20;
   bool all_attempts = false;
+  bool system = false;
   bool json = false;
 };
 
@@ -132,8 +133,11 @@ int show_keys(const Session& session, client::Client& client, const Options& opt
 }
 
 int show_summaries(const Session& session, client::Client& client, const Options& options) {
-  const auto metrics = client.metrics(options.job);
+  auto metrics = client.metrics(options.job);
   if (!metrics.ok()) return session.fail(metrics.status());
+  std::erase_if(*metrics, [&](const v1::MetricSummary& each) {
+    return each.measured_by_nodes() != options.system;
+  });
   if (options.json) {
     std::vector<Json> rows;
     for (const auto& metric : *metrics) rows.push_back(summary_json(metric));
@@ -141,7 +145,8 @@ int show_summaries(const Session& session, client::Client& client, const Options
     return kExitOk;
   }
   if (metrics->empty()) {
-    session.out() << "No metrics yet.\n";
+    session.out() << (options.system ? "Its nodes have measured nothing yet.\n"
+                                     : "No metrics yet.\n");
     return kExitOk;
   }
   if (options.plot) {
@@ -193,6 +198,7 @@ void add_metrics(CLI::App& program, Session& session) {
        .examples = "  lctl metrics @last\n"
                    "  lctl metrics @last val/acc\n"
                    "  lctl metrics digits-mlp train/loss val/loss --plot\n"
+                   "  lctl metrics @last --system\n"
                    "  lctl metrics @last train/loss --json > loss.json"});
   add_job(command, options->job)->required();
   command->add_option("KEY", options->keys, "A metric such as train/loss; several are possible")
@@ -205,6 +211,7 @@ void add_metrics(CLI::App& program, Session& session) {
       ->type_name("N")
       ->check(CLI::Range(0, 1'000'000'000));
   command->add_flag("--all-attempts", options->all_attempts, "Also points that a resume replaced");
+  command->add_flag("--system", options->system, "What its nodes measured: CPU, memory, GPUs");
   add_json(command, options->json);
   run_with(command, session, options, metrics);
 }

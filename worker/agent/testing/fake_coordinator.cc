@@ -69,11 +69,13 @@ v1::IngestAck apply(const v1::IngestBatch& batch, Received& received) {
     ack.set_result(v1::IngestAck::RESULT_GAP);
   } else if (batch.to_offset() <= committed) {
     ++received.repeated_batches;
-  } else if (batch.stream().kind() == v1::STREAM_KIND_EVENTS) {
+  } else if (batch.stream().kind() == v1::STREAM_KIND_EVENTS ||
+             batch.stream().kind() == v1::STREAM_KIND_NODE) {
+    const bool measured = batch.stream().kind() == v1::STREAM_KIND_NODE;
     for (const v1::SpooledEvent& spooled : batch.events()) {
       v1::Event event;
       if (spooled.offset() < committed || !event.ParseFromString(spooled.event())) continue;
-      rank.events.push_back(std::move(event));
+      (measured ? rank.measured : rank.events).push_back(std::move(event));
     }
     committed = batch.to_offset();
   } else {

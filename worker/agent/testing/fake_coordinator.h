@@ -24,6 +24,7 @@ struct Received {
     std::vector<v1::RankReport> reports;     // in the order of arrival
     std::map<int, std::uint64_t> committed;  // by v1::StreamKind: the acknowledged offset
     std::vector<v1::Event> events;           // each once
+    std::vector<v1::Event> measured;         // by the node
     std::string out;
     std::string err;
 

@@ -58,6 +58,33 @@ int nvmlDeviceGetUUID(void* device, char* uuid, unsigned length) {
 int nvmlDeviceGetMemoryInfo(void* device, Memory* memory) {
   std::memset(memory, 0, sizeof(*memory));
   memory->total = (index_of(device) + 1ULL) << 30;
+  memory->used = memory->total / 4;
+  return kSuccess;
+}
+
+struct Utilization {
+  unsigned gpu, memory;
+};
+
+int nvmlDeviceGetUtilizationRates(void* device, Utilization* rates) {
+  *rates = {80 + index_of(device), 10};
+  return kSuccess;
+}
+
+int nvmlDeviceGetPowerUsage(void*, unsigned* milliwatts) {
+  *milliwatts = 350'500;
+  return kSuccess;
+}
+
+int nvmlDeviceGetEnforcedPowerLimit(void*, unsigned* milliwatts) {
+  *milliwatts = 701'000;
+  return kSuccess;
+}
+
+// A card without a sensor.
+int nvmlDeviceGetTemperature(void* device, int, unsigned* celsius) {
+  if (index_of(device) > 0) return kFailure;
+  *celsius = 61;
   return kSuccess;
 }
 }
