@@ -2,54 +2,23 @@
 
 import functools
 import os
-import re
 import shutil
-import subprocess
 import tempfile
-import time
 
 from bench.harness import peers
 from bench.harness.benchmark import Benchmark, Variant
 from bench.harness.cluster import program
 from bench.harness.process import output_of
+from bench.harness.server import Server
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = [1, 8, 64]
 KEYS = 10  # metrics of a call
 LIMIT = "SQLite, bulk insert"
-DEADLINE = 20  # seconds for a server to listen
 
 
 def load(*words):
     return output_of([program("bench/ingest_load"), *map(str, words)])
-
-
-class Server:
-    """A coordinator over a store that is there already."""
-
-    def __init__(self, folder):
-        self.log = os.path.join(folder, "server.log")
-        with open(self.log, "wb") as stream:
-            self.process = subprocess.Popen(
-                [program("server/lctl-server"), "--data-dir", os.path.join(folder, "store"), "--listen", "127.0.0.1:0", "--http", "",
-                 "--log-level", "error"], stdout=stream, stderr=subprocess.STDOUT)
-        self.address = self._address()
-
-    def _address(self):
-        end = time.monotonic() + DEADLINE
-        while time.monotonic() < end and self.process.poll() is None:
-            with open(self.log, encoding="utf-8") as stream:
-                found = re.search(r"listening on (\S+)", stream.read())
-            if found:
-                return found.group(1)
-            time.sleep(0.02)
-        self.close()
-        with open(self.log, encoding="utf-8") as stream:
-            raise RuntimeError("the server does not listen: " + stream.read()[-3000:])
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 class Ingest(Benchmark):

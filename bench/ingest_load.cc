@@ -1,10 +1,14 @@
-// What bench/ingest measures of ours: metric points from a node's agent to committed rows.
+// What bench/ingest and bench/checkpoint measure of ours: metric points and checkpoints from a
+// node's agent to committed rows.
 //
 // usage: ingest_load make DIR JOBS POINTS KEYS      a store with running jobs, and what their ranks
 //                                                   would have written: POINTS each, KEYS a call
 //        ingest_load agent DIR SERVER JOBS          the agent's forwarder sends it all; seconds
 //        ingest_load latency DIR SERVER CALLS       a call every 10 ms until it is acknowledged;
 //                                                   seconds: median, 99th percentile
+//        ingest_load upload DIR SERVER FILE        a checkpoint of job 0; seconds until it is
+//        committed,
+//                                                  and the bytes that the store did not have
 //        ingest_load fill DIR POINTS                one series, straight into a store
 //        ingest_load read DIR PIXELS                that series, thinned out; seconds
 #include <fmt/format.h>
@@ -14,10 +18,12 @@
 #include <condition_variable>
 #include <cstdio>
 #include <filesystem>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -29,6 +35,7 @@
 #include "worker/agent/connection.h"
 #include "worker/agent/forwarder.h"
 #include "worker/agent/run_folder.h"
+#include "worker/agent/upload.h"
 #include "worker/spool/spool_writer.h"
 
 namespace {
@@ -149,6 +156,35 @@ std::vector<double> latency(const fs::path& dir, const std::string& server, int 
   return seconds;
 }
 
+std::pair<double, std::int64_t> upload(const fs::path& dir, const std::string& server,
+                                       const fs::path& file) {
+  const fs::path staged = dir / "staged.ckpt";  // it is removed once it is stored
+  fs::create_hard_link(file, staged);
+  lctl::agent::Upload checkpoint{.attempt = attempt_of(0), .file = staged};
+  checkpoint.written.set_file("staged.ckpt");
+  checkpoint.written.set_name(file.filename().string());
+  checkpoint.written.set_kind(lctl::v1::CHECKPOINT_KIND_MODEL);
+  checkpoint.written.set_size(static_cast<std::int64_t>(fs::file_size(file)));
+  const auto channel = lctl::agent::make_channel(server);
+  std::promise<absl::Status> done;
+  const double start = now();
+  lctl::agent::Uploader uploader(
+      channel,
+      [&](const lctl::agent::Upload&, const absl::Status& status) { done.set_value(status); });
+  uploader.add(checkpoint);
+  require(done.get_future().get());
+  const double seconds = now() - start;
+
+  grpc::ClientContext context;
+  lctl::v1::ListCheckpointsRequest request;
+  lctl::v1::ListCheckpointsResponse response;
+  request.set_job_id(attempt_of(0).job.str());
+  const auto stub = lctl::v1::Checkpoints::NewStub(channel);
+  if (!stub->List(&context, request, &response).ok() || response.checkpoints().empty())
+    throw std::runtime_error("the checkpoint is not in the store");
+  return {seconds, response.checkpoints().rbegin()->stored_bytes()};
+}
+
 void fill(const fs::path& dir, int points) {
   const auto store = open_store(dir / "store");
   add_running_job(*store, 0);
@@ -189,6 +225,9 @@ int main(int argc, char** argv) {
     } else if (what == "latency") {
       const std::vector<double> seconds = latency(words.at(1), words.at(2), number(3));
       std::printf("%.6f %.6f\n", seconds[seconds.size() / 2], seconds[seconds.size() * 99 / 100]);
+    } else if (what == "upload") {
+      const auto [seconds, bytes] = upload(words.at(1), words.at(2), words.at(3));
+      std::printf("%.6f %jd\n", seconds, static_cast<std::intmax_t>(bytes));
     } else if (what == "fill") {
       fill(words.at(1), number(2));
     } else if (what == "read") {

@@ -2,6 +2,10 @@
 //
 // usage: saving train FOLDER PARAMETERS [sync]   seconds that the loop is blocked, until the file
 //                                                is whole and synced, and the file's bytes
+//        saving frozen FOLDER PARAMETERS        two checkpoints, first.ckpt and second.ckpt, of a
+//        model
+//                                               of which a fourth is trained; its bytes with Adam's
+//                                               states
 //        saving raw FOLDER BYTES                 seconds of write() and fsync()
 //        saving copy BYTES                       seconds of a copy into memory that is there
 #include <ATen/Parallel.h>
@@ -34,13 +38,18 @@ constexpr std::int64_t kSavedAt = 3;  // the batch after which it saves: all sta
 // Square layers with Adam: with its two states three numbers for a parameter.
 class Wide : public L::LightningModule {
  public:
-  explicit Wide(std::int64_t parameters) {
+  explicit Wide(std::int64_t parameters, bool frozen = false) {
     const auto width = static_cast<std::int64_t>(std::sqrt(static_cast<double>(parameters) / 4));
     for (int i = 0; i < 4; ++i)
       layers->push_back(torch::nn::Linear(torch::nn::LinearOptions(width, width).bias(false)));
     register_module("layers", layers);
     width_ = width;
+    if (!frozen) return;
+    for (int i = 0; i < 3; ++i) {
+      for (at::Tensor& parameter : layers->ptr(i)->parameters()) parameter.requires_grad_(false);
+    }
   }
+  std::int64_t trained_parameters() const { return width_ * width_; }
   L::StepOutput training_step(const L::Batch& batch, std::int64_t) override {
     return layers->forward(batch[0].tensor()).square().mean();
   }
@@ -49,7 +58,9 @@ class Wide : public L::LightningModule {
         std::make_shared<L::TensorDataset>(std::vector<at::Tensor>{at::ones({kBatches, width_})}));
   }
   L::OptimizersConfig configure_optimizers() override {
-    return L::make_optimizer<L::Adam>(parameters(), {.lr = 1e-4});
+    std::vector<at::Tensor> trained = parameters();
+    std::erase_if(trained, [](const at::Tensor& each) { return !each.requires_grad(); });
+    return L::make_optimizer<L::Adam>(trained, {.lr = 1e-4});
   }
 
  private:
@@ -81,24 +92,49 @@ class TimedSave final : public L::Callback {
   std::string file_;
 };
 
+class SaveTwice final : public L::Callback {
+ public:
+  explicit SaveTwice(fs::path folder) : folder_(std::move(folder)) {}
+  std::string type_name() const override { return "SaveTwice"; }
+
+  void on_train_batch_end(L::Trainer& trainer, L::TrainableModule&, const L::StepOutput&,
+                          const L::Batch&, std::int64_t index) override {
+    if (index == kSavedAt) trainer.save_checkpoint(folder_ / "first.ckpt");
+    if (index == kSavedAt + 1) trainer.save_checkpoint(folder_ / "second.ckpt");
+  }
+
+ private:
+  fs::path folder_;
+};
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
 
-void train(const fs::path& folder, std::int64_t parameters, bool async) {
-  Wide module(parameters);
-  const auto saver = std::make_shared<TimedSave>(folder / "saved.ckpt");
+void fit(Wide& module, std::shared_ptr<L::Callback> saver, bool async) {
   L::Trainer trainer({.accelerator = "cpu",
                       .logger = false,
-                      .callbacks = {saver},
+                      .callbacks = {std::move(saver)},
                       .max_epochs = 1,
                       .enable_checkpointing = false,
                       .enable_progress_bar = false,
                       .enable_model_summary = false,
                       .async_checkpoint = async});
   trainer.fit(module);
+}
+
+void frozen(const fs::path& folder, std::int64_t parameters) {
+  Wide module(parameters, true);
+  fit(module, std::make_shared<SaveTwice>(folder), false);
+  std::printf("%jd\n", static_cast<std::intmax_t>(module.trained_parameters() * 3 * 4));
+}
+
+void train(const fs::path& folder, std::int64_t parameters, bool async) {
+  Wide module(parameters);
+  const auto saver = std::make_shared<TimedSave>(folder / "saved.ckpt");
+  fit(module, saver, async);
   std::printf("%.6f %.6f %ju\n", median(saver->blocked), median(saver->whole),
               static_cast<std::uintmax_t>(fs::file_size(folder / "saved.ckpt")));
 }
@@ -143,6 +179,8 @@ int main(int argc, char** argv) {
     if (words.size() >= 3 && words[0] == "train") {
       return L::run_program([&] { train(words[1], std::stoll(words[2]), words.size() == 3); });
     }
+    if (words.size() == 3 && words[0] == "frozen")
+      return L::run_program([&] { frozen(words[1], std::stoll(words[2])); });
     if (words.size() == 3 && words[0] == "raw") {
       raw(words[1], std::stoull(words[2]));
     } else if (words.size() == 2 && words[0] == "copy") {
