@@ -56,6 +56,22 @@ class FrozenBackboneTest(ClusterTest):
             path = self.path("downloaded.ckpt")
             self.lctl("checkpoints", "download", job, "--checkpoint", row["id"], "--output", path, "--force")
             self.assertEqual(os.path.getsize(path), row["size"])
+        self.check_difference(job, epochs)
+
+    def check_difference(self, job, epochs):
+        first, last = epochs[0]["id"], epochs[2]["id"]
+        self.assertIn("Nothing differs", self.lctl("checkpoints", "diff", job, first, first))
+        difference = self.lctl_json("checkpoints", "diff", job, first, last)
+        self.assertEqual([difference["first"]["id"], difference["second"]["id"]], [first, last])
+        changed = {each["path"]: each for each in difference["differences"]}
+        weights = [path for path in changed if path.startswith("state_dict.") and path.endswith("weight")]
+        self.assertEqual(changed["epoch"]["first"], "0")
+        self.assertEqual(changed["epoch"]["second"], "2")
+        self.assertGreaterEqual(difference["equal"]["elements"], BACKBONE // 4)
+        head = next(changed[path] for path in weights if "[4, 4096]" in changed[path]["first"])
+        self.assertGreater(head["tensor"]["largest"], 0)
+        self.assertIn("state_dict", self.lctl("checkpoints", "diff", job))
+        self.lctl("checkpoints", "diff", job, "nonsense", code=1)
 
 
 if __name__ == "__main__":

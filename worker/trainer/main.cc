@@ -8,6 +8,7 @@
 
 #include "base/version.h"
 #include "worker/trainer/program/command_line.h"
+#include "worker/trainer/program/compare_checkpoints.h"
 #include "worker/trainer/program/memory.h"
 #include "worker/trainer/program/run_job.h"
 
@@ -30,6 +31,8 @@ int main(int argc, char** argv) {
     if (line.version) std::printf("lctl-trainer %s\n", lctl::kVersion);
     if (line.help) std::fputs(lctl::usage_text().c_str(), stdout);
     if (line.version || line.help) leave(lctl::ExitCode::kSucceeded);
+    if (!line.compared.empty())
+      leave(lctl::compare_checkpoints(line.compared[0], line.compared[1]));
     leave(lctl::run_job(line, words));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "lctl-trainer: error: %s\n%s", error.what(), lctl::usage_text().c_str());

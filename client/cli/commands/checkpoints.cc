@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/status.h"
+#include "client/cli/checkpoint_choice.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/job_text.h"
 #include "client/cli/json.h"
@@ -15,8 +16,6 @@
 
 namespace lctl::cli {
 namespace {
-
-using Checkpoints = std::vector<v1::Checkpoint>;
 
 struct ListOptions {
   std::string job;
@@ -80,32 +79,6 @@ int list(const Session& session, const ListOptions& options) {
   return kExitOk;
 }
 
-// By id, the start of an id, or one of the words best, last, newest; "" = best, else newest.
-absl::StatusOr<v1::Checkpoint> choose(const Checkpoints& all, const std::string& wanted,
-                                      const std::string& job) {
-  if (all.empty()) return absl::NotFoundError(fmt::format("job {} has no checkpoints yet", job));
-  const v1::Checkpoint* found = nullptr;
-  int matches = 0;
-  for (const auto& checkpoint : all) {  // oldest first: the newest match stays
-    const auto& written = checkpoint.written();
-    const bool by_word = (wanted == "newest") || (wanted == "last" && written.is_last()) ||
-                         ((wanted == "best" || wanted.empty()) && written.is_best());
-    if (by_word) found = &checkpoint;
-    if (!wanted.empty() && checkpoint.id().rfind(wanted, 0) == 0) {
-      found = &checkpoint;
-      ++matches;
-    }
-  }
-  if (matches > 1) {
-    return absl::InvalidArgumentError(
-        fmt::format("--checkpoint: several ids begin with `{}`; give more of it", wanted));
-  }
-  if (found != nullptr) return *found;
-  if (wanted.empty()) return all.back();
-  return absl::NotFoundError(fmt::format(
-      "job {} has no checkpoint `{}`; `lctl checkpoints list {}` shows them", job, wanted, job));
-}
-
 // Where to write: a name of our own in a folder, else the path itself. A folder that ends with '/'
 // is made; any other must be there: it may be a slip of the pen. The checkpoint's name comes from a
 // job: only its last part is used.
@@ -136,7 +109,7 @@ int download(const Session& session, const DownloadOptions& options) {
   if (!client.ok()) return session.fail(client.status());
   const auto all = client->checkpoints(options.job);
   if (!all.ok()) return session.fail(all.status());
-  const auto chosen = choose(*all, options.checkpoint, options.job);
+  const auto chosen = choose_checkpoint(*all, options.checkpoint, options.job);
   if (!chosen.ok()) return session.fail(chosen.status());
   const auto target = target_path(options.output, *chosen);
   if (!target.ok()) return session.fail(target.status());
@@ -219,14 +192,16 @@ void add_checkpoints(CLI::App& program, Session& session) {
   CLI::App* command = add_command(
       program,
       {.name = "checkpoints",
-       .summary = "List or download a job's checkpoints",
+       .summary = "List, download or compare a job's checkpoints",
        .about = "Checkpoints are Lightning .ckpt files. They lie in the server's store, whole and "
                 "verified, independent of the machines that wrote them.",
        .examples = "  lctl checkpoints list @last\n"
-                   "  lctl checkpoints download @last --output digits.ckpt"});
+                   "  lctl checkpoints download @last --output digits.ckpt\n"
+                   "  lctl checkpoints diff @last"});
   command->require_subcommand(1);
   add_list_command(*command, session);
   add_download_command(*command, session);
+  add_checkpoints_diff(*command, session);
 }
 
 }  // namespace lctl::cli

@@ -27,6 +27,9 @@ void add_run(CLI::App& program, Session& session);
 void add_version(CLI::App& program, Session& session);
 void add_completion(CLI::App& program, Session& session);
 
+// Below `lctl checkpoints`.
+void add_checkpoints_diff(CLI::App& checkpoints, Session& session);
+
 // The hidden `lctl __complete -- WORDS`: prints what may stand at the last word.
 int run_complete(const CLI::App& program, const Session& session, std::vector<std::string> words);
 

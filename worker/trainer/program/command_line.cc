@@ -13,6 +13,8 @@ std::string usage_text() {
          "[--KEY=VALUE ...]\n"
          "  KEY is a dotted key of the file: --trainer.max_epochs=3 --data.init_args.batch_size "
          "64\n"
+         "       lctl-trainer compare FIRST SECOND     what differs between two checkpoints, as "
+         "JSON\n"
          "exit codes: 0 succeeded, 1 failed, 2 bad configuration or command line, 75 stopped on "
          "request\n";
 }
@@ -27,6 +29,12 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   }
   if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
     line.help = true;
+    return line;
+  }
+  if (arguments[0] == "compare") {
+    if (arguments.size() != 3)
+      throw std::invalid_argument("compare: expected two checkpoint files");
+    line.compared = {arguments[1], arguments[2]};
     return line;
   }
   bool known = false;

@@ -24,6 +24,12 @@ TEST(CommandLineTest, LastConfigWins) {
   EXPECT_EQ(parse_command_line({"test", "--config", "a", "--config=b"}).config_file, "b");
 }
 
+TEST(CommandLineTest, TwoCheckpointsAreCompared) {
+  EXPECT_THAT(parse_command_line({"compare", "a.ckpt", "b.ckpt"}).compared,
+              ElementsAre("a.ckpt", "b.ckpt"));
+  EXPECT_THROW(parse_command_line({"compare", "a.ckpt"}), std::invalid_argument);
+}
+
 TEST(CommandLineTest, MistakesAreNamed) {
   EXPECT_THROW(parse_command_line({}), std::invalid_argument);
   EXPECT_THROW(parse_command_line({"train"}), std::invalid_argument);
