@@ -175,6 +175,7 @@ v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findin
   wanted.set_memory_bytes(parse_size(resources.get("memory")).value.value_or(0));
   spec.mutable_retention()->set_keep_last(int32(retention, "keep_last"));
   spec.mutable_retention()->set_keep_best(int32(retention, "keep_best"));
+  spec.mutable_retention()->set_keep_every(retention.get_int("keep_every"));
   return spec;
 }
 

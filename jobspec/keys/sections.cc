@@ -57,6 +57,8 @@ constexpr Argument kRetention[] = {
     {"keep_last", "int", "2", "in [1, 1000]", "newest recovery checkpoints to keep"},
     {"keep_best", "int", "0", "in [0, 100000]",
      "best checkpoints to keep; 0: all that ModelCheckpoint kept"},
+    {"keep_every", "int", "0", ">= 0",
+     "also a recovery checkpoint for each so many steps; 0: none"},
 };
 
 constexpr Argument kTune[] = {

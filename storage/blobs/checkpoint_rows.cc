@@ -53,14 +53,38 @@ void add_outdated(Connection& connection, const JobRow& job, std::set<std::int64
   while (model.step()) numbers.insert(model.integer(0));
 }
 
-// Recovery and stop checkpoints beyond the newest `keep_last`.
-void add_old(Connection& connection, const JobRow& job, int keep_last,
-             std::set<std::int64_t>& numbers) {
+absl::StatusOr<v1::CheckpointWritten> parse_written(std::int64_t number, std::string_view bytes) {
+  v1::CheckpointWritten written;
+  if (written.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return written;
+  return absl::DataLossError(
+      fmt::format("the stored report of checkpoint row {} is damaged", number));
+}
+
+// Recovery and stop checkpoints beyond the newest `keep_last`, but (with keep_every) for the first
+// one that is at or past each multiple of so many steps.
+absl::Status add_old(Connection& connection, const JobRow& job, const v1::Retention& retention,
+                     std::set<std::int64_t>& numbers) {
+  std::vector<std::int64_t> all;  // oldest first
+  std::set<std::int64_t> milestones;
+  std::int64_t reached = 0;  // multiples of keep_every
   Query recovery = connection.query(
-      "SELECT number FROM checkpoints WHERE job = ?1 AND kind <> ?2 AND dropped_us IS NULL"
-      " ORDER BY attempt DESC, spool_offset DESC, number DESC LIMIT -1 OFFSET ?3");
-  recovery.bind(job.number, v1::CHECKPOINT_KIND_MODEL, keep_last);
-  while (recovery.step()) numbers.insert(recovery.integer(0));
+      "SELECT number, written FROM checkpoints WHERE job = ?1 AND kind <> ?2"
+      " AND dropped_us IS NULL ORDER BY attempt, spool_offset, number");
+  recovery.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
+  while (recovery.step()) {
+    all.push_back(recovery.integer(0));
+    if (retention.keep_every() <= 0) continue;
+    LCTL_ASSIGN_OR_RETURN(const v1::CheckpointWritten written,
+                          parse_written(all.back(), recovery.blob(1)));
+    const std::int64_t multiple = written.global_step() / retention.keep_every();
+    if (multiple > reached) milestones.insert(all.back());
+    reached = std::max(reached, multiple);
+  }
+  const auto newest = static_cast<std::size_t>(retention.keep_last());
+  for (std::size_t i = 0; i + newest < all.size(); ++i) {
+    if (!milestones.contains(all[i])) numbers.insert(all[i]);
+  }
+  return absl::OkStatus();
 }
 
 // Of each monitored metric all but the best `keep_best` by score; of equal ones the newer are
@@ -79,11 +103,8 @@ absl::Status add_not_best(Connection& connection, const JobRow& job, int keep_be
       " ORDER BY attempt DESC, spool_offset DESC, number DESC");
   query.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
   while (query.step()) {
-    v1::CheckpointWritten written;
-    if (!written.ParseFromArray(query.blob(1).data(), static_cast<int>(query.blob(1).size()))) {
-      return absl::DataLossError(
-          fmt::format("the stored report of checkpoint row {} is damaged", query.integer(0)));
-    }
+    LCTL_ASSIGN_OR_RETURN(const v1::CheckpointWritten written,
+                          parse_written(query.integer(0), query.blob(1)));
     if (written.is_last() || written.monitor().empty() ||
         written.mode() == v1::MONITOR_MODE_UNSPECIFIED || numbers.contains(query.integer(0))) {
       continue;
@@ -107,7 +128,7 @@ absl::StatusOr<std::set<std::int64_t>> no_longer_kept(Connection& connection, co
                                                       const v1::Retention& retention) {
   std::set<std::int64_t> numbers;
   add_outdated(connection, job, numbers);
-  add_old(connection, job, retention.keep_last(), numbers);
+  LCTL_RETURN_IF_ERROR(add_old(connection, job, retention, numbers));
   if (retention.keep_best() > 0) {
     LCTL_RETURN_IF_ERROR(add_not_best(connection, job, retention.keep_best(), numbers));
   }

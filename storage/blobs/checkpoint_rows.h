@@ -34,7 +34,8 @@ absl::Status mark_removed(Connection& connection, const JobRow& job, AttemptNumb
 //   ModelCheckpoint's checkpoints that their callback removed, or wrote again under the same name;
 //   with retention.keep_best those that are not among the best so many of their metric; never
 //   last.ckpt, nor those without a monitored metric;
-//   recovery and stop checkpoints beyond the newest retention.keep_last of the two kinds together.
+//   recovery and stop checkpoints beyond the newest retention.keep_last of the two kinds together,
+//   but for the first at or past each multiple of retention.keep_every steps.
 // Never the one that the next attempt would resume from, nor the one that an unfinished attempt
 // did.
 absl::Status apply_retention(Connection& connection, const JobRow& job, std::int64_t now_us);

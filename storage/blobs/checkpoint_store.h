@@ -61,7 +61,8 @@ class CheckpointStore {
   // dropped it since.
   //
   // Then applies the job's retention. Dropped are: recovery and stop checkpoints beyond the newest
-  // retention.keep_last of the two kinds together; ModelCheckpoint's that CheckpointRemoved named,
+  // retention.keep_last of the two kinds together, but for the first at or past each multiple of
+  // retention.keep_every steps; ModelCheckpoint's that CheckpointRemoved named,
   // or that were written again under the same name, or (with retention.keep_best) that are not
   // among the best so many of their metric. Never dropped: what newest() returns, what an
   // unfinished attempt resumed from, and last.ckpt.

@@ -20,10 +20,11 @@ class RetentionTest : public StoreTest {
  protected:
   RetentionTest() { begin(0); }
 
-  void begin(int keep_last, int keep_best = 0) {
+  void begin(int keep_last, int keep_best = 0, std::int64_t keep_every = 0) {
     v1::Job job = make_job(random_id(10), "x");
     job.mutable_spec()->mutable_retention()->set_keep_last(keep_last);
     job.mutable_spec()->mutable_retention()->set_keep_best(keep_best);
+    job.mutable_spec()->mutable_retention()->set_keep_every(keep_every);
     job_ = *store().jobs().create({.job = job}, "");
     start_attempt(store(), job_, 1);
   }
@@ -81,6 +82,20 @@ class RetentionTest : public StoreTest {
 
   JobId job_;
 };
+
+TEST_F(RetentionTest, FirstRecoveryCheckpointPastEachMultipleIsKept) {
+  begin(/*keep_last=*/1, /*keep_best=*/0, /*keep_every=*/100);
+  for (const std::int64_t step : {50, 90, 130, 160, 199, 200, 250, 480, 490}) add(step, kRecovery);
+  EXPECT_THAT(listed(), ElementsAre(130, 200, 480, 490));
+}
+
+TEST_F(RetentionTest, AttemptThatWentBackKeepsNoMultipleTwice) {
+  begin(1, 0, 100);
+  for (const std::int64_t step : {110, 210, 220}) add(step, kRecovery);
+  start_attempt(store(), job_, 2);
+  for (const std::int64_t step : {120, 230, 310, 320}) add(step, kRecovery, 2);
+  EXPECT_THAT(listed(), ElementsAre(110, 210, 310, 320));
+}
 
 TEST_F(RetentionTest, TwoNewestRecoveryAndStopCheckpointsStayByDefault) {
   add(1, kRecovery);
