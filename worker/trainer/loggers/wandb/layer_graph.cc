@@ -36,7 +36,8 @@ void name_layers(const torch::nn::Module& module, const std::string& prefix, Nam
   }
 }
 
-// str(module): LibTorch's text in Python's spelling.
+// str(module): LibTorch's text in Python's spelling; of modules that have none (some of the
+// declarative ones) the class alone.
 std::string python_text(const torch::nn::Module& module) {
   std::ostringstream out;
   module.pretty_print(out);

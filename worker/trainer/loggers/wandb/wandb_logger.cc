@@ -127,7 +127,9 @@ void WandbLogger::watch(const TrainableModule& module, std::optional<std::string
   add_watch(&module, {std::move(log), log_freq, log_graph});
 }
 
-void WandbLogger::watch_trained_module(wandb::WatchOptions options) { add_watch(nullptr, std::move(options)); }
+void WandbLogger::watch_trained_module(wandb::WatchOptions options) {
+  add_watch(nullptr, std::move(options));
+}
 
 std::vector<std::shared_ptr<Callback>> WandbLogger::callbacks() {
   std::vector<std::shared_ptr<Callback>> mine;
