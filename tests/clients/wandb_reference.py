@@ -10,7 +10,7 @@ import os
 import sys
 
 sys.dont_write_bytecode = True
-CONFORMANCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "conformance")
+CONFORMANCE = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "conformance")
 sys.path[:0] = [os.path.join(CONFORMANCE, "reference"), CONFORMANCE]
 
 from check import ENVIRONMENT  # noqa: E402
