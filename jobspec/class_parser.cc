@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -152,13 +153,15 @@ void check_log_flags(const Value& given, const std::string& key, bool check_avai
   }
 }
 
-// `schedule` and `on_trace_ready` of a PyTorchProfiler.
-void check_profiler_parts(const Value& given, const std::string& key, bool check_available,
-                          Findings& findings) {
-  for (const char* name : {"schedule", "on_trace_ready"}) {
+// Arguments that are maps with keys of their own: `schedule` and `on_trace_ready` of a
+// PyTorchProfiler, `watch` of a WandbLogger. Their sections are "<owner>.<name>".
+void check_parts(std::string_view owner, std::initializer_list<const char*> names,
+                 const Value& given, const std::string& key, bool check_available,
+                 Findings& findings) {
+  for (const char* name : names) {
     const Value* part = given.find(name);
     if (part == nullptr || !part->is_map() || part->map().empty()) continue;
-    check_arguments(keys::section(join_key("profiler", name)), *part, join_key(key, name),
+    check_arguments(keys::section(join_key(std::string(owner), name)), *part, join_key(key, name),
                     part->location(), check_available, findings);
   }
 }
@@ -217,8 +220,12 @@ std::optional<ClassSpec> finish_class(Kind kind, ClassParts parts, const std::st
   std::vector<ClassSpec> children;
   parse_children(*table, parts.init_args, init_key, check_available, children, findings);
   if (kind == Kind::kModel) check_log_flags(parts.init_args, init_key, check_available, findings);
-  if (kind == Kind::kProfiler)
-    check_profiler_parts(parts.init_args, init_key, check_available, findings);
+  if (kind == Kind::kProfiler) {
+    check_parts("profiler", {"schedule", "on_trace_ready"}, parts.init_args, init_key,
+                check_available, findings);
+  }
+  if (kind == Kind::kLogger)
+    check_parts("logger", {"watch"}, parts.init_args, init_key, check_available, findings);
   if (!check_arguments(*table, parts.init_args, init_key, parts.where, check_available, findings))
     return std::nullopt;
   return ClassSpec{std::string(table->name), Arguments(*table, std::move(parts.init_args)),

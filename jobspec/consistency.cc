@@ -26,12 +26,12 @@ const Location& place_of(const Config& config, std::string_view trainer_argument
   return given == nullptr ? kNowhere : given->location();
 }
 
-// "trainer.callbacks.1": the way a user would write it in an override.
-std::string key_of_callback(const Config& config, std::size_t index) {
+// "trainer.callbacks.1": the way a user would write it in an override. `list`: callbacks or logger.
+std::string key_of_item(const Config& config, std::string_view list, std::size_t index) {
   const Value* trainer = config.tree.find("trainer");
-  const Value* callbacks = trainer == nullptr ? nullptr : trainer->find("callbacks");
-  const bool is_list = callbacks != nullptr && callbacks->is_list();
-  return is_list ? join_key("trainer.callbacks", index) : "trainer.callbacks";
+  const Value* items = trainer == nullptr ? nullptr : trainer->find(list);
+  const std::string key = join_key("trainer", list);
+  return items != nullptr && items->is_list() ? join_key(key, index) : key;
 }
 
 bool is_progress_bar(const ClassSpec& callback) {
@@ -218,7 +218,7 @@ void check_callbacks(const Config& config, Findings& findings) {
   const std::vector<ClassSpec>& callbacks = config.callbacks;
   for (std::size_t i = 0; i < callbacks.size(); ++i) {
     const ClassSpec& spec = callbacks[i];
-    const std::string key = key_of_callback(config, i);
+    const std::string key = key_of_item(config, "callbacks", i);
     if (spec.class_name == "ModelCheckpoint") {
       check_model_checkpoint(config, spec, key, findings);
       if (!config.trainer.get_bool("enable_checkpointing")) {
@@ -254,10 +254,45 @@ void check_callbacks(const Config& config, Findings& findings) {
           spec.location, key,
           fmt::format("a second {} beside {} ({})",
                       two_bars ? "progress bar" : spec.class_name + " of the same settings",
-                      key_of_callback(config, j), callbacks[j].location.str()),
+                      key_of_item(config, "callbacks", j), callbacks[j].location.str()),
           "remove one of the two");
       break;
     }
+  }
+}
+
+// The id that a WandbLogger is given; null without one.
+const Value& run_id_of(const ClassSpec& wandb) {
+  const Value& version = wandb.init_args.get("version");
+  return version.is_null() ? wandb.init_args.get("id") : version;
+}
+
+void check_wandb_logger(const Config& config, std::size_t index, Findings& findings) {
+  const ClassSpec& spec = config.loggers[index];
+  const std::string key = key_of_item(config, "logger", index);
+  const Value& log_model = spec.init_args.get("log_model");
+  const bool logs_models = log_model.is_string() || log_model.as_bool();
+  if (spec.init_args.get_bool("offline") && logs_models) {
+    findings.add(place_of(spec, "log_model"), join_key(key, "init_args.log_model"),
+                 fmt::format("Providing log_model={} and offline=True is an invalid configuration "
+                             "since model checkpoints cannot be uploaded in offline mode.",
+                             log_model.is_string() ? log_model.as_string() : "True"),
+                 "Hint: Set `offline=False` to log your model.");
+  }
+  for (std::size_t i = 0; i < index; ++i) {
+    const ClassSpec& other = config.loggers[i];
+    if (other.class_name != spec.class_name || run_id_of(other) != run_id_of(spec)) continue;
+    findings.add(spec.location, key,
+                 fmt::format("a second WandbLogger beside {} ({}) that writes the same run",
+                             key_of_item(config, "logger", i), other.location.str()),
+                 "remove one of the two, or give them different ids");
+    break;
+  }
+}
+
+void check_loggers(const Config& config, Findings& findings) {
+  for (std::size_t i = 0; i < config.loggers.size(); ++i) {
+    if (config.loggers[i].class_name == "WandbLogger") check_wandb_logger(config, i, findings);
   }
 }
 
@@ -312,6 +347,7 @@ void check_trainer(const Config& config, Findings& findings) {
 void check_consistency(const Config& config, Command command, Findings& findings) {
   check_trainer(config, findings);
   check_callbacks(config, findings);
+  check_loggers(config, findings);
   check_model(config, findings);
   check_data(config, findings);
   check_optimizer(config, findings);

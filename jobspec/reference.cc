@@ -130,6 +130,7 @@ std::string reference() {
   out += classes_of(Kind::kLrScheduler, "Learning-rate schedulers");
   out += classes_of(Kind::kCallback, "Callbacks");
   out += classes_of(Kind::kLogger, "Loggers");
+  out += section("watch of a WandbLogger", "logger.watch");
   out += classes_of(Kind::kProfiler, "Profilers");
   out += section("schedule of a PyTorchProfiler", "profiler.schedule");
   out += section("on_trace_ready of a PyTorchProfiler", "profiler.on_trace_ready");

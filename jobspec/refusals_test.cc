@@ -152,6 +152,18 @@ TEST(RefusalsTest, ClassesAndLayers) {
        "profiler.init_args.schedule.active: is missing"},
       {{"--trainer.profiler=PyTorchProfiler", "--trainer.profiler.activities=[tpu]"},
        "`[tpu]` is not allowed; expected each one of: cpu, cuda"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.log_model=best"},
+       "trainer.logger.init_args.log_model: `best` is not allowed; expected one of: all"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.watch={log: gradient}"},
+       "init_args.watch.log: `gradient` is not allowed"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.watch={log_frq: 5}"},
+       "init_args.watch.log_frq: unknown key; did you mean `log_freq`?"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.watch={log_freq: 0}"},
+       "init_args.watch.log_freq: `0` is not allowed; expected a number >= 1"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.watch=all"},
+       "init_args.watch: expected map or null, got str `all`"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.anonymous=true"},
+       "`anonymous` is known to Lightning but not available"},
   });
 }
 
@@ -170,6 +182,13 @@ TEST(RefusalsTest, KeysThatAreWrongOnlyTogether) {
        "trainer.callbacks.init_args.monitor: the model never logs `val/los`; did you mean"},
       {{"--trainer.barebones=true", "--trainer.enable_progress_bar=true"},
        "trainer.enable_progress_bar: barebones turns everything off"},
+      {{"--trainer.logger=WandbLogger", "--trainer.logger.offline=true",
+        "--trainer.logger.log_model=all"},
+       "trainer.logger.init_args.log_model: Providing log_model=all and offline=True is an invalid "
+       "configuration since model checkpoints cannot be uploaded in offline mode.; Hint: Set "
+       "`offline=False` to log your model."},
+      {{"--trainer.logger=[WandbLogger, WandbLogger]"},
+       "trainer.logger.1: a second WandbLogger beside trainer.logger.0"},
       {{"--trainer.barebones=true", "--trainer.profiler=simple"},
        "trainer.profiler: barebones turns everything off"},
       {{"--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=0.5"},

@@ -115,6 +115,13 @@ constexpr Argument kTraceHandler[] = {
     {"use_gzip", "bool", "false", "", "compress them"},
 };
 
+// Arguments of WandbLogger.watch, under init_args.watch of a WandbLogger.
+constexpr Argument kWandbWatch[] = {
+    {"log", "str?", "gradients", "one of: gradients, parameters, all", "histograms of; null: none"},
+    {"log_freq", "int", "100", ">= 1", "every so many batches"},
+    {"log_graph", "bool", "true", "", "the layers of a declarative model, once"},
+};
+
 constexpr Class kSections[] = {
     {Kind::kSection, "", kTop, true, "The top of the file."},
     {Kind::kSection, "lr_scheduler", kLrScheduler, true,
@@ -133,6 +140,7 @@ constexpr Class kSections[] = {
      "`schedule` of a PyTorchProfiler."},
     {Kind::kSection, "profiler.on_trace_ready", kTraceHandler, true,
      "`on_trace_ready` of a PyTorchProfiler."},
+    {Kind::kSection, "logger.watch", kWandbWatch, true, "`watch` of a WandbLogger."},
 };
 
 }  // namespace

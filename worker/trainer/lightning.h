@@ -47,6 +47,7 @@
 #include "worker/trainer/loggers/csv_logger.h"
 #include "worker/trainer/loggers/tensorboard_graph.h"
 #include "worker/trainer/loggers/tensorboard_logger.h"
+#include "worker/trainer/loggers/wandb/wandb_logger.h"
 #include "worker/trainer/optim/adadelta.h"
 #include "worker/trainer/optim/adafactor.h"
 #include "worker/trainer/optim/adagrad.h"

@@ -78,6 +78,7 @@ class ModelCheckpoint final : public Callback {
   void on_exception(Trainer& trainer, TrainableModule& module,
                     const std::exception& error) override;
 
+  const ModelCheckpointOptions& options() const { return options_; }
   const std::string& best_model_path() const { return best_model_path_; }
   const std::optional<MetricValue>& best_model_score() const { return best_model_score_; }
   const std::string& last_model_path() const { return last_model_path_; }

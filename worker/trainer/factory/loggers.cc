@@ -5,10 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <string>
+#include <utility>
 
+#include "jobspec/keys/key_table.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/loggers/csv_logger.h"
 #include "worker/trainer/loggers/tensorboard_logger.h"
+#include "worker/trainer/loggers/wandb/wandb_logger.h"
 
 namespace lctl {
 namespace {
@@ -45,14 +49,53 @@ std::shared_ptr<Logger> make_tensorboard(const Arguments& a) {
   return std::make_shared<TensorBoardLogger>(std::move(options));
 }
 
+LogModel log_model_of(const jobspec::Value& given) {
+  return given.is_string() ? LogModel(given.as_string().c_str()) : LogModel(given.as_bool());
+}
+
+std::vector<std::string> texts_of(const jobspec::Value& list) {
+  std::vector<std::string> texts;
+  if (list.is_null()) return texts;
+  for (const jobspec::Value& item : list.list()) texts.push_back(item.as_string());
+  return texts;
+}
+
+std::shared_ptr<Logger> make_wandb(const Arguments& a) {
+  WandbLogger::Options options;
+  options.name = a.get_optional_string("name");
+  options.save_dir =
+      a.get_optional_string("save_dir").value_or(a.get_optional_string("dir").value_or(""));
+  options.version = a.get_optional_string("version");
+  options.offline = a.get_bool("offline");
+  options.id = a.get_optional_string("id");
+  options.project = a.get_optional_string("project");
+  options.log_model = log_model_of(a.get("log_model"));
+  options.prefix = a.get_string("prefix");
+  options.checkpoint_name = a.get_optional_string("checkpoint_name");
+  options.add_file_policy = a.get_string("add_file_policy");
+  options.entity = a.get_optional_string("entity");
+  options.group = a.get_optional_string("group");
+  options.job_type = a.get_optional_string("job_type");
+  options.tags = texts_of(a.get("tags"));
+  options.notes = a.get_optional_string("notes");
+  auto logger = std::make_shared<WandbLogger>(std::move(options));
+  if (const jobspec::Value& given = a.get("watch"); !given.is_null()) {
+    const Arguments watch(jobspec::keys::section("logger.watch"), given);
+    logger->watch_trained_module(
+        {watch.get_optional_string("log"), watch.get_int("log_freq"), watch.get_bool("log_graph")});
+  }
+  return logger;
+}
+
 struct Entry {
   std::string_view name;
   std::shared_ptr<Logger> (*make)(const Arguments& arguments);
 };
 
-constexpr std::array<Entry, 2> kLoggers = {{
+constexpr std::array<Entry, 3> kLoggers = {{
     {"CSVLogger", make_csv},
     {"TensorBoardLogger", make_tensorboard},
+    {"WandbLogger", make_wandb},
 }};
 
 }  // namespace

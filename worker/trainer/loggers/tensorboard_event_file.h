@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "worker/trainer/loggers/appended_file.h"
 #include "worker/trainer/loggers/tensorboard_events.pb.h"
 
 namespace lctl {
@@ -20,9 +21,7 @@ inline constexpr const char* kEventFileVersion = "brain.Event:2";
 // oldest has waited `flush_secs` when the next one comes: a write system call, no sync. The layout
 // is in docs/formats/tensorboard.md.
 //
-// Errors are std::system_error that name the file and the remedy. After one nothing is lost or
-// written twice: the next flush goes on at the byte that was not written.
-// Thread rule: one strand only.
+// Errors are those of AppendedFile. Thread rule: one strand only.
 class TensorBoardEventFile {
  public:
   struct Options {
@@ -34,21 +33,17 @@ class TensorBoardEventFile {
 
   TensorBoardEventFile(const std::filesystem::path& folder, Options options);
   ~TensorBoardEventFile();  // closes; an error is lost, so call close() first
-  TensorBoardEventFile(const TensorBoardEventFile&) = delete;
-  TensorBoardEventFile& operator=(const TensorBoardEventFile&) = delete;
 
   // Stamps the event with the time and appends it.
   void add(tensorboard::Event& event);
   void flush();
-  void close();
+  void close() { file_.close(); }
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return file_.path(); }
 
  private:
   const Options options_;
-  std::filesystem::path path_;
-  int file_ = -1;  // -1: closed
-  std::string waiting_;
+  AppendedFile file_;
   std::size_t waiting_events_ = 0;
   MonotonicTime waiting_since_;
 };

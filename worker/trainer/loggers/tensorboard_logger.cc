@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/trainable_module.h"
+#include "worker/trainer/loggers/appended_file.h"
 #include "worker/trainer/loggers/hparams_yaml.h"
 #include "worker/trainer/loggers/run_folder.h"
 #include "worker/trainer/loggers/tensorboard_graph.h"
@@ -59,18 +57,6 @@ std::string expand_home(const std::string& path) {
   if (home == nullptr || path.empty() || path[0] != '~' || (path.size() > 1 && path[1] != '/'))
     return path;
   return home + path.substr(1);
-}
-
-void write_whole_file(const fs::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) {
-    throw std::system_error(errno, std::generic_category(),
-                            fmt::format("TensorBoardLogger: writing {} (the folder must be "
-                                        "writable and have space left)",
-                                        path.string()));
-  }
 }
 
 }  // namespace
@@ -159,7 +145,7 @@ void TensorBoardLogger::save() {
   experiment().flush();
   if (hparams_file_exists_) return;
   const fs::path file = fs::path(log_dir()) / "hparams.yaml";
-  if (!fs::exists(file)) write_whole_file(file, hparams_yaml(hparams_));
+  if (!fs::exists(file)) write_whole_file(file, hparams_yaml(hparams_), "TensorBoardLogger");
   hparams_file_exists_ = true;
 }
 

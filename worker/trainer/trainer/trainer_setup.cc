@@ -16,6 +16,7 @@
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/python_format.h"
 #include "worker/trainer/loggers/graph_logger.h"
+#include "worker/trainer/loggers/logger_with_callbacks.h"
 #include "worker/trainer/optim/mock_optimizer.h"
 #include "worker/trainer/strategies/layer_sync.h"
 #include "worker/trainer/trainer/trainer.h"
@@ -66,6 +67,14 @@ void Trainer::warn_of_double_transfer_hooks() const {
 }
 
 void Trainer::attach_callbacks() {
+  for (const auto& logger : logs_->loggers()) {  // rank 0's
+    auto* follower = dynamic_cast<LoggerWithCallbacks*>(logger.get());
+    if (follower == nullptr) continue;
+    for (const auto& callback : follower->callbacks()) {
+      if (std::find(callbacks_.begin(), callbacks_.end(), callback) == callbacks_.end())
+        callbacks_.push_back(callback);
+    }
+  }
   std::vector<std::shared_ptr<Callback>> of_module;
   {
     const ActionScope action = hooks_.profile_module(Hook::configure_callbacks);
