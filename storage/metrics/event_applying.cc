@@ -10,6 +10,7 @@
 #include "storage/blobs/checkpoint_rows.h"
 #include "storage/jobs/search_rows.h"
 #include "storage/metrics/block_writing.h"
+#include "storage/metrics/series_rows.h"
 #include "storage/search/parameters.h"
 
 namespace lctl::storage {
@@ -55,8 +56,8 @@ class EventApplication {
   // After the last event: the points of all, and of several reports of progress the newest.
   absl::Status finish() {
     for (auto& [key, points] : points_) {
-      LCTL_RETURN_IF_ERROR(
-          append_points(connection_, series_of(key), stream_.attempt.number, std::move(points)));
+      LCTL_RETURN_IF_ERROR(append_points(connection_, series_of(connection_, job_.number, key),
+                                         stream_.attempt.number, std::move(points)));
     }
     if (newest_progress_ != nullptr) store_progress();
     return absl::OkStatus();
@@ -116,19 +117,6 @@ class EventApplication {
                                          .ordinal = static_cast<std::uint32_t>(i)});
     }
     return absl::OkStatus();
-  }
-
-  // Not remembered beyond the batch: a series made in a transaction that is undone is none.
-  std::int64_t series_of(const std::string& key) {
-    Query known = connection_.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
-    known.bind(job_.number, key);
-    if (known.step()) return known.integer(0);
-    Query made = connection_.query("INSERT INTO series (job, key) VALUES (?1, ?2) RETURNING id");
-    made.bind(job_.number, key);
-    made.step();
-    const std::int64_t series = made.integer(0);
-    made.run();
-    return series;
   }
 
   Connection& connection_;

@@ -14,6 +14,7 @@
 #include "storage/metrics/curve_reading.h"
 #include "storage/metrics/downsample.h"
 #include "storage/metrics/nearest_key.h"
+#include "storage/metrics/series_rows.h"
 
 namespace lctl::storage {
 namespace {
@@ -41,10 +42,9 @@ absl::Status unknown_key(Connection& connection, const MetricQuery& wanted, std:
 
 absl::StatusOr<CurveSelection> select(Connection& connection, const MetricQuery& wanted,
                                       std::int64_t job) {
-  Query query = connection.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
-  query.bind(job, wanted.key);
-  if (!query.step()) return unknown_key(connection, wanted, job);
-  CurveSelection selection{.series = query.integer(0), .first_step = wanted.from_step};
+  const std::optional<std::int64_t> series = find_series(connection, job, wanted.key);
+  if (!series) return unknown_key(connection, wanted, job);
+  CurveSelection selection{.series = *series, .first_step = wanted.from_step};
   if (wanted.to_step > 0) selection.last_step = wanted.to_step - 1;
   return selection;
 }
@@ -70,7 +70,31 @@ bool include_block(MetricSummary& summary, const WholeBlock& block) {
   return true;
 }
 
-bool take_none(const WholeBlock& /*block*/) { return false; }
+// The page of a curve that `wanted` asks for. Blocks before and behind it are not read.
+absl::StatusOr<std::vector<MetricPoint>> read_page(Connection& connection, const Curve& curve,
+                                                   const MetricQuery& wanted) {
+  std::int64_t left = wanted.limit > 0 ? std::min(wanted.limit, curve.points()) : curve.points();
+  std::int64_t skipped = 0;
+  std::vector<MetricPoint> points;
+  points.reserve(static_cast<std::size_t>(left));
+  LCTL_RETURN_IF_ERROR(curve.visit(
+      connection,
+      [&](const WholeBlock& block) {
+        if (left == 0) return true;
+        if (skipped + block.points > wanted.skip) return false;
+        skipped += block.points;
+        return true;
+      },
+      [&](const MetricPoint& point) {
+        if (skipped < wanted.skip) {
+          ++skipped;
+        } else if (left > 0) {
+          points.push_back(point);
+          --left;
+        }
+      }));
+  return points;
+}
 
 }  // namespace
 
@@ -79,6 +103,10 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteMetricStore::read(const MetricQue
     return absl::InvalidArgumentError(
         fmt::format("max_points is {}; it must be 0 (all) or at least 4", wanted.max_points));
   }
+  if (wanted.skip < 0 || wanted.limit < 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("skip is {} and limit {}; neither can be below 0", wanted.skip, wanted.limit));
+  }
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<MetricPoint>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, wanted.job.str()));
     LCTL_ASSIGN_OR_RETURN(CurveSelection selection, select(connection, wanted, job.number));
@@ -86,13 +114,7 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteMetricStore::read(const MetricQue
     if (!wanted.include_superseded) selection.lineage = &lineage;
 
     LCTL_ASSIGN_OR_RETURN(const Curve curve, Curve::find(connection, selection));
-    if (wanted.max_points == 0) {
-      std::vector<MetricPoint> points;
-      points.reserve(static_cast<std::size_t>(curve.points()));
-      LCTL_RETURN_IF_ERROR(curve.visit(connection, take_none,
-                                       [&](const MetricPoint& point) { points.push_back(point); }));
-      return points;
-    }
+    if (wanted.max_points == 0) return read_page(connection, curve, wanted);
     Downsampler downsampler(curve.points(), wanted.max_points);
     LCTL_RETURN_IF_ERROR(curve.visit(
         connection, [&](const WholeBlock& block) { return downsampler.add_whole(block); },
