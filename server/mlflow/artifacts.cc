@@ -204,8 +204,10 @@ http::Response Artifacts::download(const http::Request& request) {
   if (!place.ok()) return refusal(place.status());
   if (!place->job.empty()) {
     std::string_view name = place->rest;
-    if (take_part(name) != kCheckpoints) name = place->rest;
-    return checkpoint(place->job, name);
+    if (take_part(name) == kCheckpoints) return checkpoint(place->job, name);
+    return refusal(absl::NotFoundError(
+        fmt::format("job {} has no file '{}'; its checkpoints lie below {}/", place->job.str(),
+                    storage::shown(place->rest), kCheckpoints)));
   }
   const auto found = store_.artifacts().find(place->path);
   if (!found.ok()) return refusal(found.status());

@@ -70,6 +70,7 @@ TEST_F(ArtifactsApiTest, CheckpointsOfAJobAreItsFiles) {
   ASSERT_EQ(files.size(), 1u);
   EXPECT_EQ(files[0].at("path"), "checkpoints/epoch=0.ckpt");
   EXPECT_EQ(download(root + "/checkpoints/epoch=0.ckpt"), "checkpoint bytes");
+  EXPECT_THAT(download(root + "/epoch=0.ckpt"), testing::HasSubstr("lie below checkpoints/"));
   EXPECT_EQ(upload(root + "/a", "x").at("error_code"), "INVALID_STATE");
 }
 
