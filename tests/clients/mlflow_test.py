@@ -55,6 +55,24 @@ class Mlflow(unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertIn("its own script", said)
 
+    def test_submitted_job_is_a_run_to_read_and_tag(self):
+        code, said = clients.run(os.path.abspath("client/lctl"), "--server", self.address, "submit", "--json",
+                                 os.path.abspath("examples/digits.yaml"), "--trainer.max_epochs=3")
+        self.assertEqual(code, 0, said)
+        job = json.loads(said)["id"]
+        code, said = clients.run(clients.python(), os.path.join(HERE, "mlflow_job_check.py"), self.http, job,
+                                 env=clients.mlflow_environment(self.folder.name))
+        self.assertEqual(code, 0, said)
+        found = json.loads(said.splitlines()[-1])
+        shown = self.lctl("list", "--where", "id = '%s'" % job)[0]
+        self.assertEqual(found["status"], "SCHEDULED")  # there is no node
+        self.assertEqual(found["experiment"], shown["experiment"])
+        self.assertEqual(found["params"]["trainer.max_epochs"], "3")
+        self.assertEqual((found["found"], found["files"]), ([job], 0))
+        for message in found["refused"]:
+            self.assertIn("submitted to lctl", message)
+        self.assertEqual((shown["tags"]["reviewed"], shown["note"]), ("yes", "seen from MLflow"))
+
     def test_pages_of_other_hosts_are_refused(self):
         request = urllib.request.Request(self.http + "/api/2.0/mlflow/experiments/create", b'{"name": "x"}',
                                          {"Content-Type": "text/plain"})
