@@ -48,14 +48,6 @@ Response response_to(const beast::error_code& error, const Limits& limits) {
                         fmt::format("this is not an HTTP/1.1 request: {}", error.message()));
 }
 
-Response body_too_large(std::size_t limit) {
-  return error_response(
-      413, "REQUEST_TOO_LARGE",
-      limit == 0
-          ? std::string("a request of this kind has no body; send it without one")
-          : fmt::format("the body of this request may have {} bytes; send less at once", limit));
-}
-
 }  // namespace
 
 Connection::Connection(boost::asio::ip::tcp::socket socket, const Surroundings& surroundings)
@@ -84,7 +76,11 @@ void Connection::abort() { stream_.close(); }
 
 void Connection::read_head() {
   parser_.emplace();
+  asked_.reset();
   match_.reset();
+  upload_parser_.reset();
+  upload_.reset();
+  piece_ = {};
   parser_->header_limit(around_.limits.header_bytes);
   // The route's bound takes its place once it is known. (With boost::none this Beast refuses all.)
   parser_->body_limit(std::numeric_limits<std::uint64_t>::max());
@@ -110,6 +106,10 @@ void Connection::refuse(const Error& error) {
 void Connection::on_head(const Error& error) {
   if (error) return refuse(error);
   const auto& request = parser_->get();
+  asked_ = Asked{.version = request.version(),
+                 .head_only = request.method() == bhttp::verb::head,
+                 .keep_alive = parser_->keep_alive(),
+                 .expects_continue = beast::iequals(request[bhttp::field::expect], "100-continue")};
   if (request.version() >= 11 && request.count(bhttp::field::host) != 1) {
     Response response =
         error_response(400, "BAD_REQUEST", "an HTTP/1.1 request has exactly one Host header");
@@ -124,24 +124,23 @@ void Connection::on_head(const Error& error) {
     return write(std::move(*refusal), /*close_after=*/has_body);
   }
   match_.emplace(std::get<Router::Match>(std::move(found)));
-  const std::size_t limit = match_->max_body_bytes();
-  if (parser_->content_length().value_or(0) > limit) {
-    around_.router.count_refused(413);
-    return write(body_too_large(limit), /*close_after=*/true);
-  }
+  const std::uint64_t limit = match_->max_body_bytes();
+  if (parser_->content_length().value_or(0) > limit) return refuse_large_body();
   parser_->body_limit(limit);
-  confirm_and_read_body();
+  if (match_->takes_upload()) return begin_upload(has_body);
+  confirm(&Connection::read_body);
 }
 
-void Connection::confirm_and_read_body() {
-  if (!beast::iequals(parser_->get()[bhttp::field::expect], "100-continue")) return read_body();
+// Tells a peer that waits for it to send its body.
+void Connection::confirm(void (Connection::*then)()) {
+  if (!asked_->expects_continue) return (this->*then)();
   interim_ = {};
   interim_.result(bhttp::status::continue_);
   stream_.expires_after(around_.limits.write_time);
   bhttp::async_write(stream_, interim_,
-                     [self = shared_from_this()](const Error& error, std::size_t) {
+                     [self = shared_from_this(), then](const Error& error, std::size_t) {
                        if (error) return self->abort();
-                       self->read_body();
+                       ((*self).*then)();
                      });
 }
 
@@ -153,11 +152,20 @@ void Connection::read_body() {
       [self = shared_from_this()](const Error& error, std::size_t) { self->on_body(error); });
 }
 
+void Connection::refuse_large_body() {
+  const std::uint64_t limit = match_->max_body_bytes();
+  around_.router.count_refused(413);
+  write(
+      error_response(
+          413, "REQUEST_TOO_LARGE",
+          limit == 0 ? std::string("a request of this kind has no body; send it without one")
+                     : fmt::format("the body of this request may have {} bytes; send less at once",
+                                   limit)),
+      /*close_after=*/true);
+}
+
 void Connection::on_body(const Error& error) {
-  if (error == bhttp::error::body_limit) {
-    around_.router.count_refused(413);
-    return write(body_too_large(match_->max_body_bytes()), /*close_after=*/true);
-  }
+  if (error == bhttp::error::body_limit) return refuse_large_body();
   if (error) return refuse(error);
   answer();
 }
@@ -188,10 +196,9 @@ void Connection::answer() {
 
 void Connection::write(Response response, bool close_after) {
   answering_ = true;
-  const bool asked = parser_.has_value() && parser_->is_header_done();
   message_ = {};
   message_.result(static_cast<unsigned>(response.status));
-  message_.version(asked ? parser_->get().version() : 11);
+  message_.version(asked_ ? asked_->version : 11);
   message_.set(bhttp::field::server, fmt::format("lctl/{}", kVersion));
   message_.set(bhttp::field::content_type, response.content_type);
   message_.set(bhttp::field::cache_control, "no-store");
@@ -199,14 +206,17 @@ void Connection::write(Response response, bool close_after) {
   for (const auto& [name, value] : response.headers) message_.set(name, value);
   message_.body() = std::move(response.body);
   message_.prepare_payload();
-  message_.keep_alive(!close_after && !finishing_ && asked && parser_->keep_alive());
+  if (response.stream) message_.content_length(response.stream->size);
+  message_.keep_alive(!close_after && !finishing_ && asked_ && asked_->keep_alive);
 
   serializer_.emplace(message_);
+  outgoing_ = std::move(response.stream);
+  if (outgoing_ && !asked_->head_only) return write_stream();
   stream_.expires_after(around_.limits.write_time);
   const auto done = [self = shared_from_this()](const Error& error, std::size_t) {
     self->on_written(error);
   };
-  if (asked && parser_->get().method() == bhttp::verb::head) {
+  if (asked_ && asked_->head_only) {
     bhttp::async_write_header(stream_, *serializer_, done);
   } else {
     bhttp::async_write(stream_, *serializer_, done);

@@ -1,7 +1,10 @@
 // A request and its response as values: what handlers take and return. No sockets, no Boost.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,11 +37,34 @@ struct Request {
   std::optional<std::string_view> query_value(std::string_view name) const;
 };
 
+// A response's body that is made while it is sent.
+struct BodyStream {
+  std::uint64_t size = 0;  // of the whole
+  // The next bytes; never "" before `size` bytes have come. Called on a thread of the handlers,
+  // never twice at once, not before what it gave last is sent. An error ends the connection: the
+  // peer sees that the body is not whole.
+  std::function<absl::StatusOr<std::string>()> next;
+};
+
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;  // beyond those that the server sets
+  std::optional<BodyStream> stream = {};                     // in place of `body`
+};
+
+// Takes a request's body while it is read: of gigabytes, in pieces. Thread rule: called on threads
+// of the handlers, one call at a time. Destroyed without finish() when the peer went or refused.
+class Upload {
+ public:
+  virtual ~Upload() = default;
+
+  // The next bytes. A response ends it: what is still coming is not read.
+  virtual std::optional<Response> take(std::string_view piece) = 0;
+
+  // Behind the last piece.
+  virtual Response finish() = 0;
 };
 
 // {"error_code": …, "message": …}: what every failed request gets. The message says what, where,

@@ -23,12 +23,14 @@ std::string name_of(const std::string& segment) {
 
 }  // namespace
 
-std::size_t Router::Match::max_body_bytes() const { return entry_->route.max_body_bytes; }
+std::uint64_t Router::Match::max_body_bytes() const { return entry_->route.max_body_bytes; }
+
+bool Router::Match::takes_upload() const { return entry_->route.upload != nullptr; }
 
 void Router::add(Route route) {
   const auto target = parse_target(route.pattern);
   LCTL_CHECK(target.ok() && target->query.empty(), "a route's pattern is a path");
-  LCTL_CHECK(route.handler != nullptr, "a route has a handler");
+  LCTL_CHECK((route.handler != nullptr) != (route.upload != nullptr), "a route has a handler");
   Entry& entry = entries_.emplace_back();
   entry.segments = target->segments;
   for (std::size_t i = 0; i < entry.segments.size(); ++i) {
@@ -106,18 +108,69 @@ Response Router::respond(Match match, std::map<std::string, std::string> headers
   try {
     response = match.entry_->route.handler(match.request_);
   } catch (const std::exception& error) {
-    logger("http").error("{} {} failed: {}", match.request_.method, match.entry_->route.pattern,
-                         error.what());
-    response = error_response(500, "INTERNAL", "the server could not answer; its log says why");
+    response = failed(match, error);
   }
   count(match.entry_->answered, response.status);
   return response;
 }
 
-Response Router::respond(const RequestHead& head, std::string body) const {
+Response Router::failed(const Match& match, const std::exception& error) {
+  logger("http").error("{} {} failed: {}", match.request_.method, match.entry_->route.pattern,
+                       error.what());
+  return error_response(500, "INTERNAL", "the server could not answer; its log says why");
+}
+
+std::variant<std::unique_ptr<Upload>, Response> Router::begin(
+    Match& match, std::map<std::string, std::string> headers) const {
+  match.request_.headers = std::move(headers);
+  std::variant<std::unique_ptr<Upload>, Response> begun;
+  try {
+    begun = match.entry_->route.upload(match.request_);
+  } catch (const std::exception& error) {
+    begun = failed(match, error);
+  }
+  if (const auto* refusal = std::get_if<Response>(&begun)) {
+    count(match.entry_->answered, refusal->status);
+  }
+  return begun;
+}
+
+std::optional<Response> Router::take(const Match& match, Upload& upload,
+                                     std::string_view piece) const {
+  std::optional<Response> refusal;
+  try {
+    refusal = upload.take(piece);
+  } catch (const std::exception& error) {
+    refusal = failed(match, error);
+  }
+  if (refusal) count(match.entry_->answered, refusal->status);
+  return refusal;
+}
+
+Response Router::finish(const Match& match, Upload& upload) const {
+  Response response;
+  try {
+    response = upload.finish();
+  } catch (const std::exception& error) {
+    response = failed(match, error);
+  }
+  count(match.entry_->answered, response.status);
+  return response;
+}
+
+Response Router::respond(const RequestHead& head, std::string body,
+                         std::map<std::string, std::string> headers) const {
   auto found = find(head);
   if (auto* refusal = std::get_if<Response>(&found)) return std::move(*refusal);
-  return respond(std::get<Match>(std::move(found)), {}, std::move(body));
+  Match match = std::get<Match>(std::move(found));
+  if (!match.takes_upload()) return respond(std::move(match), std::move(headers), std::move(body));
+  auto begun = begin(match, std::move(headers));
+  if (auto* refusal = std::get_if<Response>(&begun)) return std::move(*refusal);
+  Upload& upload = *std::get<std::unique_ptr<Upload>>(begun);
+  if (!body.empty()) {
+    if (auto refusal = take(match, upload, body)) return *std::move(refusal);
+  }
+  return finish(match, upload);
 }
 
 void Router::count(Classes& classes, int status) {

@@ -5,9 +5,13 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -20,12 +24,18 @@ namespace lctl::http {
 // becomes a 500.
 using Handler = std::function<Response(const Request&)>;
 
+// The same for a request whose body comes in pieces: `request.body` is empty. A response refuses it
+// before the body is read.
+using UploadHandler =
+    std::function<std::variant<std::unique_ptr<Upload>, Response>(const Request&)>;
+
 struct Route {
   std::string method;  // "GET", "POST", "PUT", "PATCH" or "DELETE"
   std::string
       pattern;  // "/metrics", "/runs/{id}", "/files/{path...}" (all the rest, joined by '/')
   Handler handler;
-  std::size_t max_body_bytes = 0;  // a larger body is refused before it is read
+  std::uint64_t max_body_bytes = 0;  // a larger body is refused before it is read
+  UploadHandler upload = {};         // in place of `handler`
 };
 
 // Requests answered, by the first digit of their status.
@@ -47,7 +57,8 @@ class Router {
   // The handler of a request and what its head says.
   class Match {
    public:
-    std::size_t max_body_bytes() const;
+    std::uint64_t max_body_bytes() const;
+    bool takes_upload() const;
 
    private:
     friend class Router;
@@ -63,8 +74,16 @@ class Router {
   // Runs the handler. `body` is at most match.max_body_bytes() long.
   Response respond(Match match, std::map<std::string, std::string> headers, std::string body) const;
 
-  // Both: for tests of handlers.
-  Response respond(const RequestHead& head, std::string body = "") const;
+  // For a match that takes_upload(): the beginning, each piece, and the end. What refuses or ends
+  // it is counted.
+  std::variant<std::unique_ptr<Upload>, Response> begin(
+      Match& match, std::map<std::string, std::string> headers) const;
+  std::optional<Response> take(const Match& match, Upload& upload, std::string_view piece) const;
+  Response finish(const Match& match, Upload& upload) const;
+
+  // All of it: for tests of handlers.
+  Response respond(const RequestHead& head, std::string body = "",
+                   std::map<std::string, std::string> headers = {}) const;
 
   // One for each route, and a last one with pattern "" for requests that no route answered.
   std::vector<RouteCount> counts() const;
@@ -83,6 +102,7 @@ class Router {
   static bool fits(const Entry& entry, const Target& target,
                    std::map<std::string, std::string>& parameters);
   static void count(Classes& classes, int status);
+  static Response failed(const Match& match, const std::exception& error);
 
   std::deque<Entry> entries_;  // they stay where they are
   mutable Classes refused_{};

@@ -44,7 +44,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--listen", arguments.options.listen, "HOST:PORT; port 0 lets the kernel choose")
       ->capture_default_str();
   app.add_option("--http", arguments.options.http,
-                 "HOST:PORT for HTTP (/metrics for Prometheus); \"\" = none")
+                 "HOST:PORT for HTTP (Prometheus' /metrics, MLflow's clients); \"\" = none")
       ->capture_default_str();
   app.add_option("--data-dir", arguments.options.data_dir, "folder of the store; made when absent")
       ->required();

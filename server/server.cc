@@ -21,6 +21,7 @@
 #include "server/jobs/job_feed.h"
 #include "server/jobs/strand.h"
 #include "server/listen_address.h"
+#include "server/mlflow/api.h"
 #include "server/monitoring/call_counts.h"
 #include "server/monitoring/monitor.h"
 #include "server/nodes/node_table.h"
@@ -38,6 +39,9 @@ namespace {
 
 constexpr int kShutdownGraceMs =
     2'000;  // for calls that are still running; then they are cancelled
+
+// They wait for commits, so more of them than cores make larger groups.
+constexpr int kHttpThreads = 8;
 
 spdlog::logger& log() {
   static spdlog::logger& named = logger("server");
@@ -122,6 +126,7 @@ struct Server::Parts {
   monitoring::CallCounts calls;
   http::ConnectionCounts connections;
   std::optional<monitoring::Monitor> monitor;
+  std::optional<mlflow::Api> mlflow_api;
   http::Router router;
   std::unique_ptr<http::HttpServer> http;
   std::unique_ptr<grpc::Server> grpc;
@@ -155,11 +160,18 @@ void Server::Parts::assemble(const ServerOptions& options,
   router.add({.method = "GET", .pattern = "/metrics", .handler = [this](const http::Request&) {
                 return monitor->metrics();
               }});
+  mlflow_api.emplace(*store, [this](const JobId& id, const storage::LabelChange& change) {
+    return strand.call([&] { return engine->label(id, change); });
+  });
+  mlflow_api->add_routes(router);
 }
 
 absl::Status Server::Parts::listen_http(const http::ListenAddress& wanted) {
-  auto started = http::HttpServer::start(
-      {.host = wanted.host, .port = wanted.port, .router = router, .connections = connections});
+  auto started = http::HttpServer::start({.host = wanted.host,
+                                          .port = wanted.port,
+                                          .router = router,
+                                          .connections = connections,
+                                          .handler_threads = kHttpThreads});
   if (!started.ok()) {
     return absl::UnavailableError(
         fmt::format("HTTP: {}; choose another with --http HOST:PORT, or none with --http \"\"",

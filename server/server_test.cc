@@ -394,6 +394,9 @@ TEST_F(ServerTest, MetricsPageTellsWhatTheServerDoes) {
   EXPECT_THAT(page, HasSubstr("lctl_grpc_open_calls{method=\"lctl.v1.NodeSession/Session\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_devices_in_use{node=\"a\""));
   EXPECT_THAT(http::fetch(server_->http_address(), "/nowhere"), HasSubstr("ENDPOINT_NOT_FOUND"));
+  EXPECT_THAT(http::fetch(server_->http_address(),
+                          "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"),
+              HasSubstr("\"experiment_id\":\"0\""));
 }
 
 TEST_F(ServerTest, FolderAndPortBelongToOneServer) {

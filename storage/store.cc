@@ -14,6 +14,9 @@
 #include "storage/metrics/sqlite_metric_store.h"
 #include "storage/schema/migrations.h"
 #include "storage/sqlite/database.h"
+#include "storage/tracking/sqlite_artifact_store.h"
+#include "storage/tracking/sqlite_model_store.h"
+#include "storage/tracking/sqlite_tracking_store.h"
 
 namespace lctl::storage {
 namespace {
@@ -36,12 +39,18 @@ class SqliteStore final : public Store {
         jobs_(*database_, clock),
         events_(*database_, clock),
         metrics_(*database_),
-        checkpoints_(*database_, *chunks_, clock) {}
+        checkpoints_(*database_, *chunks_, clock),
+        tracking_(*database_, clock),
+        artifacts_(*database_, *chunks_, clock),
+        models_(*database_, clock) {}
 
   JobStore& jobs() override { return jobs_; }
   EventStore& events() override { return events_; }
   MetricStore& metrics() override { return metrics_; }
   CheckpointStore& checkpoints() override { return checkpoints_; }
+  TrackingStore& tracking() override { return tracking_; }
+  ArtifactStore& artifacts() override { return artifacts_; }
+  ModelStore& models() override { return models_; }
 
   absl::Status check_integrity() override {
     LCTL_RETURN_IF_ERROR(database_->read([&](Connection& connection) -> absl::Status {
@@ -93,6 +102,9 @@ class SqliteStore final : public Store {
   SqliteEventStore events_;
   SqliteMetricStore metrics_;
   SqliteCheckpointStore checkpoints_;
+  SqliteTrackingStore tracking_;
+  SqliteArtifactStore artifacts_;
+  SqliteModelStore models_;
 };
 
 }  // namespace

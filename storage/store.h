@@ -8,7 +8,7 @@
 // everything that was acknowledged before they began.
 // Errors: ResourceExhausted (disk full), Unavailable (database locked by another program, I/O
 // error), DataLoss (corrupt), NotFound, AlreadyExists, FailedPrecondition (fenced),
-// InvalidArgument. Thread rule: internally locked. The four parts live as long as the Store.
+// InvalidArgument. Thread rule: internally locked. Its parts live as long as the Store.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,9 @@ class JobStore;
 class EventStore;
 class MetricStore;
 class CheckpointStore;
+class TrackingStore;
+class ArtifactStore;
+class ModelStore;
 
 // How the store is doing. Counts are of this process, since the store was opened.
 struct StoreStatistics {
@@ -57,6 +60,9 @@ class Store {
   virtual EventStore& events() = 0;
   virtual MetricStore& metrics() = 0;
   virtual CheckpointStore& checkpoints() = 0;
+  virtual TrackingStore& tracking() = 0;
+  virtual ArtifactStore& artifacts() = 0;
+  virtual ModelStore& models() = 0;
 
   // PRAGMA integrity_check and foreign_key_check, and every chunk of a checkpoint present in its
   // size; OK or DataLoss with the first findings. Reads the whole database.

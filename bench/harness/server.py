@@ -13,19 +13,19 @@ DEADLINE = 20  # seconds for it to listen
 class Server:
     """A coordinator over a store that is there already."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, http=""):
         self.log = os.path.join(folder, "server.log")
         with open(self.log, "wb") as stream:
             self.process = subprocess.Popen(
-                [program("server/lctl-server"), "--data-dir", os.path.join(folder, "store"), "--listen", "127.0.0.1:0", "--http", "",
+                [program("server/lctl-server"), "--data-dir", os.path.join(folder, "store"), "--listen", "127.0.0.1:0", "--http", http,
                  "--log-level", "error"], stdout=stream, stderr=subprocess.STDOUT)
-        self.address = self._address()
+        self.address = self.says(r"listening on (\S+)")
 
-    def _address(self):
+    def says(self, pattern):
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end and self.process.poll() is None:
             with open(self.log, encoding="utf-8") as stream:
-                found = re.search(r"listening on (\S+)", stream.read())
+                found = re.search(pattern, stream.read())
             if found:
                 return found.group(1)
             time.sleep(0.02)

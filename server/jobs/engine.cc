@@ -43,6 +43,7 @@ absl::Status JobsEngine::rebuild() {
   filter.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_STARTING, v1::JOB_STATE_RUNNING,
                    v1::JOB_STATE_STOPPING};
   filter.limit = std::numeric_limits<int>::max();
+  filter.origin = storage::Origin::kSubmitted;  // the others run without an engine
   LCTL_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, options_.store.jobs().list(filter));
   const MonotonicTime give_up = now().monotonic + options_.return_allowance;
   for (const v1::Job& job : jobs) {
@@ -139,6 +140,13 @@ absl::StatusOr<v1::Job> JobsEngine::request(const JobId& id, const Event& event,
   // What came before goes first, so that nothing but this request is undone below.
   LCTL_RETURN_IF_ERROR(with_context(flush(), "the request was not carried out"));
   if (!records_.contains(id)) {
+    LCTL_ASSIGN_OR_RETURN(const storage::Origin origin, options_.store.jobs().origin(id));
+    if (origin == storage::Origin::kLogged) {
+      return absl::FailedPreconditionError(fmt::format(
+          "{} is a run that its own script logs through MLflow: lctl neither started it nor can "
+          "stop or resume it; end or start the script itself",
+          id.str()));
+    }
     LCTL_ASSIGN_OR_RETURN(JobRecord loaded, load(id));
     records_.emplace(id, std::move(loaded));
   }

@@ -5,6 +5,7 @@
 #include "server/jobs/testing/fake_cluster.h"
 #include "server/jobs/testing/flaky_store.h"
 #include "storage/testing/store_fixture.h"
+#include "storage/tracking/tracking_store.h"
 
 namespace lctl::jobs {
 namespace {
@@ -330,6 +331,20 @@ TEST_F(EngineTest, RankThatNobodyKnowsIsStoppedAndForgotten) {
   engine_->settle();
   deliver();
   EXPECT_TRUE(cluster_.idle());
+}
+
+TEST_F(EngineTest, RunOfItsOwnScriptIsNotTheEnginesToTouch) {
+  const auto run = store().tracking().create_run({.name = "run"});
+  ASSERT_TRUE(run.ok());
+  for (const absl::Status& status :
+       {engine_->stop(run->id, std::nullopt, "x").status(), engine_->resume(run->id).status()}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(status));
+    EXPECT_THAT(status.ToString(), HasSubstr("its own script"));
+  }
+  restart_server();
+  connect_all();
+  EXPECT_TRUE(engine_->view(10).unfinished.empty());
+  EXPECT_EQ(store().tracking().run(run->id)->state, v1::JOB_STATE_RUNNING);
 }
 
 TEST_F(EngineTest, SubmitFailsWholeWhenTheStoreCannotCommit) {

@@ -76,14 +76,15 @@ grpc::Status ExperimentsService::GetMetric(grpc::ServerContext*,
                         kMaxKeyBytes)};
   }
   LCTL_GRPC_ASSIGN_OR_RETURN(const JobId job, store_.jobs().resolve(request->job()));
-  LCTL_GRPC_ASSIGN_OR_RETURN(
-      const std::vector<storage::MetricPoint> points,
-      store_.metrics().read({.job = job,
+  storage::MetricQuery query{.job = job,
                              .key = request->key(),
-                             .from_step = request->from_step(),
                              .to_step = request->to_step(),
                              .max_points = request->max_points(),
-                             .include_superseded = request->include_superseded()}));
+                             .include_superseded = request->include_superseded()};
+  // 0 = from the beginning, which may lie before step 0 in what a script of its own logs.
+  if (request->from_step() != 0) query.from_step = request->from_step();
+  LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<storage::MetricPoint> points,
+                             store_.metrics().read(query));
   if (points.size() > kMaxPoints) {
     return {grpc::StatusCode::RESOURCE_EXHAUSTED,
             fmt::format("'{}' has {} points, an answer holds at most {}: ask for a range of steps, "

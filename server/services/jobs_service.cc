@@ -38,13 +38,14 @@ std::string one_line(std::string text, std::size_t limit) {
 }
 
 absl::StatusOr<storage::JobFilter> filter_of(const v1::ListJobsRequest& request) {
-  storage::JobFilter filter{.experiment = request.experiment(),
+  storage::JobFilter filter{.experiments = {},
                             .states = {},
                             .limit = 0,
                             .before = request.before(),
                             .where = {},
                             .order = {},
                             .search = request.search()};
+  if (!request.experiment().empty()) filter.experiments = {request.experiment()};
   for (const int state : request.states())
     filter.states.push_back(static_cast<v1::JobState>(state));
   auto where = storage::parse_filter(request.where());

@@ -220,12 +220,14 @@ absl::StatusOr<bool> SqliteCheckpointStore::remove_if_unused(std::string_view sh
                                                              WallTime cutoff) {
   // A read sees committed manifests only, so nothing goes that a failing commit would bring
   // back; a manifest that is being committed has just made its chunks young.
-  LCTL_ASSIGN_OR_RETURN(
-      const bool referred, database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
-        Query query = connection.query("SELECT 1 FROM manifest_chunks WHERE sha256 = ?1 LIMIT 1");
-        query.bind(Blob{sha256});
-        return query.step();
-      }));
+  LCTL_ASSIGN_OR_RETURN(const bool referred,
+                        database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
+                          Query query = connection.query(
+                              "SELECT 1 FROM manifest_chunks WHERE sha256 = ?1"
+                              " UNION ALL SELECT 1 FROM artifact_chunks WHERE sha256 = ?1 LIMIT 1");
+                          query.bind(Blob{sha256});
+                          return query.step();
+                        }));
   if (referred) return false;
   return chunks_.remove_if_older(sha256, cutoff);
 }
@@ -284,13 +286,15 @@ absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_to
 absl::Status SqliteCheckpointStore::check_chunks() const {
   return database_.read([&](Connection& connection) -> absl::Status {
     Query query = connection.query(
-        "SELECT m.sha256, m.size, c.id, c.name FROM manifest_chunks m"
-        " JOIN checkpoints c ON c.number = m.checkpoint GROUP BY m.sha256");
+        "SELECT m.sha256, m.size, 'checkpoint ' || c.id, c.name FROM manifest_chunks m"
+        " JOIN checkpoints c ON c.number = m.checkpoint GROUP BY m.sha256"
+        " UNION ALL SELECT p.sha256, p.size, 'artifact', a.path FROM artifact_chunks p"
+        " JOIN artifacts a ON a.number = p.artifact GROUP BY p.sha256");
     while (query.step()) {
       const std::string sha256(query.blob(0));
       LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(sha256));
       if (size == query.integer(1)) continue;
-      return absl::DataLossError(fmt::format("checkpoint {} ({}): chunk file {}{}", query.text(2),
+      return absl::DataLossError(fmt::format("{} ({}): chunk file {}{}", query.text(2),
                                              query.text(3), chunks_.path_of(sha256).string(),
                                              size ? " does not have its size" : " is missing"));
     }

@@ -29,7 +29,9 @@ std::string candidates(Query& query) {
 }
 
 absl::Status no_such_job(Connection& connection, std::string_view reference) {
-  Query query = connection.query("SELECT id, name FROM jobs ORDER BY number DESC LIMIT ?1");
+  Query query = connection.query(
+      "SELECT id, name FROM jobs WHERE deleted_us = 0"
+      " ORDER BY number DESC LIMIT ?1");
   query.bind(kMaxCandidates + 1);
   std::string newest = candidates(query);
   newest = newest.empty() ? "the store has no jobs yet" : "the newest are " + newest;
@@ -59,7 +61,7 @@ absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number) {
   {
     Query query = connection.query(
         "SELECT j.id, j.state, j.attempt, j.restarts, j.reason, j.submitted_us, j.started_us,"
-        " j.finished_us, j.submitted_by, s.spec, p.progress FROM jobs j"
+        " j.finished_us, j.submitted_by, s.spec, p.progress, j.name, j.experiment FROM jobs j"
         " JOIN job_specs s ON s.job = j.number LEFT JOIN job_progress p ON p.job = j.number"
         " WHERE j.number = ?1");
     query.bind(number);
@@ -79,6 +81,9 @@ absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number) {
           "job {}: its stored spec or progress is damaged; restore the store from a backup",
           job.id()));
     }
+    // Those of the submission may have been renamed since.
+    job.mutable_spec()->set_name(text_of(query.text(11)));
+    job.mutable_spec()->set_experiment(text_of(query.text(12)));
   }
   const Tags tags = read_tags(connection, number);
   job.mutable_tags()->insert(tags.begin(), tags.end());
@@ -153,15 +158,17 @@ absl::StatusOr<JobId> resolve_job(Connection& connection, std::string_view refer
   {
     Query exact = connection.query(
         "SELECT id FROM (SELECT id, number, 0 AS place FROM jobs WHERE ?1 = '@last'"
+        " AND deleted_us = 0"
         " UNION ALL SELECT id, number, 1 FROM jobs WHERE id = ?1"
-        " UNION ALL SELECT id, number, 2 FROM jobs WHERE name = ?1)"
+        " UNION ALL SELECT id, number, 2 FROM jobs WHERE name = ?1 AND deleted_us = 0)"
         " ORDER BY place, number DESC LIMIT 1");
     exact.bind(reference);
     if (exact.step()) return JobId(text_of(exact.text(0)));
   }
   // Ids are made of a-z and 2-7, so '~' sorts behind every continuation of the prefix.
   Query prefixed = connection.query(
-      "SELECT id, name FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY number DESC LIMIT ?3");
+      "SELECT id, name FROM jobs WHERE id >= ?1 AND id < ?2 AND deleted_us = 0"
+      " ORDER BY number DESC LIMIT ?3");
   prefixed.bind(reference, fmt::format("{}~", reference), kMaxCandidates + 1);
   if (!prefixed.step()) return no_such_job(connection, reference);
   const std::string first = text_of(prefixed.text(0));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "storage/metrics/last_value.h"
 #include "storage/search/filter_matching.h"
 #include "storage/search/full_text.h"
+#include "storage/search/known_tags.h"
 #include "storage/search/state_words.h"
 
 namespace lctl::storage {
@@ -35,13 +37,16 @@ FoundValue count_value(std::int64_t count) {
   return {.text = {}, .number = static_cast<double>(count)};
 }
 
-// Jobs with a smaller number than ?3, newest first: of the experiment ?1, in the states ?2 (a JSON
-// list), with the words ?4; "", "[]" and "" for all.
+// Jobs with a smaller number than ?3, newest first: of the experiments ?1 and in the states ?2
+// (JSON lists), with the words ?4, of the origin ?5, deleted or not (?6); "[]", "[]", "", -1, -1
+// for all.
 constexpr char kCandidates[] =
     "SELECT number, id, name, experiment, state, attempt, restarts, submitted_us, started_us,"
-    " finished_us, submitted_by FROM jobs WHERE (?1 = '' OR experiment = ?1)"
+    " finished_us, submitted_by FROM jobs WHERE"
+    " (?1 = '[]' OR experiment IN (SELECT value FROM json_each(?1)))"
     " AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2))) AND number < ?3"
     " AND (?4 = '' OR number IN (SELECT rowid FROM job_texts WHERE job_texts MATCH ?4))"
+    " AND (?5 = -1 OR origin = ?5) AND (?6 = -1 OR (deleted_us > 0) = ?6)"
     " ORDER BY number DESC";
 
 // Its columns.
@@ -75,6 +80,8 @@ class JobValues {
         return parameter(key.name);
       case SearchKey::Kind::kMetric:
         return metric(key.name);
+      case SearchKey::Kind::kOwn:
+        return FoundValue{};  // of what is no job
     }
     return FoundValue{};
   }
@@ -114,6 +121,8 @@ class JobValues {
 
   // A tag that is set to "" is there.
   FoundValue tag(const std::string& key) {
+    if (key == kNameTag) return attribute(Attribute::kName);
+    if (key == kNoteTag) return attribute(Attribute::kNote);
     Query query = connection_.query("SELECT value FROM job_tags WHERE job = ?1 AND key = ?2");
     query.bind(number_, key);
     if (!query.step()) return {};
@@ -166,6 +175,7 @@ Filter cheapest_first(Filter filter) {
     const auto cost = [](const Comparison& comparison) {
       switch (comparison.key.kind) {
         case SearchKey::Kind::kAttribute:
+        case SearchKey::Kind::kOwn:
           return 0;
         case SearchKey::Kind::kTag:
         case SearchKey::Kind::kParameter:
@@ -217,11 +227,28 @@ bool comes_before(const Place& a, const Place& b, const std::vector<Order>& orde
 absl::StatusOr<Place> place_of_job(Connection& connection, std::int64_t number,
                                    const std::vector<Order>& order) {
   Query row = connection.query(kCandidates);
-  row.bind("", "[]", number + 1, "");
+  row.bind("[]", "[]", number + 1, "", -1, -1);
   if (!row.step() || row.integer(kNumber) != number)
     return absl::InternalError("a job went during a snapshot");
   JobValues values(connection, row);
   return place_of(values, number, order);
+}
+
+std::string json_list(const std::vector<std::string>& texts) {
+  return nlohmann::json(texts).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// For ?6 of kCandidates.
+int wanted_of(Lifecycle lifecycle) {
+  switch (lifecycle) {
+    case Lifecycle::kActive:
+      return 0;
+    case Lifecycle::kDeleted:
+      return 1;
+    case Lifecycle::kAll:
+      return -1;
+  }
+  return -1;
 }
 
 }  // namespace
@@ -246,7 +273,8 @@ absl::StatusOr<std::vector<std::int64_t>> find_jobs(Connection& connection,
   }
   const Filter where = cheapest_first(filter.where);
   Query row = connection.query(kCandidates);
-  row.bind(filter.experiment, fmt::format("[{}]", fmt::join(states, ",")), end, words);
+  row.bind(json_list(filter.experiments), fmt::format("[{}]", fmt::join(states, ",")), end, words,
+           filter.origin ? static_cast<int>(*filter.origin) : -1, wanted_of(filter.lifecycle));
   const auto limit = static_cast<std::size_t>(filter.limit);
   std::vector<std::int64_t> numbers;
   std::vector<Place> places;

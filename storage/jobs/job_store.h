@@ -15,6 +15,14 @@
 
 namespace lctl::storage {
 
+// Where a job comes from (jobs.origin).
+enum class Origin {
+  kSubmitted = 0,  // lctl submit: the engine schedules and ends it
+  kLogged = 1,     // a run that a script of its own logs through MLflow's protocol
+};
+
+enum class Lifecycle { kActive, kDeleted, kAll };
+
 // Everything that one step of the job state machine changes; committed whole.
 struct JobChange {
   // The new row. `progress`, `ranks` and `note` are not stored from it, `spec` only by create(),
@@ -22,12 +30,15 @@ struct JobChange {
   v1::Job job;
   std::optional<v1::Transition> transition;  // appended
   std::optional<v1::Attempt> attempt;        // inserted or replaced, with its ranks
+  Origin origin = Origin::kSubmitted;        // stored by create()
 };
 
 struct JobFilter {
-  std::string experiment;            // "" = all
-  std::vector<v1::JobState> states;  // none = all
-  int limit = 1000;                  // at least 1
+  std::vector<std::string> experiments;  // names; none = all
+  std::vector<v1::JobState> states;      // none = all
+  std::optional<Origin> origin;          // nullopt = any
+  Lifecycle lifecycle = Lifecycle::kActive;
+  int limit = 1000;  // at least 1
   // Only jobs that follow this one (an id) in the order, whether or not it fits; "" = all.
   std::string before;
   Filter where;  // all must hold (search/filter.h); metrics: the last value of the curve
@@ -66,13 +77,16 @@ class JobStore {
   // Errors of check_change() and apply_change(); NotFound for an unknown job.
   virtual absl::StatusOr<v1::Job> label(const JobId& id, const LabelChange& change) = 0;
 
+  // NotFound for an unknown job.
+  virtual absl::StatusOr<Origin> origin(const JobId& id) const = 0;
+
   // The job with its progress, tags and note, and `ranks` of its current attempt (with the ranks'
   // own last words).
   virtual absl::StatusOr<v1::Job> get(const JobId& id) const = 0;
 
   // Resolves what a user typed: "@last", an id, a name (its newest job), a unique prefix of an id;
-  // the first that fits, in this order. NotFound (naming the newest jobs) or, for an ambiguous
-  // prefix, InvalidArgument that lists the candidates.
+  // the first that fits, in this order. A deleted run is found by its id only. NotFound (naming the
+  // newest jobs) or, for an ambiguous prefix, InvalidArgument that lists the candidates.
   virtual absl::StatusOr<JobId> resolve(std::string_view reference) const = 0;
 
   // Newest first or in the filter's order, each as get() returns it but without its spec's
@@ -92,7 +106,7 @@ class JobStore {
     std::int64_t jobs = 0;
     std::int64_t last_submitted_us = 0;
   };
-  // Newest submission first.
+  // Those that have jobs, deleted runs not counted; newest submission first.
   virtual absl::StatusOr<std::vector<ExperimentRow>> experiments() const = 0;
 
   virtual absl::Status upsert_node(const NodeRow& node) = 0;

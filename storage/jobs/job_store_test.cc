@@ -168,7 +168,7 @@ TEST_F(JobStoreTest, ListIsNewestFirstFilteredAndLimited) {
     return names;
   };
   EXPECT_THAT(ids({}), ElementsAre("cccccccccc", "bbbbbbbbbb", "aaaaaaaaaa"));
-  EXPECT_THAT(ids({.experiment = "other"}), ElementsAre("bbbbbbbbbb"));
+  EXPECT_THAT(ids({.experiments = {"other"}}), ElementsAre("bbbbbbbbbb"));
   EXPECT_THAT(ids({.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_RUNNING}}),
               ElementsAre("cccccccccc", "aaaaaaaaaa"));
   EXPECT_THAT(ids({.limit = 1}), ElementsAre("cccccccccc"));

@@ -8,7 +8,23 @@
 #include "storage/jobs/search_rows.h"
 
 namespace lctl::storage {
-namespace {
+
+void use_experiment(Connection& connection, const std::string& name, std::int64_t now_us) {
+  if (name.empty()) return;
+  connection
+      .query(
+          "UPDATE jobs SET deleted_us = 0 WHERE experiment = ?1 AND deleted_us > 0 AND deleted_us ="
+          " (SELECT deleted_us FROM experiments WHERE name = ?1)")
+      .bind(name)
+      .run();
+  connection
+      .query(
+          "INSERT INTO experiments (name, created_us, updated_us, deleted_us, tags)"
+          " VALUES (?1, ?2, ?2, 0, '{}') ON CONFLICT (name) DO UPDATE SET deleted_us = 0,"
+          " updated_us = excluded.updated_us WHERE deleted_us > 0")
+      .bind(name, now_us)
+      .run();
+}
 
 void append_transition(Connection& connection, std::int64_t job, const v1::Transition& transition) {
   connection
@@ -20,6 +36,8 @@ void append_transition(Connection& connection, std::int64_t job, const v1::Trans
             transition.reason())
       .run();
 }
+
+namespace {
 
 absl::Status write_attempt(Connection& connection, std::int64_t job, const v1::Attempt& attempt) {
   std::optional<std::int64_t> resumed_from;
@@ -77,15 +95,16 @@ absl::Status insert_job(Connection& connection, const JobChange& change,
   {
     Query query = connection.query(
         "INSERT INTO jobs (id, name, experiment, state, attempt, restarts, reason, submitted_us,"
-        " started_us, finished_us, submitted_by)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING number");
+        " started_us, finished_us, submitted_by, origin)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING number");
     query.bind(job.id(), job.spec().name(), job.spec().experiment(), job.state(), job.attempt(),
                job.restarts(), job.reason(), job.submitted_us(), job.started_us(),
-               job.finished_us(), job.submitted_by());
+               job.finished_us(), job.submitted_by(), change.origin);
     query.step();
     number = query.integer(0);
     query.run();
   }
+  use_experiment(connection, job.spec().experiment(), job.submitted_us());
   connection.query("INSERT INTO job_specs (job, spec) VALUES (?1, ?2)")
       .bind(number, Blob{job.spec().SerializeAsString()})
       .run();

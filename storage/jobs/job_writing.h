@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/status.h"
 #include "storage/jobs/job_store.h"
@@ -15,6 +16,13 @@ namespace lctl::storage {
 // `parameters` are those of its job file. AlreadyExists when the id is taken.
 absl::Status insert_job(Connection& connection, const JobChange& change,
                         std::span<const Parameter> parameters);
+
+// Makes the experiment when it is new. When it was deleted, brings it back with the runs that went
+// with it.
+void use_experiment(Connection& connection, const std::string& name, std::int64_t now_us);
+
+// At the end of the job's history.
+void append_transition(Connection& connection, std::int64_t job, const v1::Transition& transition);
 
 // What JobStore::record() documents for one change.
 absl::Status update_job(Connection& connection, const JobChange& change);

@@ -2,20 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string_view>
+
+#include "storage/jobs/texts.h"
 
 namespace lctl::storage {
 namespace {
-
-// A key in messages: of unknown quality and length.
-std::string shown(std::string_view key) {
-  std::string text(key.substr(0, 40));
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, '?');
-  return key.size() > 40 ? text + "…" : text;
-}
 
 absl::Status check_key(std::string_view key) {
   if (key.empty() || key.size() > kMaxTagKeyBytes) {

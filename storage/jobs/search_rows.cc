@@ -9,16 +9,19 @@ void write_parameters(Connection& connection, std::int64_t job, ParameterSource 
   connection.query("DELETE FROM job_parameters WHERE job = ?1 AND source = ?2")
       .bind(job, source)
       .run();
-  for (const Parameter& parameter : parameters) {
-    Query query = connection.query(
-        "INSERT INTO job_parameters (job, source, key, text, number) VALUES (?1, ?2, ?3, ?4, ?5)");
-    if (parameter.number) {
-      query.bind(job, source, parameter.key, parameter.text, *parameter.number);
-    } else {
-      query.bind(job, source, parameter.key, parameter.text, std::nullopt);
-    }
-    query.run();
+  for (const Parameter& parameter : parameters) add_parameter(connection, job, source, parameter);
+}
+
+void add_parameter(Connection& connection, std::int64_t job, ParameterSource source,
+                   const Parameter& parameter) {
+  Query query = connection.query(
+      "INSERT INTO job_parameters (job, source, key, text, number) VALUES (?1, ?2, ?3, ?4, ?5)");
+  if (parameter.number) {
+    query.bind(job, source, parameter.key, parameter.text, *parameter.number);
+  } else {
+    query.bind(job, source, parameter.key, parameter.text, std::nullopt);
   }
+  query.run();
 }
 
 Tags read_tags(Connection& connection, std::int64_t job) {

@@ -18,6 +18,10 @@ enum class ParameterSource { kHyperparameters = 0, kConfig = 1 };  // as in job_
 void write_parameters(Connection& connection, std::int64_t job, ParameterSource source,
                       std::span<const Parameter> parameters);
 
+// One more, of a key that the source does not have yet.
+void add_parameter(Connection& connection, std::int64_t job, ParameterSource source,
+                   const Parameter& parameter);
+
 Tags read_tags(Connection& connection, std::int64_t job);
 std::string read_note(Connection& connection, std::int64_t job);
 

@@ -80,6 +80,16 @@ absl::StatusOr<v1::Job> SqliteJobStore::label(const JobId& id, const LabelChange
   });
 }
 
+absl::StatusOr<Origin> SqliteJobStore::origin(const JobId& id) const {
+  return database_.read([&](Connection& connection) -> absl::StatusOr<Origin> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+    Query query = connection.query("SELECT origin FROM jobs WHERE number = ?1");
+    query.bind(row.number);
+    query.step();
+    return query.enumeration<Origin>(0);
+  });
+}
+
 absl::StatusOr<v1::Job> SqliteJobStore::get(const JobId& id) const {
   return database_.read([&](Connection& connection) -> absl::StatusOr<v1::Job> {
     LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
@@ -136,7 +146,8 @@ absl::StatusOr<std::string> SqliteJobStore::hyperparameters(const JobId& id) con
 absl::StatusOr<std::vector<JobStore::ExperimentRow>> SqliteJobStore::experiments() const {
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<ExperimentRow>> {
     Query query = connection.query(
-        "SELECT experiment, count(*), max(submitted_us) AS newest FROM jobs GROUP BY experiment"
+        "SELECT experiment, count(*), max(submitted_us) AS newest FROM jobs WHERE deleted_us = 0"
+        " GROUP BY experiment"
         " ORDER BY newest DESC, experiment");
     std::vector<ExperimentRow> rows;
     while (query.step()) {

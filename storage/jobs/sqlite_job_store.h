@@ -19,6 +19,7 @@ class SqliteJobStore final : public JobStore {
   absl::StatusOr<JobId> create(const JobChange& change, std::string_view idempotency_key) override;
   absl::Status record(std::span<const JobChange> changes) override;
   absl::StatusOr<v1::Job> label(const JobId& id, const LabelChange& change) override;
+  absl::StatusOr<Origin> origin(const JobId& id) const override;
   absl::StatusOr<v1::Job> get(const JobId& id) const override;
   absl::StatusOr<JobId> resolve(std::string_view reference) const override;
   absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const override;

@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 #include "storage/jobs/lineage.h"
+#include "storage/metrics/metric_store.h"
+#include "storage/metrics/series_rows.h"
 #include "storage/sqlite/connection.h"
 
 namespace lctl::storage {
@@ -16,5 +18,9 @@ namespace lctl::storage {
 // damaged blocks; SQLite::Exception. Caller locks the connection.
 absl::StatusOr<std::optional<double>> last_value(Connection& connection, std::int64_t job,
                                                  std::string_view key, const Lineage& lineage);
+
+// The same of a series: the whole point.
+absl::StatusOr<std::optional<MetricPoint>> last_point(Connection& connection, const Series& series,
+                                                      const Lineage& lineage);
 
 }  // namespace lctl::storage

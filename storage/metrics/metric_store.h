@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -25,10 +26,14 @@ struct MetricPoint {
 struct MetricQuery {
   JobId job;
   std::string key;
-  std::int64_t from_step = 0;
+  std::int64_t from_step = std::numeric_limits<std::int64_t>::min();
   std::int64_t to_step = 0;  // exclusive; 0 = no end
   int max_points = 0;  // 0 = all; else >= 4, down-sampled keeping first, last, bucket min and max
   bool include_superseded = false;
+  // With max_points 0, for who reads page by page: as many points from the front are left out, and
+  // at most so many returned (0 = no limit).
+  std::int64_t skip = 0;
+  std::int64_t limit = 0;
 };
 
 struct MetricSummary {

@@ -8,6 +8,7 @@
 #include "storage/jobs/job_rows.h"
 #include "storage/logs/text_log.h"
 #include "storage/metrics/event_applying.h"
+#include "storage/metrics/series_rows.h"
 
 namespace lctl::storage {
 namespace {
@@ -19,23 +20,6 @@ std::string describe(const StreamKey& stream) {
   static constexpr const char* kNames[] = {"", "events", "stdout", "stderr", "node's measurements"};
   return fmt::format("{} of {} rank {}", kNames[static_cast<int>(stream.kind)],
                      stream.attempt.str(), stream.rank);
-}
-
-std::uint64_t read_committed(Connection& connection, std::int64_t job, const StreamKey& stream) {
-  Query query = connection.query(
-      "SELECT committed FROM streams WHERE job = ?1 AND attempt = ?2 AND rank = ?3 AND kind = ?4");
-  query.bind(job, stream.attempt.number, stream.rank, stream.kind);
-  return query.step() ? query.offset(0) : 0;
-}
-
-void write_committed(Connection& connection, std::int64_t job, const StreamKey& stream,
-                     std::uint64_t committed) {
-  connection
-      .query(
-          "INSERT INTO streams (job, attempt, rank, kind, committed) VALUES (?1, ?2, ?3, ?4, ?5)"
-          " ON CONFLICT (job, attempt, rank, kind) DO UPDATE SET committed = excluded.committed")
-      .bind(job, stream.attempt.number, stream.rank, stream.kind, committed)
-      .run();
 }
 
 // What can be said of a batch without looking at the store.

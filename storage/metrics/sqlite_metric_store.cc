@@ -72,7 +72,31 @@ bool include_block(MetricSummary& summary, const WholeBlock& block) {
   return true;
 }
 
-bool take_none(const WholeBlock& /*block*/) { return false; }
+// The page of a curve that `wanted` asks for. Blocks before and behind it are not read.
+absl::StatusOr<std::vector<MetricPoint>> read_page(Connection& connection, const Curve& curve,
+                                                   const MetricQuery& wanted) {
+  std::int64_t left = wanted.limit > 0 ? std::min(wanted.limit, curve.points()) : curve.points();
+  std::int64_t skipped = 0;
+  std::vector<MetricPoint> points;
+  points.reserve(static_cast<std::size_t>(left));
+  LCTL_RETURN_IF_ERROR(curve.visit(
+      connection,
+      [&](const WholeBlock& block) {
+        if (left == 0) return true;
+        if (skipped + block.points > wanted.skip) return false;
+        skipped += block.points;
+        return true;
+      },
+      [&](const MetricPoint& point) {
+        if (skipped < wanted.skip) {
+          ++skipped;
+        } else if (left > 0) {
+          points.push_back(point);
+          --left;
+        }
+      }));
+  return points;
+}
 
 }  // namespace
 
@@ -81,19 +105,17 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteMetricStore::read(const MetricQue
     return absl::InvalidArgumentError(
         fmt::format("max_points is {}; it must be 0 (all) or at least 4", wanted.max_points));
   }
+  if (wanted.skip < 0 || wanted.limit < 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("skip is {} and limit {}; neither can be below 0", wanted.skip, wanted.limit));
+  }
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<MetricPoint>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, wanted.job.str()));
     const Lineage lineage = Lineage::load(connection, job);
     LCTL_ASSIGN_OR_RETURN(const CurveSelection selection,
                           select(connection, wanted, job.number, lineage));
     LCTL_ASSIGN_OR_RETURN(const Curve curve, Curve::find(connection, selection));
-    if (wanted.max_points == 0) {
-      std::vector<MetricPoint> points;
-      points.reserve(static_cast<std::size_t>(curve.points()));
-      LCTL_RETURN_IF_ERROR(curve.visit(connection, take_none,
-                                       [&](const MetricPoint& point) { points.push_back(point); }));
-      return points;
-    }
+    if (wanted.max_points == 0) return read_page(connection, curve, wanted);
     Downsampler downsampler(curve.points(), wanted.max_points);
     LCTL_RETURN_IF_ERROR(curve.visit(
         connection, [&](const WholeBlock& block) { return downsampler.add_whole(block); },
@@ -106,19 +128,8 @@ absl::StatusOr<std::vector<MetricSummary>> SqliteMetricStore::summaries(const Jo
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<MetricSummary>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, id.str()));
     const Lineage lineage = Lineage::load(connection, job);
-    std::vector<std::pair<Series, std::string>> all;
-    {
-      Query query =
-          connection.query("SELECT id, source, key FROM series WHERE job = ?1 ORDER BY key");
-      query.bind(job.number);
-      while (query.step()) {
-        all.emplace_back(
-            Series{.id = query.integer(0), .source = static_cast<SeriesSource>(query.small(1))},
-            query.text(2));
-      }
-    }
     std::vector<MetricSummary> summaries;
-    for (auto& [series, key] : all) {
+    for (auto& [series, key] : all_series(connection, job.number)) {
       constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
       MetricSummary summary{.key = std::move(key),
                             .min = kNone,

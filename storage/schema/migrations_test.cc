@@ -153,5 +153,21 @@ TEST_F(MigrationsTest, JobsOfAnOlderStoreCanBeSearched) {
   EXPECT_EQ(ask("PRAGMA integrity_check"), "ok");
 }
 
+TEST_F(MigrationsTest, ExperimentsOfJobsBecomeRows) {
+  ASSERT_TRUE(migrate_to(migrations().first(5)).ok());
+  {
+    SQLite::Database old(file().string(), SQLite::OPEN_READWRITE);
+    old.exec(
+        "INSERT INTO jobs VALUES (1, 'aaaaaaaaaa', 'a', 'letters', 5, 1, 0, '', 70, 0, 0, ''),"
+        " (2, 'bbbbbbbbbb', 'b', 'digits', 5, 1, 0, '', 80, 0, 0, ''),"
+        " (3, 'cccccccccc', 'c', 'letters', 5, 1, 0, '', 90, 0, 0, '')");
+  }
+  ASSERT_TRUE(migrate(file(), system_clock()).ok());
+  EXPECT_EQ(
+      ask("SELECT group_concat(id || ':' || name || ':' || created_us, ' ') FROM experiments"),
+      "0:Default:0 1:letters:70 2:digits:80");
+  EXPECT_EQ(ask("SELECT sum(origin) + sum(deleted_us) FROM jobs"), "0");
+}
+
 }  // namespace
 }  // namespace lctl::storage

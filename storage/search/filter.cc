@@ -121,6 +121,8 @@ std::string to_text(const SearchKey& key) {
       return "params." + quoted(key.name, '`');
     case SearchKey::Kind::kTag:
       return "tags." + quoted(key.name, '`');
+    case SearchKey::Kind::kOwn:
+      return key.name;
   }
   return "";
 }

@@ -26,7 +26,13 @@ enum class Attribute : std::uint8_t {
 };
 
 struct SearchKey {
-  enum class Kind : std::uint8_t { kAttribute, kMetric, kParameter, kTag };
+  enum class Kind : std::uint8_t {
+    kAttribute,
+    kMetric,
+    kParameter,
+    kTag,
+    kOwn,  // an attribute of what is searched if that is no job; compared as it is written
+  };
 
   Kind kind = Kind::kAttribute;
   Attribute attribute = Attribute::kId;  // of kAttribute

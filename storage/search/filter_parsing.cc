@@ -127,6 +127,8 @@ std::string description(const ParsedKey& key) {
       return fmt::format("the parameter {}", key.key.name);
     case SearchKey::Kind::kTag:
       return fmt::format("the tag {}", key.key.name);
+    case SearchKey::Kind::kOwn:
+      return fmt::format("the attribute {}", key.key.name);
   }
   return "";
 }
@@ -142,11 +144,13 @@ std::string bare_hint(const ParsedKey& key) {
 
 bool takes_numbers(const SearchKey& key) {
   return key.kind == SearchKey::Kind::kMetric || key.kind == SearchKey::Kind::kParameter ||
+         key.kind == SearchKey::Kind::kOwn ||
          (key.kind == SearchKey::Kind::kAttribute && is_number(key.attribute));
 }
 
 bool takes_texts(const SearchKey& key) {
   return key.kind == SearchKey::Kind::kTag || key.kind == SearchKey::Kind::kParameter ||
+         key.kind == SearchKey::Kind::kOwn ||
          (key.kind == SearchKey::Kind::kAttribute && !is_number(key.attribute));
 }
 
@@ -227,12 +231,12 @@ absl::Status translate_states(const ParsedKey& key, std::size_t column, Comparis
   return absl::OkStatus();
 }
 
-absl::StatusOr<Comparison> parse_comparison(Tokens& tokens) {
+absl::StatusOr<Comparison> parse_comparison(Tokens& tokens, std::span<const std::string_view> own) {
   if (is_sign(tokens.front(), "(")) {
     return filter_error(tokens.front().column,
                         "parentheses are for lists of texts only: write comparisons joined by AND");
   }
-  LCTL_ASSIGN_OR_RETURN(const ParsedKey key, parse_key(tokens));
+  LCTL_ASSIGN_OR_RETURN(const ParsedKey key, parse_key(tokens, own));
   const std::size_t operator_column = tokens.front().column;
   LCTL_ASSIGN_OR_RETURN(const Operator op, parse_operator(tokens));
   LCTL_RETURN_IF_ERROR(check_operator(key, op, operator_column));
@@ -252,7 +256,8 @@ absl::Status check_size(std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<Filter> parse_filter(std::string_view text) {
+absl::StatusOr<Filter> parse_filter(std::string_view text,
+                                    std::span<const std::string_view> own_attributes) {
   LCTL_RETURN_IF_ERROR(check_size(text));
   LCTL_ASSIGN_OR_RETURN(const std::vector<FilterToken> all, filter_tokens(text));
   Tokens tokens(all);
@@ -263,7 +268,7 @@ absl::StatusOr<Filter> parse_filter(std::string_view text) {
       return filter_error(tokens.front().column,
                           fmt::format("more than {} comparisons", kMaxComparisons));
     }
-    LCTL_ASSIGN_OR_RETURN(Comparison comparison, parse_comparison(tokens));
+    LCTL_ASSIGN_OR_RETURN(Comparison comparison, parse_comparison(tokens, own_attributes));
     filter.push_back(std::move(comparison));
     const FilterToken next = take(tokens);
     if (next.kind == TokenKind::kEnd) return filter;
@@ -279,7 +284,8 @@ absl::StatusOr<Filter> parse_filter(std::string_view text) {
   }
 }
 
-absl::StatusOr<Order> parse_order(std::string_view text) {
+absl::StatusOr<Order> parse_order(std::string_view text,
+                                  std::span<const std::string_view> own_attributes) {
   LCTL_RETURN_IF_ERROR(check_size(text));
   const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
   const bool minus = begin < text.size() && text[begin] == '-';
@@ -288,7 +294,7 @@ absl::StatusOr<Order> parse_order(std::string_view text) {
   if (minus) key_text[begin] = ' ';
   LCTL_ASSIGN_OR_RETURN(const std::vector<FilterToken> all, filter_tokens(key_text));
   Tokens tokens(all);
-  LCTL_ASSIGN_OR_RETURN(const ParsedKey key, parse_key(tokens));
+  LCTL_ASSIGN_OR_RETURN(const ParsedKey key, parse_key(tokens, own_attributes));
   Order order{.key = key.key, .descending = minus};
   FilterToken next = take(tokens);
   if (!minus && (is_keyword(next, "ASC") || is_keyword(next, "DESC"))) {

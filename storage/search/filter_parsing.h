@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string_view>
 
 #include "base/status.h"
@@ -32,9 +33,14 @@ inline constexpr std::size_t kMaxPatternBytes = 512;  // of LIKE: its cost grows
 // InvalidArgument: "column 7: expected …". Columns count bytes from 1. Attributes come with a value
 // of their type; states are checked, and with =, != and IN turned into lists of our names
 // (MLflow's FINISHED is SUCCEEDED, KILLED is STOPPED, SCHEDULED is QUEUED or STARTING).
-absl::StatusOr<Filter> parse_filter(std::string_view text);
+//
+// A search for what is no job names its own attributes: these, also behind "attribute.", become
+// keys of kOwn, and a name alone that is none of them is refused.
+absl::StatusOr<Filter> parse_filter(std::string_view text,
+                                    std::span<const std::string_view> own_attributes = {});
 
 // "key", "key ASC", "key DESC", "-key" (descending).
-absl::StatusOr<Order> parse_order(std::string_view text);
+absl::StatusOr<Order> parse_order(std::string_view text,
+                                  std::span<const std::string_view> own_attributes = {});
 
 }  // namespace lctl::storage

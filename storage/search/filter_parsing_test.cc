@@ -135,6 +135,21 @@ TEST(FilterParsingTest, ComparisonsAndListsAreBounded) {
               HasSubstr("the list has more than 1000 texts"));
 }
 
+TEST(FilterParsingTest, WhatIsNoJobHasItsOwnAttributes) {
+  const std::vector<std::string_view> own = {"name", "version_number", "run_id"};
+  const auto filter =
+      parse_filter("name = 'net' AND attribute.version_number >= 2 AND run_id IN ('a')", own);
+  ASSERT_TRUE(filter.ok()) << filter.status();
+  for (const Comparison& one : *filter) EXPECT_EQ(one.key.kind, SearchKey::Kind::kOwn);
+  EXPECT_TRUE(parse_filter("tags.a = 'b' AND params.lr > 1", own).ok());
+  EXPECT_EQ(parse_order("version_number DESC", own)->key.name, "version_number");
+  for (const char* text : {"state = 'QUEUED'", "attribute.user = 'a'", "loss > 1"}) {
+    EXPECT_THAT(std::string(message_of(parse_filter(text, own).status())),
+                HasSubstr("expected name, version_number, run_id, or tags"))
+        << text;
+  }
+}
+
 TEST(FilterParsingTest, OrdersHaveADirection) {
   const std::vector<Case> cases = {
       {"metrics.acc DESC", "metrics.`acc` DESC"}, {"metrics.`a b` asc", "metrics.`a b` ASC"},

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -76,10 +77,26 @@ bool names_something(const FilterToken& token) {
          (token.kind == FilterToken::Kind::kText && token.quote == '"');
 }
 
-absl::StatusOr<ParsedKey> key_of_kind(ParsedKey parsed, Kind kind, std::string name) {
+using Names = std::span<const std::string_view>;
+
+absl::StatusOr<ParsedKey> own_key(ParsedKey parsed, std::string name, Names own) {
+  if (std::find(own.begin(), own.end(), name) == own.end()) {
+    return filter_error(parsed.column, fmt::format("there is no attribute `{}` here; expected {}, "
+                                                   "or tags.…",
+                                                   name, fmt::join(own, ", ")));
+  }
+  parsed.written = name;
+  parsed.key = {.kind = Kind::kOwn, .name = std::move(name)};
+  return parsed;
+}
+
+absl::StatusOr<ParsedKey> key_of_kind(ParsedKey parsed, Kind kind, std::string name, Names own) {
   if (name.empty()) {
     return filter_error(parsed.column,
                         fmt::format("a name is expected behind `{}`", parsed.written));
+  }
+  if (kind == Kind::kAttribute && !own.empty()) {
+    return own_key(std::move(parsed), std::move(name), own);
   }
   parsed.key = {.kind = kind, .name = std::move(name)};
   if (kind != Kind::kAttribute) return parsed;
@@ -93,7 +110,11 @@ absl::StatusOr<ParsedKey> key_of_kind(ParsedKey parsed, Kind kind, std::string n
   return parsed;
 }
 
-absl::StatusOr<ParsedKey> key_without_kind(ParsedKey parsed, bool quoted) {
+absl::StatusOr<ParsedKey> key_without_kind(ParsedKey parsed, bool quoted, Names own) {
+  if (!own.empty()) {
+    std::string name = parsed.written;
+    return own_key(std::move(parsed), std::move(name), own);
+  }
   if (const std::optional<Attribute> attribute = attribute_named(parsed.written)) {
     parsed.key = {.kind = Kind::kAttribute, .attribute = *attribute, .name = {}};
     return parsed;
@@ -113,10 +134,10 @@ absl::StatusOr<ParsedKey> key_without_kind(ParsedKey parsed, bool quoted) {
   return parsed;
 }
 
-absl::StatusOr<ParsedKey> interpret(ParsedKey parsed, bool quoted) {
-  if (quoted) return key_without_kind(std::move(parsed), quoted);
+absl::StatusOr<ParsedKey> interpret(ParsedKey parsed, bool quoted, Names own) {
+  if (quoted) return key_without_kind(std::move(parsed), quoted, own);
   const std::size_t dot = parsed.written.find('.');
-  if (dot == std::string::npos) return key_without_kind(std::move(parsed), quoted);
+  if (dot == std::string::npos) return key_without_kind(std::move(parsed), quoted, own);
   const std::string_view head = std::string_view(parsed.written).substr(0, dot);
   if (head == "dataset" || head == "datasets") {
     return filter_error(parsed.column,
@@ -124,9 +145,9 @@ absl::StatusOr<ParsedKey> interpret(ParsedKey parsed, bool quoted) {
                         "params, tags or attributes");
   }
   const std::optional<Kind> kind = kind_named(head);
-  if (!kind) return key_without_kind(std::move(parsed), quoted);
+  if (!kind) return key_without_kind(std::move(parsed), quoted, own);
   std::string name = parsed.written.substr(dot + 1);
-  return key_of_kind(std::move(parsed), *kind, std::move(name));
+  return key_of_kind(std::move(parsed), *kind, std::move(name), own);
 }
 
 }  // namespace
@@ -140,7 +161,7 @@ std::string attribute_names() {
   return names;
 }
 
-absl::StatusOr<ParsedKey> parse_key(std::span<const FilterToken>& tokens) {
+absl::StatusOr<ParsedKey> parse_key(std::span<const FilterToken>& tokens, Names own) {
   const FilterToken& first = tokens.front();
   if (!names_something(first) || first.text.empty()) {
     const bool text = first.kind == FilterToken::Kind::kText;
@@ -166,7 +187,7 @@ absl::StatusOr<ParsedKey> parse_key(std::span<const FilterToken>& tokens) {
     return filter_error(parsed.column, fmt::format("a key of {} bytes; at most {} are allowed",
                                                    parsed.written.size(), kMaxSearchKeyBytes));
   }
-  return interpret(std::move(parsed), quoted);
+  return interpret(std::move(parsed), quoted, own);
 }
 
 }  // namespace lctl::storage

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -21,8 +22,10 @@ struct ParsedKey {
   bool bare = false;  // a metric that is one because no attribute has this name
 };
 
-// Takes the key's tokens off the front. The last token is kEnd.
-absl::StatusOr<ParsedKey> parse_key(std::span<const FilterToken>& tokens);
+// Takes the key's tokens off the front. The last token is kEnd. `own` is filter_parsing.h's
+// own_attributes.
+absl::StatusOr<ParsedKey> parse_key(std::span<const FilterToken>& tokens,
+                                    std::span<const std::string_view> own);
 
 // "id, name, …", for messages.
 std::string attribute_names();

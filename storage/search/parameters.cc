@@ -162,4 +162,9 @@ std::vector<Parameter> flatten_config(std::string_view config_yaml) {
   return flatten(config_yaml, "job");
 }
 
+Parameter plain_parameter(std::string key, std::string text) {
+  const std::optional<double> number = number_of(text);
+  return {.key = std::move(key), .text = std::move(text), .number = number};
+}
+
 }  // namespace lctl::storage

@@ -23,6 +23,9 @@ inline constexpr std::size_t kMaxParameters = 2'000;
 inline constexpr std::size_t kMaxParameterKeyBytes = 250;     // as MLflow's
 inline constexpr std::size_t kMaxParameterTextBytes = 6'000;  // as MLflow's
 
+// A parameter of this text: with a number if it is one.
+Parameter plain_parameter(std::string key, std::string text);
+
 // The scalars of the text's first document, sorted by key; of two with one key the last. Left out:
 // what an alias stands for, keys that are no scalars, empty lists and maps. Empty for what is no
 // YAML, up to the mistake for what is YAML in part.

@@ -25,6 +25,7 @@ FORBIDDEN = {
     "//server/jobs/...": (GRPC, "//server/services/...", "//server/nodes/...", "//server/ingest/..."),
     "//server/ingest/...": (GRPC, "//server/services/...", "//server/nodes/..."),
     "//server/nodes/...": ("//server/services/...", "//server/ingest/..."),
+    "//server/mlflow/...": (GRPC, "//server/jobs/...", "//server/nodes/...", "//server/ingest/...", "//server/services/..."),
     "//server/monitoring/...": ("//server/services/...",),
     "//worker/spool/...": (GRPC, *LIBTORCH, "//third_party/system:boost", "//http/...", "//worker/agent/...", "//worker/trainer/..."),
     "//worker/keeper/...": (GRPC, *LIBTORCH, "//worker/agent/...", "//worker/trainer/..."),

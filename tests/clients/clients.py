@@ -12,8 +12,14 @@ def python():
     return path
 
 
-def run(*command, timeout=600, cwd=None):
+def mlflow_environment(home, **more):
+    """For programs that use mlflow: they give up soon, and tell nobody else of it."""
+    return {**os.environ, "HOME": home, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet", **more}
+
+
+def run(*command, timeout=600, cwd=None, env=None):
     """Exit code and all that the command said."""
     done = subprocess.run(list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          timeout=timeout, cwd=cwd)
+                          timeout=timeout, cwd=cwd, env=env)
     return done.returncode, done.stdout

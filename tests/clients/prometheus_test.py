@@ -6,8 +6,6 @@ usage: prometheus_test.py DOCS_MONITORING_MD
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,41 +14,14 @@ import urllib.error
 import urllib.request
 
 import clients
+from daemons import DEADLINE, Daemon
 
 DOCUMENT = os.path.abspath(sys.argv[1])
 HERE = os.path.dirname(os.path.abspath(__file__))
-DEADLINE = 60  # seconds: bounds every wait
 
 # What a name's last words say of its unit; Prometheus' base units.
 UNITS = ("seconds", "bytes", "info")
 FOREIGN_UNITS = ("ms", "us", "millis", "milliseconds", "microseconds", "minutes", "kb", "mb", "kib", "mib", "percent")
-
-
-class Daemon:
-    """A built program whose output is read until it has said what `pattern` finds."""
-
-    def __init__(self, log, *command):
-        self.log = log
-        with open(log, "wb") as stream:
-            self.process = subprocess.Popen([os.path.abspath(command[0]), *command[1:]], stdout=stream,
-                                            stderr=subprocess.STDOUT)
-
-    def says(self, pattern):
-        end = time.monotonic() + DEADLINE
-        while time.monotonic() < end and self.process.poll() is None:
-            found = re.search(pattern, self.text())
-            if found:
-                return found.group(1)
-            time.sleep(0.05)
-        raise RuntimeError("it did not say %s:\n%s" % (pattern, self.text()))
-
-    def text(self):
-        with open(self.log, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=DEADLINE)
 
 
 def scrape(address):

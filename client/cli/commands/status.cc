@@ -43,7 +43,10 @@ void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
   facts.add("note", job.note());
   facts.add("state", state_name(job.state()), state_tone(job.state()));
   facts.add("why", job.reason());
-  facts.add("resources", resources_text(job.spec().resources(), look));
+  // None were asked for by what a script logs from outside.
+  if (job.spec().resources().nodes() > 0) {
+    facts.add("resources", resources_text(job.spec().resources(), look));
+  }
   std::string submitted = human_time(job.submitted_us());
   if (!job.submitted_by().empty()) submitted += " by " + job.submitted_by();
   facts.add("submitted", submitted);

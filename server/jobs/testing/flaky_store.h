@@ -21,6 +21,9 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   storage::EventStore& events() override { return real_.events(); }
   storage::MetricStore& metrics() override { return real_.metrics(); }
   storage::CheckpointStore& checkpoints() override { return real_.checkpoints(); }
+  storage::TrackingStore& tracking() override { return real_.tracking(); }
+  storage::ArtifactStore& artifacts() override { return real_.artifacts(); }
+  storage::ModelStore& models() override { return real_.models(); }
   absl::Status check_integrity() override { return real_.check_integrity(); }
   storage::StoreStatistics statistics() const override { return real_.statistics(); }
 
@@ -36,6 +39,9 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change) override {
     if (!failure.ok()) return failure;
     return real_.jobs().label(id, change);
+  }
+  absl::StatusOr<storage::Origin> origin(const JobId& id) const override {
+    return real_.jobs().origin(id);
   }
   absl::StatusOr<v1::Job> get(const JobId& id) const override { return real_.jobs().get(id); }
   absl::StatusOr<JobId> resolve(std::string_view reference) const override {
