@@ -6,10 +6,12 @@
 #include <system_error>
 #include <utility>
 
+#include "storage/backup/restore.h"
 #include "storage/blobs/chunk_folder.h"
 #include "storage/blobs/sqlite_checkpoint_store.h"
 #include "storage/folder_lock.h"
 #include "storage/jobs/sqlite_job_store.h"
+#include "storage/maintenance/sqlite_maintenance.h"
 #include "storage/metrics/sqlite_event_store.h"
 #include "storage/metrics/sqlite_metric_store.h"
 #include "storage/schema/migrations.h"
@@ -36,31 +38,14 @@ class SqliteStore final : public Store {
         jobs_(*database_, clock),
         events_(*database_, clock),
         metrics_(*database_),
-        checkpoints_(*database_, *chunks_, clock) {}
+        checkpoints_(*database_, *chunks_, clock),
+        maintenance_(dir_, *database_, *chunks_, clock) {}
 
   JobStore& jobs() override { return jobs_; }
   EventStore& events() override { return events_; }
   MetricStore& metrics() override { return metrics_; }
   CheckpointStore& checkpoints() override { return checkpoints_; }
-
-  absl::Status check_integrity() override {
-    LCTL_RETURN_IF_ERROR(database_->read([&](Connection& connection) -> absl::Status {
-      Query pages = connection.query("PRAGMA integrity_check(10)");
-      std::string findings;
-      while (pages.step()) {
-        if (!findings.empty()) findings += "; ";
-        findings += pages.text(0);
-      }
-      if (findings != "ok") return damaged(findings);
-      Query references = connection.query("PRAGMA foreign_key_check");
-      if (references.step()) {
-        return damaged(fmt::format("a row of {} refers to a missing row of {}", references.text(0),
-                                   references.text(2)));
-      }
-      return absl::OkStatus();
-    }));
-    return checkpoints_.check_chunks();
-  }
+  Maintenance& maintenance() override { return maintenance_; }
 
   StoreStatistics statistics() const override {
     const Writer::Counts writes = database_->counts();
@@ -79,11 +64,6 @@ class SqliteStore final : public Store {
   }
 
  private:
-  absl::Status damaged(std::string_view findings) const {
-    return absl::DataLossError(
-        fmt::format("{}: {}; restore the store from a backup", database_->name(), findings));
-  }
-
   const std::filesystem::path dir_;
   // In this order: the lock is released when all else is closed.
   FolderLock lock_;
@@ -93,9 +73,19 @@ class SqliteStore final : public Store {
   SqliteEventStore events_;
   SqliteMetricStore metrics_;
   SqliteCheckpointStore checkpoints_;
+  SqliteMaintenance maintenance_;
 };
 
 }  // namespace
+
+absl::Status Store::check_integrity() {
+  LCTL_ASSIGN_OR_RETURN(
+      const CheckReport report,
+      maintenance().check(/*deep=*/false, [](const WorkProgress&) { return true; }));
+  if (report.findings.empty()) return absl::OkStatus();
+  return absl::DataLossError(
+      fmt::format("{}; restore the store from a backup", report.findings.front()));
+}
 
 absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
   std::error_code error;
@@ -105,6 +95,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
                         fmt::format("making the data folder {}", options.dir.string()));
   }
   LCTL_ASSIGN_OR_RETURN(FolderLock lock, FolderLock::take(options.dir));
+  LCTL_RETURN_IF_ERROR(check_restored(options.dir));
   const std::filesystem::path file = options.dir / "lctl.db";
   LCTL_RETURN_IF_ERROR(migrate(file, options.clock));
   LCTL_ASSIGN_OR_RETURN(

@@ -8,7 +8,7 @@
 // everything that was acknowledged before they began.
 // Errors: ResourceExhausted (disk full), Unavailable (database locked by another program, I/O
 // error), DataLoss (corrupt), NotFound, AlreadyExists, FailedPrecondition (fenced),
-// InvalidArgument. Thread rule: internally locked. The four parts live as long as the Store.
+// InvalidArgument. Thread rule: internally locked. The parts live as long as the Store.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@ class JobStore;
 class EventStore;
 class MetricStore;
 class CheckpointStore;
+class Maintenance;
 
 // How the store is doing. Counts are of this process, since the store was opened.
 struct StoreStatistics {
@@ -48,7 +49,8 @@ class Store {
   };
 
   // Opens or creates, and migrates to the newest schema. Only one process may hold a folder:
-  // a second one gets Unavailable with the holder's pid. FailedPrecondition: a newer lctl wrote it.
+  // a second one gets Unavailable with the holder's pid. FailedPrecondition: a newer lctl wrote it,
+  // or a restore into it was cut off.
   static absl::StatusOr<std::unique_ptr<Store>> open(Options options);
 
   virtual ~Store() = default;
@@ -57,10 +59,10 @@ class Store {
   virtual EventStore& events() = 0;
   virtual MetricStore& metrics() = 0;
   virtual CheckpointStore& checkpoints() = 0;
+  virtual Maintenance& maintenance() = 0;
 
-  // PRAGMA integrity_check and foreign_key_check, and every chunk of a checkpoint present in its
-  // size; OK or DataLoss with the first findings. Reads the whole database.
-  virtual absl::Status check_integrity() = 0;
+  // maintenance().check() without its deep part: OK or DataLoss with the first finding.
+  absl::Status check_integrity();
 
   // Cheap: looks at no row and waits for no writer.
   virtual StoreStatistics statistics() const = 0;

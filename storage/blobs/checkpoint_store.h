@@ -40,6 +40,17 @@ struct CheckpointRow {
   std::int64_t stored_bytes = 0;  // of chunks that were new with this checkpoint
 };
 
+// How a pass of garbage collection is done.
+struct Collecting {
+  bool dry_run = false;  // nothing is deleted: the answer says what would be
+  std::stop_token stop;  // ends it early
+};
+
+struct Freed {
+  std::int64_t chunks = 0;
+  std::int64_t bytes = 0;
+};
+
 // Part of Store; same errors and thread rule.
 class CheckpointStore {
  public:
@@ -84,13 +95,13 @@ class CheckpointStore {
                                            std::int64_t size) const = 0;
 
   // Deletes chunks that no manifest refers to and that nobody has relied on for an hour (uploads in
-  // flight stay). Looks at every chunk: for once an hour or so; ends early when `stop` is
-  // requested. Returns the bytes freed.
-  virtual absl::StatusOr<std::int64_t> collect_garbage(std::stop_token stop = {}) = 0;
+  // flight stay). Looks at every chunk: for once an hour or so. Nothing goes while a backup is
+  // made.
+  virtual absl::StatusOr<Freed> collect_garbage(const Collecting& how = {}) = 0;
 
   // Deletes the chunks of dropped manifests that no other one refers to and that nobody has relied
-  // on since the drop. Costs nothing when nothing was dropped. Returns the bytes freed.
-  virtual absl::StatusOr<std::int64_t> collect_dropped(std::stop_token stop = {}) = 0;
+  // on since the drop. Costs nothing when nothing was dropped. Nothing goes while a backup is made.
+  virtual absl::StatusOr<Freed> collect_dropped(const Collecting& how = {}) = 0;
 };
 
 }  // namespace lctl::storage

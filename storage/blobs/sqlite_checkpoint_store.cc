@@ -215,9 +215,10 @@ absl::StatusOr<std::string> SqliteCheckpointStore::read(const CheckpointId& id, 
   return bytes;
 }
 
-// Deletes a chunk that no manifest names and that was last relied on before `cutoff`.
+// Deletes a chunk (or says that it would) that no manifest names and that was last relied on before
+// `cutoff`.
 absl::StatusOr<bool> SqliteCheckpointStore::remove_if_unused(std::string_view sha256,
-                                                             WallTime cutoff) {
+                                                             WallTime cutoff, bool dry_run) {
   // A read sees committed manifests only, so nothing goes that a failing commit would bring
   // back; a manifest that is being committed has just made its chunks young.
   LCTL_ASSIGN_OR_RETURN(
@@ -227,24 +228,29 @@ absl::StatusOr<bool> SqliteCheckpointStore::remove_if_unused(std::string_view sh
         return query.step();
       }));
   if (referred) return false;
-  return chunks_.remove_if_older(sha256, cutoff);
+  return dry_run ? chunks_.is_older(sha256, cutoff) : chunks_.remove_if_older(sha256, cutoff);
 }
 
-absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_garbage(std::stop_token stop) {
+absl::StatusOr<Freed> SqliteCheckpointStore::collect_garbage(const Collecting& how) {
   const WallTime cutoff = clock_.wall_now() - kUploadGuard;
-  std::int64_t freed = 0;
+  Freed freed;
   const absl::Status status =
       chunks_.for_each([&](const std::string& sha256, std::int64_t size) -> absl::Status {
-        if (stop.stop_requested()) return absl::CancelledError("garbage collection was stopped");
-        LCTL_ASSIGN_OR_RETURN(const bool removed, remove_if_unused(sha256, cutoff));
-        if (removed) freed += size;
+        if (how.stop.stop_requested() || chunks_.held()) {
+          return absl::CancelledError("garbage collection was stopped");
+        }
+        LCTL_ASSIGN_OR_RETURN(const bool removed, remove_if_unused(sha256, cutoff, how.dry_run));
+        if (removed) {
+          ++freed.chunks;
+          freed.bytes += size;
+        }
         return absl::OkStatus();
       });
   if (!status.ok() && !absl::IsCancelled(status)) return status;
   return freed;
 }
 
-absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_token stop) {
+absl::StatusOr<Freed> SqliteCheckpointStore::collect_dropped(const Collecting& how) {
   struct Dropped {
     std::string sha256;
     std::int64_t dropped_us = 0;
@@ -257,18 +263,22 @@ absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_to
         while (query.step()) rows.push_back({std::string(query.blob(0)), query.integer(1)});
         return rows;
       }));
-  std::int64_t freed = 0;
+  Freed freed;
   std::size_t done = 0;
-  for (; done < dropped.size() && !stop.stop_requested(); ++done) {
+  for (; done < dropped.size() && !how.stop.stop_requested() && !chunks_.held(); ++done) {
     const Dropped& chunk = dropped[done];
     LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(chunk.sha256));
     if (!size) continue;
     // An upload that was told of it before the drop is told at its commit that it lacks.
-    LCTL_ASSIGN_OR_RETURN(const bool removed,
-                          remove_if_unused(chunk.sha256, from_unix_micros(chunk.dropped_us + 1)));
-    if (removed) freed += *size;
+    LCTL_ASSIGN_OR_RETURN(
+        const bool removed,
+        remove_if_unused(chunk.sha256, from_unix_micros(chunk.dropped_us + 1), how.dry_run));
+    if (removed) {
+      ++freed.chunks;
+      freed.bytes += *size;
+    }
   }
-  if (done == 0) return freed;
+  if (done == 0 || how.dry_run) return freed;
   // What is still there is in use again; or in an hour's time a matter of collect_garbage().
   LCTL_RETURN_IF_ERROR(database_.write([&](Connection& connection) -> absl::Status {
     for (std::size_t i = 0; i < done; ++i) {
@@ -279,23 +289,6 @@ absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_to
     return absl::OkStatus();
   }));
   return freed;
-}
-
-absl::Status SqliteCheckpointStore::check_chunks() const {
-  return database_.read([&](Connection& connection) -> absl::Status {
-    Query query = connection.query(
-        "SELECT m.sha256, m.size, c.id, c.name FROM manifest_chunks m"
-        " JOIN checkpoints c ON c.number = m.checkpoint GROUP BY m.sha256");
-    while (query.step()) {
-      const std::string sha256(query.blob(0));
-      LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(sha256));
-      if (size == query.integer(1)) continue;
-      return absl::DataLossError(fmt::format("checkpoint {} ({}): chunk file {}{}", query.text(2),
-                                             query.text(3), chunks_.path_of(sha256).string(),
-                                             size ? " does not have its size" : " is missing"));
-    }
-    return absl::OkStatus();
-  });
 }
 
 }  // namespace lctl::storage

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <span>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,17 +28,13 @@ class SqliteCheckpointStore final : public CheckpointStore {
   absl::StatusOr<CheckpointRow> newest(const JobId& job) const override;
   absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
                                    std::int64_t size) const override;
-  absl::StatusOr<std::int64_t> collect_garbage(std::stop_token stop) override;
-  absl::StatusOr<std::int64_t> collect_dropped(std::stop_token stop) override;
-
-  // DataLoss when a manifest names a chunk that is missing or has another size (its bytes are not
-  // read: read() checks them).
-  absl::Status check_chunks() const;
+  absl::StatusOr<Freed> collect_garbage(const Collecting& how) override;
+  absl::StatusOr<Freed> collect_dropped(const Collecting& how) override;
 
  private:
   absl::Status check_chunk(const ChunkRef& chunk) const;
   absl::Status check_content(const Manifest& manifest) const;
-  absl::StatusOr<bool> remove_if_unused(std::string_view sha256, WallTime cutoff);
+  absl::StatusOr<bool> remove_if_unused(std::string_view sha256, WallTime cutoff, bool dry_run);
   absl::Status put_aside_if_damaged(const ChunkRef& chunk) const;
 
   Database& database_;

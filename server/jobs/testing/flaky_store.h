@@ -21,7 +21,7 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   storage::EventStore& events() override { return real_.events(); }
   storage::MetricStore& metrics() override { return real_.metrics(); }
   storage::CheckpointStore& checkpoints() override { return real_.checkpoints(); }
-  absl::Status check_integrity() override { return real_.check_integrity(); }
+  storage::Maintenance& maintenance() override { return real_.maintenance(); }
   storage::StoreStatistics statistics() const override { return real_.statistics(); }
 
  private:
