@@ -25,12 +25,14 @@
 #include "server/monitoring/monitor.h"
 #include "server/nodes/node_table.h"
 #include "server/nodes/session_service.h"
+#include "server/services/admin_service.h"
 #include "server/services/checkpoints_service.h"
 #include "server/services/cluster_service.h"
 #include "server/services/experiments_service.h"
 #include "server/services/ingest_service.h"
 #include "server/services/jobs_service.h"
 #include "server/services/spec_check.h"
+#include "storage/maintenance/maintenance.h"
 #include "storage/store.h"
 
 namespace lctl::server {
@@ -119,6 +121,7 @@ struct Server::Parts {
   std::optional<services::IngestService> ingest;
   std::optional<services::CheckpointsService> checkpoints;
   std::optional<services::ExperimentsService> experiments;
+  std::optional<services::AdminService> admin;
   monitoring::CallCounts calls;
   http::ConnectionCounts connections;
   std::optional<monitoring::Monitor> monitor;
@@ -142,6 +145,11 @@ void Server::Parts::assemble(const ServerOptions& options,
   ingest.emplace(*intake);
   checkpoints.emplace(store->checkpoints(), store->jobs());
   experiments.emplace(*store);
+  // On the strand that collects by itself: the two never look at the same chunk at once.
+  admin.emplace(store->maintenance(), [this](bool dry_run) {
+    return garbage_strand.call(
+        [&] { return garbage.collect_now(dry_run, garbage_stop.get_token()); });
+  });
   monitor.emplace(monitoring::Monitor::Sources{.strand = strand,
                                                .engine = *engine,
                                                .nodes = table,
@@ -183,8 +191,9 @@ absl::Status Server::Parts::listen(const http::ListenAddress& wanted) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   builder.SetMaxReceiveMessageSize(
       std::max(services::kMaxIngestMessageBytes, services::kMaxChunkMessageBytes));
-  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-           &*sessions, &*jobs_service, &*cluster, &*ingest, &*checkpoints, &*experiments}) {
+  for (grpc::Service* service :
+       std::initializer_list<grpc::Service*>{&*sessions, &*jobs_service, &*cluster, &*ingest,
+                                             &*checkpoints, &*experiments, &*admin}) {
     builder.RegisterService(service);
   }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> watchers;
@@ -279,6 +288,7 @@ void Server::stop() {
   parts.ingest->shutdown();
   parts.checkpoints->shutdown();
   parts.experiments->shutdown();
+  parts.admin->shutdown();
   if (parts.grpc != nullptr) {
     parts.grpc->Shutdown(gpr_time_from_millis(kShutdownGraceMs, GPR_TIMESPAN));
     parts.grpc->Wait();
