@@ -30,16 +30,17 @@ std::int64_t size_of(const std::filesystem::path& file) {
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::filesystem::path dir, FolderLock lock, std::unique_ptr<Database> database,
-              std::unique_ptr<ChunkFolder> chunks, const Clock& clock)
+              std::unique_ptr<ChunkFolder> chunks, const Store::Options& options)
       : dir_(std::move(dir)),
+        reserve_bytes_(options.space.reserve_bytes),
         lock_(std::move(lock)),
         database_(std::move(database)),
         chunks_(std::move(chunks)),
-        jobs_(*database_, clock),
-        events_(*database_, clock),
+        jobs_(*database_, options.clock),
+        events_(*database_, options.clock, options.max_metric_keys),
         metrics_(*database_),
-        checkpoints_(*database_, *chunks_, clock),
-        maintenance_(dir_, *database_, *chunks_, clock) {}
+        checkpoints_(*database_, *chunks_, options.clock, options.checkpoint_quotas),
+        maintenance_(dir_, *database_, *chunks_, options.clock) {}
 
   JobStore& jobs() override { return jobs_; }
   EventStore& events() override { return events_; }
@@ -54,7 +55,9 @@ class SqliteStore final : public Store {
                         .commits = writes.commits,
                         .changes = writes.changes,
                         .failed_changes = writes.failed_changes,
-                        .chunk_bytes_written = chunks_->bytes_written()};
+                        .chunk_bytes_written = chunks_->bytes_written(),
+                        .reserve_bytes = reserve_bytes_,
+                        .refused_chunks = chunks_->refused()};
     struct statvfs disk = {};
     if (statvfs(dir_.c_str(), &disk) == 0) {
       all.disk_bytes = static_cast<std::int64_t>(disk.f_blocks * disk.f_frsize);
@@ -65,6 +68,7 @@ class SqliteStore final : public Store {
 
  private:
   const std::filesystem::path dir_;
+  const std::int64_t reserve_bytes_;
   // In this order: the lock is released when all else is closed.
   FolderLock lock_;
   std::unique_ptr<Database> database_;
@@ -102,9 +106,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
       std::unique_ptr<Database> database,
       Database::open({.file = file, .limits = {.max_database_bytes = options.max_database_bytes}}));
   LCTL_ASSIGN_OR_RETURN(std::unique_ptr<ChunkFolder> chunks,
-                        ChunkFolder::open(options.dir / "blobs", options.clock));
+                        ChunkFolder::open(options.dir / "blobs", options.clock, options.space));
   return std::make_unique<SqliteStore>(options.dir, std::move(lock), std::move(database),
-                                       std::move(chunks), options.clock);
+                                       std::move(chunks), options);
 }
 
 }  // namespace lctl::storage

@@ -18,6 +18,8 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "storage/blobs/checkpoint_quotas.h"
+#include "storage/blobs/disk_space.h"
 
 namespace lctl::storage {
 
@@ -37,6 +39,8 @@ struct StoreStatistics {
   std::uint64_t changes = 0;           // changes in them: what callers waited for
   std::uint64_t failed_changes = 0;
   std::uint64_t chunk_bytes_written = 0;
+  std::int64_t reserve_bytes = 0;    // of the disk, for the database
+  std::uint64_t refused_chunks = 0;  // for the reserve's sake
 };
 
 class Store {
@@ -45,7 +49,10 @@ class Store {
     std::filesystem::path dir;  // made when absent; holds lctl.db (+ -wal, -shm), lctl.lock, blobs/
     const Clock& clock;         // must outlive the store
     std::int64_t max_database_bytes =
-        0;  // of lctl.db; beyond it writes get ResourceExhausted. 0 = no limit
+        0;                 // of lctl.db; beyond it writes get ResourceExhausted. 0 = no limit
+    DiskSpace space = {};  // how much of the disk checkpoints may fill
+    CheckpointQuotas checkpoint_quotas = {};
+    int max_metric_keys = 0;  // of a job; points of further ones are left out. 0 = no limit
   };
 
   // Opens or creates, and migrates to the newest schema. Only one process may hold a folder:

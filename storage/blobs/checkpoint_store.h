@@ -69,7 +69,7 @@ class CheckpointStore {
   // missing, or was found damaged and put aside: ask missing() again, send what it names, and
   // commit again. InvalidArgument: sizes or the whole file's hash do not match (all bytes are read
   // for that, in the caller's thread). Repeating it returns the same id, even when retention has
-  // dropped it since.
+  // dropped it since. ResourceExhausted, which says whose, when a quota would be exceeded.
   //
   // Then applies the job's retention. Dropped are: recovery and stop checkpoints beyond the newest
   // retention.keep_last of the two kinds together; ModelCheckpoint's that CheckpointRemoved named,
@@ -77,6 +77,11 @@ class CheckpointStore {
   // among the best so many of their metric. Never dropped: what newest() returns, what an
   // unfinished attempt resumed from, and last.ckpt.
   virtual absl::StatusOr<CheckpointId> commit(const Manifest& manifest) = 0;
+
+  // Drops checkpoints of a job that has ended that nobody would choose: all but last.ckpt, the
+  // newest of those that were the best by their metric, and what a resume would go on from. Returns
+  // about how many bytes of chunks that frees. FailedPrecondition when the job has not ended.
+  virtual absl::StatusOr<std::int64_t> trim(const JobId& job) = 0;
 
   // Oldest first; without those that their callback has removed.
   virtual absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const = 0;

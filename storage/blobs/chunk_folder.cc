@@ -51,6 +51,13 @@ absl::StatusOr<std::optional<std::int64_t>> size_of_file(const fs::path& file) {
   return io_error(errno, "looking at", file.string());
 }
 
+std::optional<std::int64_t> free_on_disk(const fs::path& dir) {
+  std::error_code error;
+  const fs::space_info space = fs::space(dir, error);
+  if (error) return std::nullopt;
+  return static_cast<std::int64_t>(space.available);
+}
+
 timespec to_timespec(WallTime time) {
   const std::int64_t micros = unix_micros(time);
   return {.tv_sec = micros / 1'000'000, .tv_nsec = micros % 1'000'000 * 1'000};
@@ -58,7 +65,8 @@ timespec to_timespec(WallTime time) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, const Clock& clock,
+                                                               DiskSpace space) {
   LCTL_RETURN_IF_ERROR(make_folder(dir));
   LCTL_RETURN_IF_ERROR(make_folder(dir / kIncoming));
   LCTL_RETURN_IF_ERROR(sync_folder(dir));
@@ -69,7 +77,7 @@ absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, con
     }
   }
   if (error) return io_error(error.value(), "listing", (dir / kIncoming).string());
-  return std::unique_ptr<ChunkFolder>(new ChunkFolder(std::move(dir), clock));
+  return std::unique_ptr<ChunkFolder>(new ChunkFolder(std::move(dir), clock, std::move(space)));
 }
 
 absl::StatusOr<std::unique_ptr<const ChunkFolder>> ChunkFolder::open_existing(fs::path dir,
@@ -78,7 +86,7 @@ absl::StatusOr<std::unique_ptr<const ChunkFolder>> ChunkFolder::open_existing(fs
   if (!fs::is_directory(dir, error)) {
     return absl::NotFoundError(fmt::format("there is no folder of chunks {}", dir.string()));
   }
-  return std::unique_ptr<const ChunkFolder>(new ChunkFolder(std::move(dir), clock));
+  return std::unique_ptr<const ChunkFolder>(new ChunkFolder(std::move(dir), clock, {}));
 }
 
 fs::path ChunkFolder::path_of(std::string_view sha256) const {
@@ -90,6 +98,7 @@ absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view 
   LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> present, touch(sha256));
   // A file of another size is damaged: it is replaced.
   if (present == static_cast<std::int64_t>(bytes.size())) return false;
+  LCTL_RETURN_IF_ERROR(check_space(bytes.size()));
   const std::string incoming = (dir_ / kIncoming / random_id(16)).string();
   absl::Status status = write_file(incoming, bytes);
   if (status.ok()) status = publish(incoming, sha256);
@@ -99,6 +108,21 @@ absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view 
   }
   bytes_written_.fetch_add(bytes.size(), std::memory_order_relaxed);
   return true;
+}
+
+absl::Status ChunkFolder::check_space(std::size_t size) {
+  if (space_.reserve_bytes == 0) return absl::OkStatus();
+  const std::optional<std::int64_t> free =
+      space_.free_bytes ? space_.free_bytes() : free_on_disk(dir_);
+  if (!free || *free - static_cast<std::int64_t>(size) >= space_.reserve_bytes) {
+    return absl::OkStatus();
+  }
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  return absl::ResourceExhaustedError(fmt::format(
+      "the store's disk has {} bytes free, of which the last {} are kept for the database: "
+      "checkpoints wait on their nodes until there is more; free space on it (`lctl admin gc`, "
+      "`lctl rm`)",
+      *free, space_.reserve_bytes));
 }
 
 absl::Status ChunkFolder::write_file(const std::string& file, std::string_view bytes) const {

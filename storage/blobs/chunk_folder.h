@@ -14,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "storage/blobs/disk_space.h"
 
 namespace lctl::storage {
 
@@ -27,7 +28,8 @@ class ChunkFolder {
  public:
   // Makes the folder when it is absent. `clock` must outlive it.
   static absl::StatusOr<std::unique_ptr<ChunkFolder>> open(std::filesystem::path dir,
-                                                           const Clock& clock);
+                                                           const Clock& clock,
+                                                           DiskSpace space = {});
 
   // One that is there already, only for reading: nothing is made or tidied up. NotFound when it is
   // absent.
@@ -35,6 +37,7 @@ class ChunkFolder {
                                                                           const Clock& clock);
 
   // Stores bytes whose hash the caller has checked. False when they were there. Synced on return.
+  // ResourceExhausted when the disk is full, or full but for the reserve.
   absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes);
 
   // The size of a chunk, made young; nullopt when it is not there.
@@ -92,11 +95,16 @@ class ChunkFolder {
   // Of chunks that put() stored, since the folder was opened.
   std::uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
 
+  // Chunks that were refused for the reserve's sake, since the folder was opened.
+  std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
   std::filesystem::path path_of(std::string_view sha256) const;
 
  private:
-  ChunkFolder(std::filesystem::path dir, const Clock& clock)
-      : dir_(std::move(dir)), clock_(clock) {}
+  ChunkFolder(std::filesystem::path dir, const Clock& clock, DiskSpace space)
+      : dir_(std::move(dir)), clock_(clock), space_(std::move(space)) {}
+
+  absl::Status check_space(std::size_t size);
 
   absl::Status write_file(const std::string& file, std::string_view bytes) const;
   absl::Status publish(const std::string& incoming, std::string_view sha256) const;
@@ -105,7 +113,9 @@ class ChunkFolder {
 
   const std::filesystem::path dir_;
   const Clock& clock_;
+  const DiskSpace space_;
   std::atomic<std::uint64_t> bytes_written_{0};
+  std::atomic<std::uint64_t> refused_{0};
   // Makes touch() and remove_if_older() exclude each other: a chunk that was said to be there
   // stays.
   mutable std::mutex mutex_;

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "storage/blobs/checkpoint_commit.h"
 #include "storage/blobs/checkpoint_rows.h"
+#include "storage/blobs/checkpoint_use.h"
 #include "storage/blobs/sha256.h"
 #include "storage/jobs/job_rows.h"
 
@@ -141,7 +142,8 @@ absl::StatusOr<CheckpointId> SqliteCheckpointStore::commit(const Manifest& manif
       database_.read([&](Connection& connection) -> absl::StatusOr<std::optional<CheckpointId>> {
         if (std::optional<CheckpointId> id = find_committed(connection, manifest)) return id;
         // Before the bytes are read; and again in the transaction that counts.
-        LCTL_RETURN_IF_ERROR(require_current(connection, manifest.attempt).status());
+        LCTL_ASSIGN_OR_RETURN(const JobRow job, require_current(connection, manifest.attempt));
+        LCTL_RETURN_IF_ERROR(check_use(connection, job, quotas_));
         return std::nullopt;
       }));
   if (earlier) return *earlier;
@@ -149,8 +151,28 @@ absl::StatusOr<CheckpointId> SqliteCheckpointStore::commit(const Manifest& manif
       check_content(manifest),
       fmt::format("checkpoint '{}' of {}", manifest.written.name(), manifest.attempt.str())));
   const std::int64_t now_us = unix_micros(clock_.wall_now());
-  return database_.write(
-      [&](Connection& connection) { return insert_checkpoint(connection, manifest, now_us); });
+  return database_.write([&](Connection& connection) -> absl::StatusOr<CheckpointId> {
+    LCTL_ASSIGN_OR_RETURN(CheckpointId id, insert_checkpoint(connection, manifest, now_us));
+    // After the job's own retention: one that takes the place of another of its size fits.
+    LCTL_ASSIGN_OR_RETURN(const JobRow job, require_current(connection, manifest.attempt));
+    LCTL_RETURN_IF_ERROR(check_use(connection, job, quotas_));
+    return id;
+  });
+}
+
+absl::StatusOr<std::int64_t> SqliteCheckpointStore::trim(const JobId& id) {
+  const std::int64_t now_us = unix_micros(clock_.wall_now());
+  return database_.write([&](Connection& connection) -> absl::StatusOr<std::int64_t> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow job, require_finished(connection, id));
+    LCTL_ASSIGN_OR_RETURN(const std::vector<SpareCheckpoint> spare,
+                          spare_checkpoints(connection, job, job.state));
+    std::int64_t bytes = 0;
+    for (const SpareCheckpoint& checkpoint : spare) {
+      drop_manifest(connection, checkpoint.number, now_us);
+      bytes += checkpoint.stored_bytes;
+    }
+    return bytes;
+  });
 }
 
 absl::StatusOr<std::vector<CheckpointRow>> SqliteCheckpointStore::list(const JobId& id) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "storage/blobs/checkpoint_quotas.h"
 #include "storage/blobs/checkpoint_store.h"
 #include "storage/blobs/chunk_folder.h"
 #include "storage/sqlite/database.h"
@@ -16,13 +17,15 @@ namespace lctl::storage {
 // All three must outlive it. Thread rule: internally locked.
 class SqliteCheckpointStore final : public CheckpointStore {
  public:
-  SqliteCheckpointStore(Database& database, ChunkFolder& chunks, const Clock& clock)
-      : database_(database), chunks_(chunks), clock_(clock) {}
+  SqliteCheckpointStore(Database& database, ChunkFolder& chunks, const Clock& clock,
+                        CheckpointQuotas quotas)
+      : database_(database), chunks_(chunks), clock_(clock), quotas_(quotas) {}
 
   absl::StatusOr<std::vector<std::string>> missing(
       std::span<const std::string> hashes) const override;
   absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) override;
   absl::StatusOr<CheckpointId> commit(const Manifest& manifest) override;
+  absl::StatusOr<std::int64_t> trim(const JobId& job) override;
   absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const override;
   absl::StatusOr<CheckpointRow> get(const CheckpointId& id) const override;
   absl::StatusOr<CheckpointRow> newest(const JobId& job) const override;
@@ -40,6 +43,7 @@ class SqliteCheckpointStore final : public CheckpointStore {
   Database& database_;
   ChunkFolder& chunks_;
   const Clock& clock_;
+  const CheckpointQuotas quotas_;
 };
 
 }  // namespace lctl::storage

@@ -75,6 +75,10 @@ class Maintenance {
   // readers go on. An error means that the check itself failed; what it found is in the report.
   virtual absl::StatusOr<CheckReport> check(bool deep, ProgressSink progress) = 0;
 
+  // What the store takes for what it holds: pages of the database that are in use, and the chunks
+  // of all checkpoints. Looks at every chunk's row.
+  virtual absl::StatusOr<std::int64_t> used_bytes() const = 0;
+
   // Rewrites the database without its free pages and gives their space back to the disk. Reads go
   // on; all that writes waits until it is done (a second or so for each 100 MiB). ResourceExhausted
   // when there is no room for the second copy that it needs meanwhile; nothing has changed then.

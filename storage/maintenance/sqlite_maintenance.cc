@@ -73,6 +73,19 @@ absl::StatusOr<CheckReport> SqliteMaintenance::check(bool deep, ProgressSink pro
   return report;
 }
 
+absl::StatusOr<std::int64_t> SqliteMaintenance::used_bytes() const {
+  return database_.read([](Connection& connection) -> absl::StatusOr<std::int64_t> {
+    Query query = connection.query(
+        "SELECT (SELECT page_count FROM pragma_page_count),"
+        " (SELECT freelist_count FROM pragma_freelist_count),"
+        " (SELECT page_size FROM pragma_page_size),"
+        " (SELECT coalesce(sum(size), 0) FROM (SELECT max(size) AS size FROM manifest_chunks"
+        "  GROUP BY sha256))");
+    query.step();
+    return (query.integer(0) - query.integer(1)) * query.integer(2) + query.integer(3);
+  });
+}
+
 absl::StatusOr<VacuumReport> SqliteMaintenance::vacuum() {
   LCTL_ASSIGN_OR_RETURN(const Turn turn, begin("a vacuum of the database"));
   VacuumReport report{.bytes_before = file_bytes()};

@@ -21,6 +21,7 @@ class SqliteMaintenance final : public Maintenance {
       : dir_(std::move(dir)), database_(database), chunks_(chunks), clock_(clock) {}
 
   absl::StatusOr<CheckReport> check(bool deep, ProgressSink progress) override;
+  absl::StatusOr<std::int64_t> used_bytes() const override;
   absl::StatusOr<VacuumReport> vacuum() override;
   absl::StatusOr<BackupReport> back_up(const BackupRequest& request,
                                        ProgressSink progress) override;

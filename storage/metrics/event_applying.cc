@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -19,8 +20,8 @@ namespace {
 class EventApplication {
  public:
   EventApplication(Connection& connection, const JobRow& job, const StreamKey& stream,
-                   std::int64_t now_us)
-      : connection_(connection), job_(job), stream_(stream), now_us_(now_us) {}
+                   const ApplyOptions& options)
+      : connection_(connection), job_(job), stream_(stream), options_(options) {}
 
   absl::Status apply(const SpooledEvent& spooled) {
     const v1::Event& event = spooled.event;
@@ -43,7 +44,7 @@ class EventApplication {
       case v1::Event::kCheckpointRemoved:
         if (!leads) return absl::OkStatus();
         return mark_removed(connection_, job_, stream_.attempt.number, spooled.offset,
-                            event.checkpoint_removed().name(), now_us_);
+                            event.checkpoint_removed().name(), options_.now_us);
       case v1::Event::kCheckpoint:   // the upload's commit records it
       case v1::Event::kLog:          // in the console output too
       case v1::Event::KIND_NOT_SET:  // a newer version's kind
@@ -55,11 +56,27 @@ class EventApplication {
   // After the last event: the points of all, and of several reports of progress the newest.
   absl::Status finish() {
     for (auto& [key, points] : points_) {
+      const std::optional<std::int64_t> series = series_of(key);
+      if (!series) {
+        ++keys_left_out_;
+        first_left_out_ = key;
+        continue;
+      }
       LCTL_RETURN_IF_ERROR(
-          append_points(connection_, series_of(key), stream_.attempt.number, std::move(points)));
+          append_points(connection_, *series, stream_.attempt.number, std::move(points)));
     }
     if (newest_progress_ != nullptr) store_progress();
     return absl::OkStatus();
+  }
+
+  std::string left_out() const {
+    if (keys_left_out_ == 0) return "";
+    return fmt::format(
+        "job {} has {} metric keys, and may have no more: the points of {} further ones, '{}' "
+        "among "
+        "them, were left out; log fewer keys, or ask whoever runs the server to raise "
+        "--max-metric-keys",
+        stream_.attempt.job.str(), options_.max_keys, keys_left_out_, first_left_out_);
   }
 
  private:
@@ -118,11 +135,18 @@ class EventApplication {
     return absl::OkStatus();
   }
 
-  // Not remembered beyond the batch: a series made in a transaction that is undone is none.
-  std::int64_t series_of(const std::string& key) {
+  // nullopt when the job has its limit of keys. Not remembered beyond the batch: a series made in a
+  // transaction that is undone is none.
+  std::optional<std::int64_t> series_of(const std::string& key) {
     Query known = connection_.query("SELECT id FROM series WHERE job = ?1 AND key = ?2");
     known.bind(job_.number, key);
     if (known.step()) return known.integer(0);
+    if (options_.max_keys > 0) {
+      Query count = connection_.query("SELECT count(*) FROM series WHERE job = ?1");
+      count.bind(job_.number);
+      count.step();
+      if (count.integer(0) >= options_.max_keys) return std::nullopt;
+    }
     Query made = connection_.query("INSERT INTO series (job, key) VALUES (?1, ?2) RETURNING id");
     made.bind(job_.number, key);
     made.step();
@@ -134,21 +158,25 @@ class EventApplication {
   Connection& connection_;
   const JobRow& job_;
   const StreamKey& stream_;
-  const std::int64_t now_us_;
+  const ApplyOptions& options_;
+  std::int64_t keys_left_out_ = 0;
+  std::string first_left_out_;
   std::unordered_map<std::string, std::vector<BlockPoint>> points_;  // of the batch, by key
   const v1::Event* newest_progress_ = nullptr;
 };
 
 }  // namespace
 
-absl::Status apply_events(Connection& connection, const JobRow& job, const StreamKey& stream,
-                          std::span<const SpooledEvent> events, std::uint64_t first_offset,
-                          std::int64_t now_us) {
-  EventApplication application(connection, job, stream, now_us);
+absl::StatusOr<std::string> apply_events(Connection& connection, const JobRow& job,
+                                         const StreamKey& stream,
+                                         std::span<const SpooledEvent> events,
+                                         std::uint64_t first_offset, const ApplyOptions& options) {
+  EventApplication application(connection, job, stream, options);
   for (const SpooledEvent& event : events) {
     if (event.offset >= first_offset) LCTL_RETURN_IF_ERROR(application.apply(event));
   }
-  return application.finish();
+  LCTL_RETURN_IF_ERROR(application.finish());
+  return application.left_out();
 }
 
 }  // namespace lctl::storage

@@ -56,6 +56,17 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   absl::StatusOr<std::vector<ExperimentRow>> experiments() const override {
     return real_.jobs().experiments();
   }
+  absl::StatusOr<std::optional<JobId>> submitted(std::string_view key) const override {
+    return real_.jobs().submitted(key);
+  }
+  absl::StatusOr<std::vector<storage::FinishedJob>> finished() const override {
+    return real_.jobs().finished();
+  }
+  absl::StatusOr<std::int64_t> remove(const JobId& id) override {
+    if (!failure.ok()) return failure;
+    return real_.jobs().remove(id);
+  }
+  absl::Status remove_output(const JobId& id) override { return real_.jobs().remove_output(id); }
   absl::Status upsert_node(const storage::NodeRow& node) override {
     return real_.jobs().upsert_node(node);
   }
