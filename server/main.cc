@@ -17,6 +17,7 @@
 #include "base/version.h"
 #include "server/restoring.h"
 #include "server/server.h"
+#include "server/storage_options.h"
 
 namespace {
 
@@ -35,6 +36,7 @@ struct Arguments {
   bool die_with_parent = false;
   std::string restore;  // "" = serve
   bool restore_quickly = false;
+  bool restore_json = false;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -70,6 +72,7 @@ void declare(CLI::App& app, Arguments& arguments) {
       "allow other addresses than loopback, without TLS or login: for trusted networks only");
   app.add_flag("--die-with-parent", arguments.die_with_parent,
                "end when the program that started this one ends");
+  lctl::server::declare_storage_options(app, arguments.options);
   CLI::Option* restore =
       app.add_option(
              "--restore", arguments.restore,
@@ -78,6 +81,8 @@ void declare(CLI::App& app, Arguments& arguments) {
           ->type_name("BACKUP");
   app.add_flag("--quick", arguments.restore_quickly,
                "with --restore: look at the sizes of chunks, do not read them")
+      ->needs(restore);
+  app.add_flag("--json", arguments.restore_json, "with --restore: print the outcome as JSON")
       ->needs(restore);
 }
 
@@ -168,7 +173,8 @@ int main(int argc, char** argv) {
   if (!arguments.restore.empty()) {
     return lctl::server::restore({.backup = arguments.restore,
                                   .data_dir = arguments.options.data_dir,
-                                  .check_hashes = !arguments.restore_quickly})
+                                  .check_hashes = !arguments.restore_quickly},
+                                 arguments.restore_json)
                ? 0
                : kExitFailed;
   }

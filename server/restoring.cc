@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -19,12 +20,28 @@ void show(const storage::WorkProgress& now) {
   fmt::print(stderr, "\r{}: {} of {}\x1b[K", now.phase, now.done, now.total);
 }
 
+void print_json(const storage::RestoreRequest& request, const storage::RestoreReport& report) {
+  const nlohmann::ordered_json json = {
+      {"backup", report.backup.string()},
+      {"data_dir", request.data_dir.string()},
+      {"time", static_cast<double>(report.manifest.time_us) / 1e6},
+      {"jobs", report.manifest.jobs},
+      {"checkpoints", report.manifest.checkpoints},
+      {"database_bytes", report.manifest.database_bytes},
+      {"chunk_bytes", report.manifest.chunk_bytes},
+      {"linked_chunks", report.linked_chunks},
+      {"copied_chunks", report.copied_chunks},
+      {"missing_chunks", report.manifest.missing_chunks},
+  };
+  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
 double mebibytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 }  // namespace
 
-bool restore(const storage::RestoreRequest& request) {
-  const bool terminal = isatty(STDERR_FILENO) == 1;
+bool restore(const storage::RestoreRequest& request, bool json) {
+  const bool terminal = isatty(STDERR_FILENO) == 1 && !json;
   const auto report =
       storage::restore_backup(request, system_clock(), [&](const storage::WorkProgress& now) {
         if (terminal) show(now);
@@ -34,6 +51,10 @@ bool restore(const storage::RestoreRequest& request) {
   if (!report.ok()) {
     fmt::print(stderr, "lctl-server: {}\n", message_of(report.status()));
     return false;
+  }
+  if (json) {
+    print_json(request, *report);
+    return true;
   }
   const storage::BackupManifest& manifest = report->manifest;
   fmt::print(

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "server/services/status.h"
+#include "storage/jobs/job_store.h"
+#include "storage/maintenance/maintenance.h"
 
 namespace lctl::services {
 namespace {
@@ -50,9 +52,9 @@ grpc::Status AdminService::Backup(grpc::ServerContext* context, const v1::Backup
                                   grpc::ServerWriter<v1::BackupUpdate>* writer) {
   const OpenCall call(calls_, *context);
   ProgressStream<v1::BackupUpdate> progress(call, *writer);
-  const auto report =
-      maintenance_.back_up({.dir = request->dir(), .keep = request->keep()},
-                           [&](const storage::WorkProgress& now) { return progress.send(now); });
+  const auto report = store_.maintenance().back_up(
+      {.dir = request->dir(), .keep = request->keep()},
+      [&](const storage::WorkProgress& now) { return progress.send(now); });
   if (!report.ok()) {
     log().error("backup to {} failed: {}", request->dir(), message_of(report.status()));
     return to_grpc(report.status());
@@ -84,8 +86,8 @@ grpc::Status AdminService::Check(grpc::ServerContext* context, const v1::CheckRe
   ProgressStream<v1::CheckUpdate> progress(call, *writer);
   LCTL_GRPC_ASSIGN_OR_RETURN(
       const storage::CheckReport report,
-      maintenance_.check(request->deep(),
-                         [&](const storage::WorkProgress& now) { return progress.send(now); }));
+      store_.maintenance().check(
+          request->deep(), [&](const storage::WorkProgress& now) { return progress.send(now); }));
   for (const std::string& finding : report.findings) log().error("check: {}", finding);
   v1::CheckUpdate update;
   v1::CheckResult& result = *update.mutable_result();
@@ -105,7 +107,7 @@ grpc::Status AdminService::Check(grpc::ServerContext* context, const v1::CheckRe
 
 grpc::Status AdminService::Vacuum(grpc::ServerContext*, const v1::VacuumRequest*,
                                   v1::VacuumResponse* response) {
-  LCTL_GRPC_ASSIGN_OR_RETURN(const storage::VacuumReport report, maintenance_.vacuum());
+  LCTL_GRPC_ASSIGN_OR_RETURN(const storage::VacuumReport report, store_.maintenance().vacuum());
   log().info("vacuum: the database has {} bytes, {} before", report.bytes_after,
              report.bytes_before);
   response->set_bytes_before(report.bytes_before);
@@ -116,12 +118,39 @@ grpc::Status AdminService::Vacuum(grpc::ServerContext*, const v1::VacuumRequest*
 grpc::Status AdminService::CollectGarbage(grpc::ServerContext*,
                                           const v1::CollectGarbageRequest* request,
                                           v1::CollectGarbageResponse* response) {
-  LCTL_GRPC_ASSIGN_OR_RETURN(const server::GarbageCollection::Collected all,
-                             collect_garbage_(request->dry_run()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const Tidied tidied, doors_.tidy_up(request->dry_run()));
+  const server::GarbageCollection::Collected& all = tidied.collected;
   response->set_dropped_chunks(all.dropped.chunks);
   response->set_dropped_bytes(all.dropped.bytes);
   response->set_unused_chunks(all.unused.chunks);
   response->set_unused_bytes(all.unused.bytes);
+  for (const retention::Removal& removal : tidied.removals) {
+    v1::Removal& message = *response->add_removals();
+    message.set_job_id(removal.job.str());
+    message.set_job_name(removal.name);
+    message.set_what(retention::name_of(removal.what));
+    message.set_bytes(removal.bytes);
+    message.set_reason(removal.reason);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::DeleteJob(grpc::ServerContext*, const v1::DeleteJobRequest* request,
+                                     v1::DeleteJobResponse* response) {
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, store_.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const v1::Job job, store_.jobs().get(id));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const std::int64_t bytes, doors_.remove_job(id));
+  response->set_job_id(id.str());
+  response->set_job_name(job.spec().name());
+  response->set_checkpoint_bytes(bytes);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::GetHyperparameters(grpc::ServerContext*,
+                                              const v1::GetHyperparametersRequest* request,
+                                              v1::GetHyperparametersResponse* response) {
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, store_.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(*response->mutable_yaml(), store_.jobs().hyperparameters(id));
   return grpc::Status::OK;
 }
 

@@ -14,8 +14,13 @@ class AdminServiceTest : public ServiceTest {
  protected:
   AdminServiceTest()
       : garbage_(store().checkpoints(), clock_),
-        service_(store().maintenance(),
-                 [this](bool dry_run) { return garbage_.collect_now(dry_run, {}); }) {
+        service_(store(),
+                 {.tidy_up = [this](bool dry_run) -> absl::StatusOr<AdminService::Tidied> {
+                    LCTL_ASSIGN_OR_RETURN(const auto collected, garbage_.collect_now(dry_run, {}));
+                    return AdminService::Tidied{
+                        {{.job = job_, .name = "digits", .bytes = 7, .reason = "old"}}, collected};
+                  },
+                  .remove_job = [this](const JobId& id) { return store().jobs().remove(id); }}) {
     serve({&service_});
     stub_ = v1::Admin::NewStub(channel_);
     job_ = storage::add_job(store());
@@ -123,6 +128,28 @@ TEST_F(AdminServiceTest, GarbageIsToldFirstAndFreedThen) {
   EXPECT_EQ(collect(false).dropped_chunks(), 1);
   EXPECT_EQ(collect(false).dropped_chunks(), 0);
   EXPECT_EQ(garbage_.counts().freed_bytes, 4u);
+  ASSERT_EQ(collect(true).removals_size(), 1);
+  EXPECT_EQ(collect(true).removals(0).what(), "job");
+  EXPECT_EQ(collect(true).removals(0).reason(), "old");
+}
+
+TEST_F(AdminServiceTest, JobsAreDeletedByNameOnceTheyHaveEnded) {
+  const auto remove = [&] {
+    grpc::ClientContext context;
+    v1::DeleteJobRequest request;
+    request.set_job("digits");
+    v1::DeleteJobResponse response;
+    const grpc::Status status = stub_->DeleteJob(&context, request, &response);
+    EXPECT_EQ(response.job_id(), status.ok() ? job_.str() : "");
+    return status.error_code();
+  };
+  EXPECT_EQ(remove(), grpc::StatusCode::FAILED_PRECONDITION);
+  v1::Job job = *store().jobs().get(job_);
+  job.set_state(v1::JOB_STATE_FAILED);
+  const storage::JobChange change{.job = job};
+  ASSERT_TRUE(store().jobs().record({&change, 1}).ok());
+  EXPECT_EQ(remove(), grpc::StatusCode::OK);
+  EXPECT_EQ(remove(), grpc::StatusCode::NOT_FOUND);
 }
 
 }  // namespace

@@ -169,13 +169,14 @@ void add_admin_gc(CLI::App& parent, Session& session) {
       parent,
       {.name = "gc",
        .summary = "Free the space of checkpoints that are no longer kept",
-       .about = "Does at once what the server does by itself every minute (checkpoints that are no "
-                "longer kept) and every hour (chunks that no checkpoint names). The same rules "
-                "hold: what an upload may rely on stays for an hour. Nothing is freed while a "
-                "backup is made.",
+       .about = "Does at once what the server does by itself in time: removes what its rules of "
+                "retention end (lctl-server --keep-finished-jobs and its like), frees the chunks "
+                "of checkpoints that are no longer kept, and those that no checkpoint names. What "
+                "an upload may rely on stays for an hour. No chunk is freed while a backup is "
+                "made.",
        .examples = "  lctl admin gc --dry-run\n"
                    "  lctl admin gc"});
-  command->add_flag("--dry-run", options->dry_run, "Say what would be freed; free nothing");
+  command->add_flag("--dry-run", options->dry_run, "Say what would go, and why; touch nothing");
   add_json(command, options->json);
   run_with(command, session, options, gc);
 }
