@@ -58,7 +58,7 @@ bool restore(const storage::RestoreRequest& request, bool json) {
   }
   const storage::BackupManifest& manifest = report->manifest;
   fmt::print(
-      "restored {} into {}: {} jobs, {} checkpoints, {:.1f} MiB of database, {:.1f} MiB of "
+      "restored {} into {}: jobs {}, checkpoints {}, {:.1f} MiB of database, {:.1f} MiB of "
       "checkpoints\n",
       report->backup.string(), request.data_dir.string(), manifest.jobs, manifest.checkpoints,
       mebibytes(manifest.database_bytes), mebibytes(manifest.chunk_bytes));

@@ -55,7 +55,7 @@ TEST_F(EngineLimitsTest, JobBeyondTheQuotaIsRefusedUntilOneEnds) {
   ASSERT_TRUE(submit("key").ok());
   const absl::Status refused = submit().status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(text_of(refused), HasSubstr("the job was not accepted: user 'me' has 2 jobs"));
+  EXPECT_THAT(text_of(refused), HasSubstr("the job was not accepted: user 'me': 2 of at most 2"));
   EXPECT_EQ(store().jobs().list({})->size(), 2u);
   EXPECT_TRUE(submit("key").ok()) << "the same submission again is not one more";
   EXPECT_TRUE(submit("", "you@here").ok());

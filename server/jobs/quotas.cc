@@ -21,9 +21,8 @@ absl::Status check_quotas(const Quotas& quotas, const std::map<JobId, JobRecord>
   const auto check = [](int limit, int use, std::string_view who, const char* option) {
     if (limit == 0 || use < limit) return absl::OkStatus();
     return absl::ResourceExhaustedError(
-        fmt::format("{} has {} jobs that have not ended, and may have {}: wait until some end, "
-                    "stop some (`lctl "
-                    "stop`), or ask whoever runs the server to raise {}",
+        fmt::format("{}: {} of at most {} unfinished jobs are there already: wait until one ends, "
+                    "stop one (`lctl stop`), or ask whoever runs the server to raise {}",
                     who, use, limit, option));
   };
   LCTL_RETURN_IF_ERROR(check(quotas.unfinished_jobs_per_user, of_user,

@@ -38,9 +38,10 @@ TEST_F(QuotasTest, JobsOfAUserCountFromAllHosts) {
   const Quotas quotas{.unfinished_jobs_per_user = 2};
   const absl::Status refused = check_quotas(quotas, records_, "ann@z", "e");
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(std::string(message_of(refused)),
-            "user 'ann' has 2 jobs that have not ended, and may have 2: wait until some end, stop "
-            "some (`lctl stop`), or ask whoever runs the server to raise --max-jobs-per-user");
+  EXPECT_EQ(
+      std::string(message_of(refused)),
+      "user 'ann': 2 of at most 2 unfinished jobs are there already: wait until one ends, stop "
+      "one (`lctl stop`), or ask whoever runs the server to raise --max-jobs-per-user");
   EXPECT_TRUE(check_quotas(quotas, records_, "bob@x", "e").ok());
 }
 
@@ -49,7 +50,7 @@ TEST_F(QuotasTest, JobsOfAnExperimentCountWhoeverSubmittedThem) {
   add("b", "bob@x", "e");
   const Quotas quotas{.unfinished_jobs_per_experiment = 2};
   EXPECT_THAT(check_quotas(quotas, records_, "eve@x", "e").ToString(),
-              HasSubstr("experiment 'e' has 2 jobs"));
+              HasSubstr("experiment 'e': 2 of at most 2"));
   EXPECT_TRUE(check_quotas(quotas, records_, "eve@x", "f").ok());
 }
 
