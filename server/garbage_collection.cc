@@ -14,6 +14,9 @@ namespace {
 constexpr Duration kBetweenDropped = std::chrono::minutes(1);
 constexpr Duration kBetweenFull = std::chrono::hours(1);
 
+constexpr char kDropped[] = "checkpoints that are no longer kept";
+constexpr char kUnused[] = "chunks that no checkpoint names";
+
 }  // namespace
 
 GarbageCollection::GarbageCollection(storage::CheckpointStore& checkpoints, const Clock& clock)
@@ -22,15 +25,16 @@ GarbageCollection::GarbageCollection(storage::CheckpointStore& checkpoints, cons
       next_dropped_(clock.monotonic_now()),
       next_full_(clock.monotonic_now() + kBetweenFull) {}
 
-void GarbageCollection::conclude(const absl::StatusOr<std::int64_t>& freed, std::string_view what) {
+void GarbageCollection::conclude(const absl::StatusOr<storage::Freed>& freed,
+                                 std::string_view what) {
   static spdlog::logger& log = logger("garbage");
   passes_.fetch_add(1, std::memory_order_relaxed);
   if (!freed.ok()) {
     failed_passes_.fetch_add(1, std::memory_order_relaxed);
     log.warn("cannot free the disk of {}: {}; tried again later", what, message_of(freed.status()));
-  } else if (*freed > 0) {
-    freed_bytes_.fetch_add(static_cast<std::uint64_t>(*freed), std::memory_order_relaxed);
-    log.info("freed {:.1f} MiB of {}", static_cast<double>(*freed) / (1 << 20), what);
+  } else if (freed->bytes > 0) {
+    freed_bytes_.fetch_add(static_cast<std::uint64_t>(freed->bytes), std::memory_order_relaxed);
+    log.info("freed {:.1f} MiB of {}", static_cast<double>(freed->bytes) / (1 << 20), what);
   }
 }
 
@@ -42,13 +46,29 @@ GarbageCounts GarbageCollection::counts() const {
 
 void GarbageCollection::advance(const std::stop_token& stop) {
   if (clock_.monotonic_now() >= next_dropped_) {
-    conclude(checkpoints_.collect_dropped(stop), "checkpoints that are no longer kept");
+    conclude(checkpoints_.collect_dropped({.stop = stop}), kDropped);
     next_dropped_ = clock_.monotonic_now() + kBetweenDropped;
   }
   if (clock_.monotonic_now() >= next_full_) {
-    conclude(checkpoints_.collect_garbage(stop), "chunks that no checkpoint names");
+    conclude(checkpoints_.collect_garbage({.stop = stop}), kUnused);
     next_full_ = clock_.monotonic_now() + kBetweenFull;
   }
+}
+
+absl::StatusOr<GarbageCollection::Collected> GarbageCollection::collect_now(
+    bool dry_run, const std::stop_token& stop) {
+  const storage::Collecting how{.dry_run = dry_run, .stop = stop};
+  Collected all;
+  const auto pass = [&](absl::StatusOr<storage::Freed> freed, std::string_view what,
+                        storage::Freed& into) -> absl::Status {
+    if (!dry_run) conclude(freed, what);
+    LCTL_RETURN_IF_ERROR(freed.status());
+    into = *freed;
+    return absl::OkStatus();
+  };
+  LCTL_RETURN_IF_ERROR(pass(checkpoints_.collect_dropped(how), kDropped, all.dropped));
+  LCTL_RETURN_IF_ERROR(pass(checkpoints_.collect_garbage(how), kUnused, all.unused));
+  return all;
 }
 
 MonotonicTime GarbageCollection::next_deadline() const {

@@ -33,10 +33,17 @@ class GarbageCollection {
 
   MonotonicTime next_deadline() const;
 
+  struct Collected {
+    storage::Freed dropped;  // chunks of checkpoints that are no longer kept
+    storage::Freed unused;   // chunks that no checkpoint names
+  };
+  // Both passes now, whether or not they are due; with `dry_run` says what they would free.
+  absl::StatusOr<Collected> collect_now(bool dry_run, const std::stop_token& stop);
+
   GarbageCounts counts() const;
 
  private:
-  void conclude(const absl::StatusOr<std::int64_t>& freed, std::string_view what);
+  void conclude(const absl::StatusOr<storage::Freed>& freed, std::string_view what);
 
   storage::CheckpointStore& checkpoints_;
   const Clock& clock_;

@@ -15,7 +15,9 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "server/restoring.h"
 #include "server/server.h"
+#include "server/storage_options.h"
 
 namespace {
 
@@ -32,6 +34,9 @@ struct Arguments {
   std::int64_t reconnect_ms = 20'000;
   std::string log_level = "info";
   bool die_with_parent = false;
+  std::string restore;  // "" = serve
+  bool restore_quickly = false;
+  bool restore_json = false;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -67,6 +72,18 @@ void declare(CLI::App& app, Arguments& arguments) {
       "allow other addresses than loopback, without TLS or login: for trusted networks only");
   app.add_flag("--die-with-parent", arguments.die_with_parent,
                "end when the program that started this one ends");
+  lctl::server::declare_storage_options(app, arguments.options);
+  CLI::Option* restore =
+      app.add_option(
+             "--restore", arguments.restore,
+             "put the store of a backup (or the newest of a folder of backups) into the new "
+             "or empty --data-dir, and end")
+          ->type_name("BACKUP");
+  app.add_flag("--quick", arguments.restore_quickly,
+               "with --restore: look at the sizes of chunks, do not read them")
+      ->needs(restore);
+  app.add_flag("--json", arguments.restore_json, "with --restore: print the outcome as JSON")
+      ->needs(restore);
 }
 
 // False: the parent is gone already.
@@ -153,5 +170,13 @@ int main(int argc, char** argv) {
   arguments.options.lost_after = std::chrono::milliseconds(arguments.lost_after_ms);
   arguments.options.reconnect_allowance = std::chrono::milliseconds(arguments.reconnect_ms);
   if (arguments.die_with_parent && !follow_parent()) return 0;
+  if (!arguments.restore.empty()) {
+    return lctl::server::restore({.backup = arguments.restore,
+                                  .data_dir = arguments.options.data_dir,
+                                  .check_hashes = !arguments.restore_quickly},
+                                 arguments.restore_json)
+               ? 0
+               : kExitFailed;
+  }
   return serve(arguments);
 }

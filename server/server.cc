@@ -5,6 +5,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <stop_token>
 #include <utility>
@@ -26,6 +27,8 @@
 #include "server/monitoring/monitor.h"
 #include "server/nodes/node_table.h"
 #include "server/nodes/session_service.h"
+#include "server/retention/pass.h"
+#include "server/services/admin_service.h"
 #include "server/services/checkpoints_service.h"
 #include "server/services/cluster_service.h"
 #include "server/services/experiments_service.h"
@@ -76,6 +79,19 @@ v1::ServerInfo server_info(const ServerOptions& options) {
   return info;
 }
 
+// What is kept free for the database.
+std::int64_t reserve_of(const ServerOptions& options) {
+  if (options.reserve_bytes) return *options.reserve_bytes;
+  // The folder itself may not be there yet.
+  std::error_code error;
+  std::filesystem::path folder = std::filesystem::absolute(options.data_dir, error);
+  while (!std::filesystem::exists(folder, error) && folder.has_relative_path()) {
+    folder = folder.parent_path();
+  }
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  return error ? 0 : storage::default_reserve(static_cast<std::int64_t>(space.capacity));
+}
+
 absl::Status check_intervals(const ServerOptions& options) {
   if (options.heartbeat_interval <= Duration::zero() ||
       options.lost_after < 2 * options.heartbeat_interval) {
@@ -105,6 +121,7 @@ struct Server::Parts {
   void assemble(const ServerOptions& options, std::unique_ptr<jobs::JobsEngine> opened);
   absl::Status listen(const http::ListenAddress& wanted);
   absl::Status listen_http(const http::ListenAddress& wanted);
+  absl::StatusOr<services::AdminService::Tidied> tidy_up(bool dry_run);
   void start_strands();
 
   std::unique_ptr<storage::Store> store;
@@ -113,6 +130,7 @@ struct Server::Parts {
   std::unique_ptr<jobs::JobsEngine> engine;
   jobs::Strand strand;
   GarbageCollection garbage;
+  std::optional<retention::RetentionPass> retention;
   std::stop_source garbage_stop;
   jobs::Strand garbage_strand;
   std::optional<ProgressRelay> relay;
@@ -123,6 +141,7 @@ struct Server::Parts {
   std::optional<services::IngestService> ingest;
   std::optional<services::CheckpointsService> checkpoints;
   std::optional<services::ExperimentsService> experiments;
+  std::optional<services::AdminService> admin;
   monitoring::CallCounts calls;
   http::ConnectionCounts connections;
   std::optional<monitoring::Monitor> monitor;
@@ -145,8 +164,24 @@ void Server::Parts::assemble(const ServerOptions& options,
   jobs_service.emplace(services::WatchSources{strand, *engine, feed, *store}, services::check_spec);
   cluster.emplace(strand, *engine, table, server_info(options));
   ingest.emplace(*intake);
-  checkpoints.emplace(store->checkpoints(), store->jobs());
+  checkpoints.emplace(store->checkpoints(), store->jobs(),
+                      [this](const JobId& id, std::string why) {
+                        strand.post([this, id, why = std::move(why)]() mutable {
+                          engine->checkpoint_refused(id, std::move(why));
+                        });
+                      });
   experiments.emplace(*store);
+  const auto remove_job = [this](const JobId& id) {
+    return strand.call([&] { return engine->remove(id); });
+  };
+  retention.emplace(retention::RetentionPass::Options{
+      .rules = options.retention,
+      .store = *store,
+      .clock = options.clock,
+      .remove_job = [remove_job](const JobId& id) { return remove_job(id).status(); }});
+  admin.emplace(*store, services::AdminService::Doors{
+                            .tidy_up = [this](bool dry_run) { return tidy_up(dry_run); },
+                            .remove_job = remove_job});
   monitor.emplace(monitoring::Monitor::Sources{.strand = strand,
                                                .engine = *engine,
                                                .nodes = table,
@@ -164,6 +199,16 @@ void Server::Parts::assemble(const ServerOptions& options,
     return strand.call([&] { return engine->label(id, change); });
   });
   mlflow_api->add_routes(router);
+}
+
+// On the strand that does the same by itself: the two never look at the same chunk at once.
+absl::StatusOr<services::AdminService::Tidied> Server::Parts::tidy_up(bool dry_run) {
+  return garbage_strand.call([&]() -> absl::StatusOr<services::AdminService::Tidied> {
+    services::AdminService::Tidied all;
+    LCTL_ASSIGN_OR_RETURN(all.removals, retention->run(dry_run));
+    LCTL_ASSIGN_OR_RETURN(all.collected, garbage.collect_now(dry_run, garbage_stop.get_token()));
+    return all;
+  });
 }
 
 absl::Status Server::Parts::listen_http(const http::ListenAddress& wanted) {
@@ -195,8 +240,9 @@ absl::Status Server::Parts::listen(const http::ListenAddress& wanted) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   builder.SetMaxReceiveMessageSize(
       std::max(services::kMaxIngestMessageBytes, services::kMaxChunkMessageBytes));
-  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-           &*sessions, &*jobs_service, &*cluster, &*ingest, &*checkpoints, &*experiments}) {
+  for (grpc::Service* service :
+       std::initializer_list<grpc::Service*>{&*sessions, &*jobs_service, &*cluster, &*ingest,
+                                             &*checkpoints, &*experiments, &*admin}) {
     builder.RegisterService(service);
   }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> watchers;
@@ -226,8 +272,15 @@ void Server::Parts::start_strands() {
                   if (!silence || !work) return silence ? silence : work;
                   return std::min(*silence, *work);
                 }});
-  garbage_strand.start({[this] { garbage.advance(garbage_stop.get_token()); },
-                        [this] { return garbage.next_deadline(); }});
+  garbage_strand.start({[this] {
+                          retention->advance();
+                          garbage.advance(garbage_stop.get_token());
+                        },
+                        [this]() -> std::optional<MonotonicTime> {
+                          const auto rules = retention->next_deadline();
+                          return rules ? std::min(*rules, garbage.next_deadline())
+                                       : garbage.next_deadline();
+                        }});
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
@@ -242,15 +295,20 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
   }
   LCTL_RETURN_IF_ERROR(check_intervals(options));
   LCTL_ASSIGN_OR_RETURN(auto store,
-                        storage::Store::open({.dir = options.data_dir, .clock = options.clock}));
+                        storage::Store::open({.dir = options.data_dir,
+                                              .clock = options.clock,
+                                              .space = {.reserve_bytes = reserve_of(options)},
+                                              .checkpoint_quotas = options.checkpoint_quotas,
+                                              .max_metric_keys = options.max_metric_keys}));
   auto parts = std::make_unique<Parts>(options, std::move(store));
   LCTL_ASSIGN_OR_RETURN(
-      auto engine, jobs::JobsEngine::open(
-                       {.clock = options.clock,
-                        .store = *parts->store,
-                        .launcher = parts->table,
-                        .feed = parts->feed,
-                        .return_allowance = options.lost_after + options.reconnect_allowance}));
+      auto engine,
+      jobs::JobsEngine::open({.clock = options.clock,
+                              .store = *parts->store,
+                              .launcher = parts->table,
+                              .feed = parts->feed,
+                              .return_allowance = options.lost_after + options.reconnect_allowance,
+                              .quotas = options.quotas}));
   parts->assemble(options, std::move(engine));
   parts->start_strands();
   std::unique_ptr<Server> server(new Server(std::move(parts)));
@@ -291,6 +349,7 @@ void Server::stop() {
   parts.ingest->shutdown();
   parts.checkpoints->shutdown();
   parts.experiments->shutdown();
+  parts.admin->shutdown();
   if (parts.grpc != nullptr) {
     parts.grpc->Shutdown(gpr_time_from_millis(kShutdownGraceMs, GPR_TIMESPAN));
     parts.grpc->Wait();

@@ -8,12 +8,17 @@
 // Thread rule: start and stop from one thread; the rest from any, until stop.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "server/jobs/quotas.h"
+#include "server/retention/rules.h"
+#include "storage/blobs/checkpoint_quotas.h"
 
 namespace lctl::server {
 
@@ -26,6 +31,12 @@ struct ServerOptions {
   Duration lost_after = std::chrono::seconds(10);  // suspect after 3/5 of it
   // After a server start nodes have this time beyond lost_after to connect again with their ranks.
   Duration reconnect_allowance = std::chrono::seconds(20);
+  retention::Rules retention;  // of jobs that have ended
+  jobs::Quotas quotas;
+  storage::CheckpointQuotas checkpoint_quotas;
+  int max_metric_keys = 0;  // of a job; 0 = no limit
+  // Of the disk, for the database: beyond it checkpoints are refused. nullopt = default_reserve().
+  std::optional<std::int64_t> reserve_bytes;
   const Clock& clock = system_clock();  // outlives the server
 };
 

@@ -146,6 +146,7 @@ class ServerTest : public testing::Test {
     auto started = Server::start({.listen = "127.0.0.1:0",
                                   .http = "127.0.0.1:0",
                                   .data_dir = folder_.path(),
+                                  .reserve_bytes = 0,
                                   .clock = clock_});
     ASSERT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);

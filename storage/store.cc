@@ -6,10 +6,12 @@
 #include <system_error>
 #include <utility>
 
+#include "storage/backup/restore.h"
 #include "storage/blobs/chunk_folder.h"
 #include "storage/blobs/sqlite_checkpoint_store.h"
 #include "storage/folder_lock.h"
 #include "storage/jobs/sqlite_job_store.h"
+#include "storage/maintenance/sqlite_maintenance.h"
 #include "storage/metrics/sqlite_event_store.h"
 #include "storage/metrics/sqlite_metric_store.h"
 #include "storage/schema/migrations.h"
@@ -31,18 +33,20 @@ std::int64_t size_of(const std::filesystem::path& file) {
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::filesystem::path dir, FolderLock lock, std::unique_ptr<Database> database,
-              std::unique_ptr<ChunkFolder> chunks, const Clock& clock)
+              std::unique_ptr<ChunkFolder> chunks, const Store::Options& options)
       : dir_(std::move(dir)),
+        reserve_bytes_(options.space.reserve_bytes),
         lock_(std::move(lock)),
         database_(std::move(database)),
         chunks_(std::move(chunks)),
-        jobs_(*database_, clock),
-        events_(*database_, clock),
+        jobs_(*database_, options.clock),
+        events_(*database_, options.clock, options.max_metric_keys),
         metrics_(*database_),
-        checkpoints_(*database_, *chunks_, clock),
-        tracking_(*database_, clock),
-        artifacts_(*database_, *chunks_, clock),
-        models_(*database_, clock) {}
+        checkpoints_(*database_, *chunks_, options.clock, options.checkpoint_quotas),
+        tracking_(*database_, options.clock),
+        artifacts_(*database_, *chunks_, options.clock),
+        models_(*database_, options.clock),
+        maintenance_(dir_, *database_, *chunks_, options.clock) {}
 
   JobStore& jobs() override { return jobs_; }
   EventStore& events() override { return events_; }
@@ -51,25 +55,7 @@ class SqliteStore final : public Store {
   TrackingStore& tracking() override { return tracking_; }
   ArtifactStore& artifacts() override { return artifacts_; }
   ModelStore& models() override { return models_; }
-
-  absl::Status check_integrity() override {
-    LCTL_RETURN_IF_ERROR(database_->read([&](Connection& connection) -> absl::Status {
-      Query pages = connection.query("PRAGMA integrity_check(10)");
-      std::string findings;
-      while (pages.step()) {
-        if (!findings.empty()) findings += "; ";
-        findings += pages.text(0);
-      }
-      if (findings != "ok") return damaged(findings);
-      Query references = connection.query("PRAGMA foreign_key_check");
-      if (references.step()) {
-        return damaged(fmt::format("a row of {} refers to a missing row of {}", references.text(0),
-                                   references.text(2)));
-      }
-      return absl::OkStatus();
-    }));
-    return checkpoints_.check_chunks();
-  }
+  Maintenance& maintenance() override { return maintenance_; }
 
   StoreStatistics statistics() const override {
     const Writer::Counts writes = database_->counts();
@@ -78,7 +64,9 @@ class SqliteStore final : public Store {
                         .commits = writes.commits,
                         .changes = writes.changes,
                         .failed_changes = writes.failed_changes,
-                        .chunk_bytes_written = chunks_->bytes_written()};
+                        .chunk_bytes_written = chunks_->bytes_written(),
+                        .reserve_bytes = reserve_bytes_,
+                        .refused_chunks = chunks_->refused()};
     struct statvfs disk = {};
     if (statvfs(dir_.c_str(), &disk) == 0) {
       all.disk_bytes = static_cast<std::int64_t>(disk.f_blocks * disk.f_frsize);
@@ -88,12 +76,8 @@ class SqliteStore final : public Store {
   }
 
  private:
-  absl::Status damaged(std::string_view findings) const {
-    return absl::DataLossError(
-        fmt::format("{}: {}; restore the store from a backup", database_->name(), findings));
-  }
-
   const std::filesystem::path dir_;
+  const std::int64_t reserve_bytes_;
   // In this order: the lock is released when all else is closed.
   FolderLock lock_;
   std::unique_ptr<Database> database_;
@@ -105,9 +89,19 @@ class SqliteStore final : public Store {
   SqliteTrackingStore tracking_;
   SqliteArtifactStore artifacts_;
   SqliteModelStore models_;
+  SqliteMaintenance maintenance_;
 };
 
 }  // namespace
+
+absl::Status Store::check_integrity() {
+  LCTL_ASSIGN_OR_RETURN(
+      const CheckReport report,
+      maintenance().check(/*deep=*/false, [](const WorkProgress&) { return true; }));
+  if (report.findings.empty()) return absl::OkStatus();
+  return absl::DataLossError(
+      fmt::format("{}; restore the store from a backup", report.findings.front()));
+}
 
 absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
   std::error_code error;
@@ -117,15 +111,16 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(Options options) {
                         fmt::format("making the data folder {}", options.dir.string()));
   }
   LCTL_ASSIGN_OR_RETURN(FolderLock lock, FolderLock::take(options.dir));
+  LCTL_RETURN_IF_ERROR(check_restored(options.dir));
   const std::filesystem::path file = options.dir / "lctl.db";
   LCTL_RETURN_IF_ERROR(migrate(file, options.clock));
   LCTL_ASSIGN_OR_RETURN(
       std::unique_ptr<Database> database,
       Database::open({.file = file, .limits = {.max_database_bytes = options.max_database_bytes}}));
   LCTL_ASSIGN_OR_RETURN(std::unique_ptr<ChunkFolder> chunks,
-                        ChunkFolder::open(options.dir / "blobs", options.clock));
+                        ChunkFolder::open(options.dir / "blobs", options.clock, options.space));
   return std::make_unique<SqliteStore>(options.dir, std::move(lock), std::move(database),
-                                       std::move(chunks), options.clock);
+                                       std::move(chunks), options);
 }
 
 }  // namespace lctl::storage

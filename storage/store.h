@@ -8,7 +8,7 @@
 // everything that was acknowledged before they began.
 // Errors: ResourceExhausted (disk full), Unavailable (database locked by another program, I/O
 // error), DataLoss (corrupt), NotFound, AlreadyExists, FailedPrecondition (fenced),
-// InvalidArgument. Thread rule: internally locked. Its parts live as long as the Store.
+// InvalidArgument. Thread rule: internally locked. The parts live as long as the Store.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,8 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "storage/blobs/checkpoint_quotas.h"
+#include "storage/blobs/disk_space.h"
 
 namespace lctl::storage {
 
@@ -28,6 +30,7 @@ class CheckpointStore;
 class TrackingStore;
 class ArtifactStore;
 class ModelStore;
+class Maintenance;
 
 // How the store is doing. Counts are of this process, since the store was opened.
 struct StoreStatistics {
@@ -39,6 +42,8 @@ struct StoreStatistics {
   std::uint64_t changes = 0;           // changes in them: what callers waited for
   std::uint64_t failed_changes = 0;
   std::uint64_t chunk_bytes_written = 0;
+  std::int64_t reserve_bytes = 0;    // of the disk, for the database
+  std::uint64_t refused_chunks = 0;  // for the reserve's sake
 };
 
 class Store {
@@ -47,11 +52,15 @@ class Store {
     std::filesystem::path dir;  // made when absent; holds lctl.db (+ -wal, -shm), lctl.lock, blobs/
     const Clock& clock;         // must outlive the store
     std::int64_t max_database_bytes =
-        0;  // of lctl.db; beyond it writes get ResourceExhausted. 0 = no limit
+        0;                 // of lctl.db; beyond it writes get ResourceExhausted. 0 = no limit
+    DiskSpace space = {};  // how much of the disk checkpoints may fill
+    CheckpointQuotas checkpoint_quotas = {};
+    int max_metric_keys = 0;  // of a job; points of further ones are left out. 0 = no limit
   };
 
   // Opens or creates, and migrates to the newest schema. Only one process may hold a folder:
-  // a second one gets Unavailable with the holder's pid. FailedPrecondition: a newer lctl wrote it.
+  // a second one gets Unavailable with the holder's pid. FailedPrecondition: a newer lctl wrote it,
+  // or a restore into it was cut off.
   static absl::StatusOr<std::unique_ptr<Store>> open(Options options);
 
   virtual ~Store() = default;
@@ -63,10 +72,10 @@ class Store {
   virtual TrackingStore& tracking() = 0;
   virtual ArtifactStore& artifacts() = 0;
   virtual ModelStore& models() = 0;
+  virtual Maintenance& maintenance() = 0;
 
-  // PRAGMA integrity_check and foreign_key_check, and every chunk of a checkpoint present in its
-  // size; OK or DataLoss with the first findings. Reads the whole database.
-  virtual absl::Status check_integrity() = 0;
+  // maintenance().check() without its deep part: OK or DataLoss with the first finding.
+  absl::Status check_integrity();
 
   // Cheap: looks at no row and waits for no writer.
   virtual StoreStatistics statistics() const = 0;

@@ -172,7 +172,8 @@ void option_names(const CLI::App* command, const std::string& typed, std::vector
 }
 
 bool names_path(const std::string& value) {
-  return value == "FILE" || value == "--data-dir" || value == "--output";
+  return value == "FILE" || value == "--data-dir" || value == "--output" || value == "DIR" ||
+         value == "BACKUP";
 }
 
 // Values of an option or positional, known by its name.

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string>
 
+#include "client/cli/admin_json.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json.h"
 #include "client/cli/testing/program_fixture.h"
@@ -151,6 +152,12 @@ TEST_F(DocsTest, JsonKeysAreThoseOfTheProgram) {
   expect_keys("point", point_json({}));
   expect_keys("metric summary", summary_json({}));
   expect_keys("node", node_json({}));
+  expect_keys("backup", backup_json({}));
+  expect_keys("check", check_json({}));
+  expect_keys("vacuum", vacuum_json({}));
+  expect_keys("garbage", garbage_json({}, false));
+  expect_keys("removal", removal_json({}));
+  expect_keys("deleted job", deletion_json({}));
 }
 
 }  // namespace

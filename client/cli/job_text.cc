@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "client/cli/terminal/human.h"
+#include "client/cli/terminal/text.h"
 
 namespace lctl::cli {
 namespace {
@@ -95,6 +96,14 @@ std::string tags_text(const v1::Job& job) {
 std::string file_name_of(const v1::CheckpointWritten& written) {
   const std::size_t slash = written.name().rfind('/');
   return slash == std::string::npos ? written.name() : written.name().substr(slash + 1);
+}
+
+std::string local_name_of(const v1::Checkpoint& checkpoint) {
+  std::string name = file_name_of(checkpoint.written());
+  if (name.empty() || name == "." || name == ".." || printable(name) != name) {
+    name = checkpoint.id() + ".ckpt";
+  }
+  return name;
 }
 
 std::string running_time(const v1::Job& job, std::int64_t now_us) {

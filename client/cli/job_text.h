@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/cli/terminal/look.h"
+#include "proto/lctl/v1/checkpoint.pb.h"
 #include "proto/lctl/v1/control.pb.h"
 #include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/job.pb.h"
@@ -35,6 +36,10 @@ std::string tags_text(const v1::Job& job);
 
 // The last part of a checkpoint's path: what tells one from another.
 std::string file_name_of(const v1::CheckpointWritten& written);
+
+// The same as a name for a file of ours: a checkpoint's name comes from a job, so what cannot be
+// one becomes its id.
+std::string local_name_of(const v1::Checkpoint& checkpoint);
 
 // Wall time from the first RUNNING to the end or `now_us`; "-" when it never ran.
 std::string running_time(const v1::Job& job, std::int64_t now_us);

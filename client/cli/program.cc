@@ -126,6 +126,8 @@ std::unique_ptr<CLI::App> make_program(Session& session) {
   add_stop(*program, session);
   add_resume(*program, session);
   add_nodes(*program, session);
+  add_rm(*program, session);
+  add_admin(*program, session);
   add_up(*program, session);
   add_run(*program, session);
   add_version(*program, session);

@@ -26,6 +26,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "proto/lctl/v1/admin.pb.h"
 #include "proto/lctl/v1/checkpoint.pb.h"
 #include "proto/lctl/v1/control.pb.h"
 #include "proto/lctl/v1/tracking.pb.h"
@@ -95,6 +96,9 @@ using LogSink = std::function<bool(const v1::LogChunk&)>;
 // Bytes so far, bytes in all.
 using DownloadProgress = std::function<void(std::int64_t, std::int64_t)>;
 
+// How far the server has come with a long piece of work.
+using WorkSink = std::function<void(const v1::WorkProgress&)>;
+
 // Every call blocks until its answer. Idempotent ones (all but resume and removing tags; a submit
 // carries a key that makes it so) are repeated while the server restarts. A watch and followed logs
 // survive a restart of the server however long it takes: only their stop token ends the waiting.
@@ -147,6 +151,25 @@ class Client {
   // "<path>.part" first, and an interrupted download goes on from there when repeated.
   absl::Status download(const std::string& checkpoint_id, const std::string& path,
                         const DownloadProgress& progress = {}, std::stop_token stop = {});
+
+  // What the module and the data module saved (YAML); "" = nothing.
+  absl::StatusOr<std::string> hyperparameters(const std::string& job);
+  // With all that belongs to it. FailedPrecondition while it has not ended.
+  absl::StatusOr<v1::DeleteJobResponse> delete_job(const std::string& job);
+
+  // --- maintenance of the server's store; none has a deadline, and none is repeated ---
+
+  // Into a folder of the server's host (an absolute path). `keep` newest ones stay; 0 = all.
+  absl::StatusOr<v1::BackupResult> back_up(const std::string& dir, int keep = 0,
+                                           const WorkSink& progress = {},
+                                           std::stop_token stop = {});
+  // What is wrong is in the result, not in the status.
+  absl::StatusOr<v1::CheckResult> check_store(bool deep, const WorkSink& progress = {},
+                                              std::stop_token stop = {});
+  // Both go on in the server when they are stopped here.
+  absl::StatusOr<v1::VacuumResponse> vacuum(std::stop_token stop = {});
+  absl::StatusOr<v1::CollectGarbageResponse> collect_garbage(bool dry_run,
+                                                             std::stop_token stop = {});
 
  private:
   struct Connection;

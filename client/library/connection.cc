@@ -157,7 +157,8 @@ Client::Connection::Connection(std::string address_in, ClientOptions options_in)
       jobs(v1::Jobs::NewStub(channel)),
       cluster(v1::Cluster::NewStub(channel)),
       experiments(v1::Experiments::NewStub(channel)),
-      checkpoints(v1::Checkpoints::NewStub(channel)) {}
+      checkpoints(v1::Checkpoints::NewStub(channel)),
+      admin(v1::Admin::NewStub(channel)) {}
 
 void Client::Connection::set_deadline(grpc::ClientContext& context, Duration from_now) {
   context.set_deadline(std::chrono::time_point_cast<std::chrono::system_clock::duration>(

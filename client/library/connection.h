@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "client/library/client.h"
+#include "proto/lctl/v1/admin.grpc.pb.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "proto/lctl/v1/control.grpc.pb.h"
 #include "proto/lctl/v1/tracking.grpc.pb.h"
@@ -94,6 +95,7 @@ struct Client::Connection {
   const std::unique_ptr<v1::Cluster::Stub> cluster;
   const std::unique_ptr<v1::Experiments::Stub> experiments;
   const std::unique_ptr<v1::Checkpoints::Stub> checkpoints;
+  const std::unique_ptr<v1::Admin::Stub> admin;
   std::atomic<bool> reached = false;  // has ever answered
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "client/testing/fake_admin.h"
 #include "client/testing/fake_services.h"
 #include "client/testing/fake_state.h"
 
@@ -32,6 +33,7 @@ struct FakeServer::Services {
   FakeCluster cluster{state};
   FakeExperiments experiments{state};
   FakeCheckpoints checkpoints{state};
+  FakeAdmin admin{state};
   std::unique_ptr<grpc::Server> server;
   int port = 0;
 
@@ -43,6 +45,7 @@ struct FakeServer::Services {
     builder.RegisterService(&cluster);
     builder.RegisterService(&experiments);
     builder.RegisterService(&checkpoints);
+    builder.RegisterService(&admin);
     server = builder.BuildAndStart();
   }
 };
@@ -118,6 +121,11 @@ void FakeServer::put_checkpoint(const v1::Checkpoint& checkpoint, const std::str
 void FakeServer::break_downloads_after(std::int64_t bytes) {
   const std::lock_guard lock(services_->state.mutex);
   services_->state.break_downloads_after = bytes;
+}
+
+void FakeServer::put_finding(const std::string& finding) {
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.findings.push_back(finding);
 }
 
 void FakeServer::set_page_jobs(int jobs) {

@@ -43,6 +43,7 @@ class FakeServer {
   void break_downloads_after(std::int64_t bytes);
   // What a download says its SHA-256 is, whatever it sends.
   void corrupt_downloads();
+  void put_finding(const std::string& finding);  // of checks and backups
   void set_page_jobs(int jobs);  // List answers with so many at a time; 0 = with all
 
   // What was asked.

@@ -38,7 +38,8 @@ struct FakeState {
   std::map<std::string, std::map<std::string, std::vector<v1::MetricPoint>>> metrics;
   std::map<std::string, std::map<StreamKey, std::string>> logs;
   std::vector<StoredCheckpoint> checkpoints;
-  int page_jobs = 0;  // jobs of one List's answer; 0 = all
+  std::vector<std::string> findings;  // of a check, and of a backup
+  int page_jobs = 0;                  // jobs of one List's answer; 0 = all
   std::int64_t break_downloads_after = 0;
   bool corrupt_downloads = false;
   std::map<std::string, std::string> jobs_of_keys;  // idempotency key → job id

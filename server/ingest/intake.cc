@@ -196,9 +196,10 @@ Outcome Intake::conclude(const Batch& batch, const Parsed& parsed,
     return outcome;
   }
   tell(batch, parsed, applied->previous_offset);
-  if (!parsed.complaint.empty()) {
+  const std::string& complaint = parsed.complaint.empty() ? applied->left_out : parsed.complaint;
+  if (!complaint.empty()) {
     outcome.verdict = Verdict::kInvalid;
-    outcome.message = parsed.complaint;
+    outcome.message = complaint;
   }
   return outcome;
 }

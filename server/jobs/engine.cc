@@ -93,14 +93,18 @@ absl::StatusOr<JobRecord> JobsEngine::load(const JobId& id) const {
 
 absl::StatusOr<v1::Job> JobsEngine::submit(v1::JobSpec spec, std::string submitted_by,
                                            const std::string& idempotency_key) {
+  LCTL_ASSIGN_OR_RETURN(const std::optional<JobId> earlier,
+                        options_.store.jobs().submitted(idempotency_key));
+  if (earlier) return get(*earlier);  // a repeated call: not one more job
+  LCTL_RETURN_IF_ERROR(
+      with_context(check_quotas(options_.quotas, records_, submitted_by, spec.experiment()),
+                   "the job was not accepted"));
   NewJob made =
       make_job(std::move(spec), JobId{random_id(kJobIdLength)}, std::move(submitted_by), now());
   storage::JobChange change{.job = made.record.job, .transition = made.transition};
   *change.job.mutable_spec() = *made.record.spec;
   const auto created = options_.store.jobs().create(change, idempotency_key);
   if (!created.ok()) return with_context(created.status(), "the job was not accepted");
-  if (*created != made.record.id()) return get(*created);  // a repeated call
-
   log().info("job {} '{}' submitted by {}", created->str(), made.record.spec->name(),
              made.record.job.submitted_by());
   v1::Job job = snapshot(made.record);
@@ -173,6 +177,18 @@ absl::StatusOr<v1::Job> JobsEngine::request(const JobId& id, const Event& event,
   return job;
 }
 
+absl::StatusOr<std::int64_t> JobsEngine::remove(const JobId& id) {
+  LCTL_RETURN_IF_ERROR(with_context(flush(), "the request was not carried out"));
+  if (const auto found = records_.find(id); found != records_.end()) {
+    return absl::FailedPreconditionError(
+        fmt::format("job {} is {}: only jobs that have ended are deleted; `lctl stop {}` ends it",
+                    id.str(), name_of(found->second.job.state()), id.str()));
+  }
+  auto bytes = options_.store.jobs().remove(id);
+  if (bytes.ok()) log().info("job {} is deleted", id.str());
+  return bytes;
+}
+
 // --- views ---
 
 v1::Job JobsEngine::snapshot(const JobRecord& record) const {
@@ -190,10 +206,15 @@ absl::StatusOr<v1::Job> JobsEngine::get(const JobId& id) const {
 }
 
 void JobsEngine::add_live(v1::Job& job) const {
-  if (job.state() != v1::JOB_STATE_QUEUED) return;
+  if (is_final(job.state())) return;
   const auto found = records_.find(JobId{job.id()});
-  if (found != records_.end() && !found->second.waiting.empty()) {
-    job.set_reason(found->second.waiting);
+  if (found == records_.end()) return;
+  const JobRecord& record = found->second;
+  if (job.state() == v1::JOB_STATE_QUEUED) {
+    if (!record.waiting.empty()) job.set_reason(record.waiting);
+  } else if (!record.checkpoint_refusal.empty()) {
+    job.set_reason(
+        fmt::format("{}; its checkpoints wait: {}", job.reason(), record.checkpoint_refusal));
   }
 }
 
@@ -222,6 +243,17 @@ void JobsEngine::progress(const JobId& id, AttemptNumber attempt, const v1::Prog
   if (record == nullptr) return;
   record->progress = progress;
   options_.feed.publish(id, [&] { return snapshot(*record); });
+}
+
+void JobsEngine::checkpoint_refused(const JobId& id, std::string why) {
+  const auto found = records_.find(id);
+  if (found == records_.end() || found->second.checkpoint_refusal == why) return;
+  JobRecord& record = found->second;
+  if (record.checkpoint_refusal.empty()) {
+    log().warn("job {}: its checkpoints wait: {}", id.str(), why);
+  }
+  record.checkpoint_refusal = std::move(why);
+  options_.feed.publish(id, [&] { return snapshot(record); });
 }
 
 // --- nodes ---

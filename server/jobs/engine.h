@@ -34,6 +34,7 @@
 #include "server/jobs/job_feed.h"
 #include "server/jobs/job_record.h"
 #include "server/jobs/launcher.h"
+#include "server/jobs/quotas.h"
 #include "server/jobs/transitions.h"
 #include "storage/jobs/job_store.h"
 #include "storage/store.h"
@@ -50,6 +51,7 @@ class JobsEngine final : public NodeEvents {
     // How long nodes have, after a server start, to register again: a node's own time until it is
     // lost, and some more for its reconnecting.
     Duration return_allowance = std::chrono::seconds(30);
+    Quotas quotas = {};
   };
 
   // Rebuilds all state from the store.
@@ -58,6 +60,7 @@ class JobsEngine final : public NodeEvents {
   // --- requests of people; each returns the job as it is now, durable ---
 
   // `spec` has been checked. A key seen within a day returns that submission's job.
+  // ResourceExhausted when a quota is used up.
   absl::StatusOr<v1::Job> submit(v1::JobSpec spec, std::string submitted_by,
                                  const std::string& idempotency_key);
   // FailedPrecondition when it has succeeded or failed already; stopping twice is fine.
@@ -66,6 +69,10 @@ class JobsEngine final : public NodeEvents {
   absl::StatusOr<v1::Job> resume(const JobId& id);
   // Tags and note of a job in any state; errors of JobStore::label().
   absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change);
+
+  // Deletes a job with all that belongs to it; about how many bytes of checkpoints that frees.
+  // FailedPrecondition when it has not ended.
+  absl::StatusOr<std::int64_t> remove(const JobId& id);
 
   // --- views ---
 
@@ -80,6 +87,10 @@ class JobsEngine final : public NodeEvents {
   // --- from ingest ---
 
   void progress(const JobId& id, AttemptNumber attempt, const v1::Progress& progress);
+
+  // The store refuses a checkpoint of the job, and why; "" = it has taken one again. Shown with the
+  // job's reason as long as it is active.
+  void checkpoint_refused(const JobId& id, std::string why);
 
   // --- from nodes ---
 

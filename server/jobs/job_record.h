@@ -59,6 +59,7 @@ struct JobRecord {
   MonotonicTime not_before{};         // back-off: not placed earlier
   std::set<NodeId> excluded;          // nodes on which a launch failed for good
   std::string waiting;                // why it is not placed, while QUEUED
+  std::string checkpoint_refusal;     // why its checkpoints wait on their nodes; "" = they do not
 
   JobId id() const { return JobId{job.id()}; }
   AttemptId attempt_id() const { return {id(), attempt.number()}; }

@@ -126,6 +126,13 @@ void add_store(Exposition& page, const Snapshot& all) {
   page.family("lctl_store_chunk_written_bytes_total", Type::kCounter,
               "Bytes of checkpoints that were new in the store.")
       .sample({}, store.chunk_bytes_written);
+  page.family("lctl_store_disk_reserve_bytes", Type::kGauge,
+              "Free space that is kept for the database: beyond it checkpoints are refused.")
+      .sample({}, static_cast<double>(store.reserve_bytes));
+  page.family(
+          "lctl_store_refused_chunks_total", Type::kCounter,
+          "Chunks of checkpoints that were refused for the reserve's sake; nodes send them again.")
+      .sample({}, store.refused_chunks);
   page.family("lctl_store_failing", Type::kGauge,
               "1 while changes of jobs wait for a store that cannot commit.")
       .sample({}, all.engine.store_fails ? 1 : 0);

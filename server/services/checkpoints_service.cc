@@ -93,8 +93,13 @@ grpc::Status CheckpointsService::PutChunks(grpc::ServerContext* context,
 grpc::Status CheckpointsService::Commit(grpc::ServerContext*,
                                         const v1::CommitCheckpointRequest* request,
                                         v1::CommitCheckpointResponse* response) {
-  LCTL_GRPC_ASSIGN_OR_RETURN(const CheckpointId id, checkpoints_.commit(manifest_of(*request)));
-  response->set_checkpoint_id(id.str());
+  const absl::StatusOr<CheckpointId> id = checkpoints_.commit(manifest_of(*request));
+  const bool refused = absl::IsResourceExhausted(id.status());
+  if (on_refused_ && (refused || id.ok())) {
+    on_refused_(JobId(request->job_id()), refused ? std::string(message_of(id.status())) : "");
+  }
+  LCTL_GRPC_RETURN_IF_ERROR(id.status());
+  response->set_checkpoint_id(id->str());
   return grpc::Status::OK;
 }
 

@@ -1,6 +1,11 @@
 // gRPC's Checkpoints: chunked upload, commit, list and download.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "base/id.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "server/services/open_calls.h"
 #include "storage/blobs/checkpoint_store.h"
@@ -15,9 +20,14 @@ namespace lctl::services {
 // Thread rule: internally locked.
 class CheckpointsService final : public v1::Checkpoints::Service {
  public:
-  // Both must outlive it.
-  CheckpointsService(storage::CheckpointStore& checkpoints, const storage::JobStore& jobs)
-      : checkpoints_(checkpoints), jobs_(jobs) {}
+  // Told, from any thread, why a checkpoint of the job is refused for want of space; "" = one was
+  // committed.
+  using OnRefused = std::function<void(const JobId& job, std::string why)>;
+
+  // Both must outlive it, and so must what `on_refused` uses.
+  CheckpointsService(storage::CheckpointStore& checkpoints, const storage::JobStore& jobs,
+                     OnRefused on_refused = {})
+      : checkpoints_(checkpoints), jobs_(jobs), on_refused_(std::move(on_refused)) {}
 
   // Ends all transfers; they can be taken up again where they were.
   void shutdown() { calls_.shutdown(); }
@@ -36,6 +46,7 @@ class CheckpointsService final : public v1::Checkpoints::Service {
  private:
   storage::CheckpointStore& checkpoints_;
   const storage::JobStore& jobs_;
+  const OnRefused on_refused_;
   OpenCalls calls_;
 };
 

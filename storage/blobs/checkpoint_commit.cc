@@ -25,13 +25,13 @@ bool was_removed(Connection& connection, const JobRow& job, const Manifest& mani
   return query.step();
 }
 
-// Bytes of the chunks that no manifest names yet.
+// Bytes of the chunks that nobody uses yet.
 std::int64_t new_bytes(Connection& connection, const Manifest& manifest) {
   std::set<std::string_view> seen;
   std::int64_t bytes = 0;
   for (const ChunkRef& chunk : manifest.chunks) {
     if (!seen.insert(chunk.sha256).second) continue;
-    Query query = connection.query("SELECT 1 FROM manifest_chunks WHERE sha256 = ?1 LIMIT 1");
+    Query query = connection.query("SELECT 1 FROM used_chunks WHERE sha256 = ?1 LIMIT 1");
     query.bind(Blob{parse_sha256(chunk.sha256)});
     if (!query.step()) bytes += chunk.size;
   }

@@ -203,19 +203,50 @@ absl::Status apply_retention(Connection& connection, const JobRow& job, std::int
   const std::optional<std::int64_t> resumed = resumed_by_unfinished_attempt(connection, job);
   for (const std::int64_t number : outdated) {
     if (number == newest || number == resumed) continue;
-    connection
-        .query(
-            "INSERT INTO dropped_chunks (sha256, dropped_us)"
-            " SELECT DISTINCT sha256, ?2 FROM manifest_chunks WHERE checkpoint = ?1"
-            " ON CONFLICT (sha256) DO UPDATE SET dropped_us = excluded.dropped_us")
-        .bind(number, now_us)
-        .run();
-    connection.query("DELETE FROM manifest_chunks WHERE checkpoint = ?1").bind(number).run();
-    connection.query("UPDATE checkpoints SET dropped_us = ?2 WHERE number = ?1")
-        .bind(number, now_us)
-        .run();
+    drop_manifest(connection, number, now_us);
   }
   return absl::OkStatus();
+}
+
+void drop_manifest(Connection& connection, std::int64_t number, std::int64_t now_us) {
+  connection
+      .query(
+          "INSERT INTO dropped_chunks (sha256, dropped_us)"
+          " SELECT DISTINCT sha256, ?2 FROM manifest_chunks WHERE checkpoint = ?1"
+          " ON CONFLICT (sha256) DO UPDATE SET dropped_us = excluded.dropped_us")
+      .bind(number, now_us)
+      .run();
+  connection.query("DELETE FROM manifest_chunks WHERE checkpoint = ?1").bind(number).run();
+  connection.query("UPDATE checkpoints SET dropped_us = ?2 WHERE number = ?1")
+      .bind(number, now_us)
+      .run();
+}
+
+absl::StatusOr<std::vector<SpareCheckpoint>> spare_checkpoints(Connection& connection,
+                                                               const JobRow& job,
+                                                               v1::JobState state) {
+  std::vector<SpareCheckpoint> all;
+  std::set<std::int64_t> kept;
+  std::set<std::string> best_found;  // metrics whose newest best one is found
+  Query query = connection.query(
+      "SELECT number, written, stored_bytes FROM checkpoints WHERE job = ?1"
+      " AND dropped_us IS NULL ORDER BY attempt DESC, spool_offset DESC, number DESC");
+  query.bind(job.number);
+  while (query.step()) {
+    const std::int64_t number = query.integer(0);
+    all.push_back({number, query.integer(2)});
+    v1::CheckpointWritten written;
+    // What cannot be read is not judged.
+    if (!written.ParseFromArray(query.blob(1).data(), static_cast<int>(query.blob(1).size())) ||
+        written.is_last() || (written.is_best() && best_found.insert(written.monitor()).second)) {
+      kept.insert(number);
+    }
+  }
+  const std::optional<std::int64_t> newest = newest_checkpoint(connection, job);
+  if (newest && (kept.empty() || state != v1::JOB_STATE_SUCCEEDED)) kept.insert(*newest);
+  if (kept.empty() && !all.empty()) kept.insert(all.front().number);
+  std::erase_if(all, [&](const SpareCheckpoint& one) { return kept.contains(one.number); });
+  return all;
 }
 
 }  // namespace lctl::storage

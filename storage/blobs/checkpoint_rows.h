@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/id.h"
 #include "base/status.h"
+#include "proto/lctl/v1/job.pb.h"
 #include "storage/blobs/checkpoint_store.h"
 #include "storage/jobs/job_rows.h"
 #include "storage/sqlite/connection.h"
@@ -39,5 +41,21 @@ absl::Status mark_removed(Connection& connection, const JobRow& job, AttemptNumb
 // Never the one that the next attempt would resume from, nor the one that an unfinished attempt
 // did.
 absl::Status apply_retention(Connection& connection, const JobRow& job, std::int64_t now_us);
+
+// Takes a checkpoint's manifest away, and remembers its chunks for garbage collection. Its row
+// stays.
+void drop_manifest(Connection& connection, std::int64_t number, std::int64_t now_us);
+
+struct SpareCheckpoint {
+  std::int64_t number = 0;
+  std::int64_t stored_bytes = 0;
+};
+
+// Of a job that has ended: checkpoints that nobody would choose. Kept are last.ckpt, the newest of
+// those that were the best by their metric, and the newest of all when the job can be resumed (it
+// has not succeeded) or when there would be none else.
+absl::StatusOr<std::vector<SpareCheckpoint>> spare_checkpoints(Connection& connection,
+                                                               const JobRow& job,
+                                                               v1::JobState state);
 
 }  // namespace lctl::storage

@@ -40,6 +40,17 @@ struct CheckpointRow {
   std::int64_t stored_bytes = 0;  // of chunks that were new with this checkpoint
 };
 
+// How a pass of garbage collection is done.
+struct Collecting {
+  bool dry_run = false;  // nothing is deleted: the answer says what would be
+  std::stop_token stop;  // ends it early
+};
+
+struct Freed {
+  std::int64_t chunks = 0;
+  std::int64_t bytes = 0;
+};
+
 // Part of Store; same errors and thread rule.
 class CheckpointStore {
  public:
@@ -58,7 +69,7 @@ class CheckpointStore {
   // missing, or was found damaged and put aside: ask missing() again, send what it names, and
   // commit again. InvalidArgument: sizes or the whole file's hash do not match (all bytes are read
   // for that, in the caller's thread). Repeating it returns the same id, even when retention has
-  // dropped it since.
+  // dropped it since. ResourceExhausted, which says whose, when a quota would be exceeded.
   //
   // Then applies the job's retention. Dropped are: recovery and stop checkpoints beyond the newest
   // retention.keep_last of the two kinds together, but for the first at or past each multiple of
@@ -67,6 +78,11 @@ class CheckpointStore {
   // among the best so many of their metric. Never dropped: what newest() returns, what an
   // unfinished attempt resumed from, and last.ckpt.
   virtual absl::StatusOr<CheckpointId> commit(const Manifest& manifest) = 0;
+
+  // Drops checkpoints of a job that has ended that nobody would choose: all but last.ckpt, the
+  // newest of those that were the best by their metric, and what a resume would go on from. Returns
+  // about how many bytes of chunks that frees. FailedPrecondition when the job has not ended.
+  virtual absl::StatusOr<std::int64_t> trim(const JobId& job) = 0;
 
   // Oldest first; without those that their callback has removed.
   virtual absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const = 0;
@@ -85,13 +101,13 @@ class CheckpointStore {
                                            std::int64_t size) const = 0;
 
   // Deletes chunks that no manifest refers to and that nobody has relied on for an hour (uploads in
-  // flight stay). Looks at every chunk: for once an hour or so; ends early when `stop` is
-  // requested. Returns the bytes freed.
-  virtual absl::StatusOr<std::int64_t> collect_garbage(std::stop_token stop = {}) = 0;
+  // flight stay). Looks at every chunk: for once an hour or so. Nothing goes while a backup is
+  // made.
+  virtual absl::StatusOr<Freed> collect_garbage(const Collecting& how = {}) = 0;
 
   // Deletes the chunks of dropped manifests that no other one refers to and that nobody has relied
-  // on since the drop. Costs nothing when nothing was dropped. Returns the bytes freed.
-  virtual absl::StatusOr<std::int64_t> collect_dropped(std::stop_token stop = {}) = 0;
+  // on since the drop. Costs nothing when nothing was dropped. Nothing goes while a backup is made.
+  virtual absl::StatusOr<Freed> collect_dropped(const Collecting& how = {}) = 0;
 };
 
 }  // namespace lctl::storage

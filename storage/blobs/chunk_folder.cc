@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kIncoming[] = "incoming";
+constexpr char kDamaged[] = ".damaged";
 
 // Like errno_status(), but a file that may not grow is a full disk for our callers.
 absl::Status io_error(int error, std::string_view what, const std::string& file) {
@@ -50,6 +51,13 @@ absl::StatusOr<std::optional<std::int64_t>> size_of_file(const fs::path& file) {
   return io_error(errno, "looking at", file.string());
 }
 
+std::optional<std::int64_t> free_on_disk(const fs::path& dir) {
+  std::error_code error;
+  const fs::space_info space = fs::space(dir, error);
+  if (error) return std::nullopt;
+  return static_cast<std::int64_t>(space.available);
+}
+
 timespec to_timespec(WallTime time) {
   const std::int64_t micros = unix_micros(time);
   return {.tv_sec = micros / 1'000'000, .tv_nsec = micros % 1'000'000 * 1'000};
@@ -57,7 +65,8 @@ timespec to_timespec(WallTime time) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, const Clock& clock,
+                                                               DiskSpace space) {
   LCTL_RETURN_IF_ERROR(make_folder(dir));
   LCTL_RETURN_IF_ERROR(make_folder(dir / kIncoming));
   LCTL_RETURN_IF_ERROR(sync_folder(dir));
@@ -68,7 +77,16 @@ absl::StatusOr<std::unique_ptr<ChunkFolder>> ChunkFolder::open(fs::path dir, con
     }
   }
   if (error) return io_error(error.value(), "listing", (dir / kIncoming).string());
-  return std::unique_ptr<ChunkFolder>(new ChunkFolder(std::move(dir), clock));
+  return std::unique_ptr<ChunkFolder>(new ChunkFolder(std::move(dir), clock, std::move(space)));
+}
+
+absl::StatusOr<std::unique_ptr<const ChunkFolder>> ChunkFolder::open_existing(fs::path dir,
+                                                                              const Clock& clock) {
+  std::error_code error;
+  if (!fs::is_directory(dir, error)) {
+    return absl::NotFoundError(fmt::format("there is no folder of chunks {}", dir.string()));
+  }
+  return std::unique_ptr<const ChunkFolder>(new ChunkFolder(std::move(dir), clock, {}));
 }
 
 fs::path ChunkFolder::path_of(std::string_view sha256) const {
@@ -80,6 +98,7 @@ absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view 
   LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> present, touch(sha256));
   // A file of another size is damaged: it is replaced.
   if (present == static_cast<std::int64_t>(bytes.size())) return false;
+  LCTL_RETURN_IF_ERROR(check_space(bytes.size()));
   const std::string incoming = (dir_ / kIncoming / random_id(16)).string();
   absl::Status status = write_file(incoming, bytes);
   if (status.ok()) status = publish(incoming, sha256);
@@ -89,6 +108,21 @@ absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view 
   }
   bytes_written_.fetch_add(bytes.size(), std::memory_order_relaxed);
   return true;
+}
+
+absl::Status ChunkFolder::check_space(std::size_t size) {
+  if (space_.reserve_bytes == 0) return absl::OkStatus();
+  const std::optional<std::int64_t> free =
+      space_.free_bytes ? space_.free_bytes() : free_on_disk(dir_);
+  if (!free || *free - static_cast<std::int64_t>(size) >= space_.reserve_bytes) {
+    return absl::OkStatus();
+  }
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  return absl::ResourceExhaustedError(fmt::format(
+      "the store's disk has {} bytes free, of which the last {} are kept for the database: "
+      "checkpoints wait on their nodes until there is more; free space on it (`lctl admin gc`, "
+      "`lctl rm`)",
+      *free, space_.reserve_bytes));
 }
 
 absl::Status ChunkFolder::write_file(const std::string& file, std::string_view bytes) const {
@@ -167,7 +201,7 @@ absl::StatusOr<bool> ChunkFolder::put_aside_if_damaged(std::string_view sha256) 
   LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> bytes, size(sha256));
   if (!bytes || !absl::IsDataLoss(read(sha256, *bytes).status())) return false;
   const std::string file = path_of(sha256).string();
-  if (rename(file.c_str(), (file + ".damaged").c_str()) != 0) {
+  if (rename(file.c_str(), (file + kDamaged).c_str()) != 0) {
     return io_error(errno, "putting aside", file);
   }
   return true;
@@ -176,12 +210,8 @@ absl::StatusOr<bool> ChunkFolder::put_aside_if_damaged(std::string_view sha256) 
 absl::Status ChunkFolder::for_each(
     absl::FunctionRef<absl::Status(const std::string&, std::int64_t)> visit) const {
   std::error_code error;
-  for (int first = 0; first < 256; ++first) {
-    const char byte = static_cast<char>(first);
-    const std::string prefix = to_hex({&byte, 1});
-    fs::directory_iterator entries(dir_ / prefix, error);
-    if (error == std::errc::no_such_file_or_directory) continue;  // none has come yet
-    for (const fs::directory_entry& entry : entries) {
+  for (const std::string& prefix : folders()) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(dir_ / prefix, error)) {
       const std::string sha256 = parse_sha256(prefix + entry.path().filename().string());
       if (sha256.empty()) continue;  // not ours
       LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> bytes, size_of_file(entry.path()));
@@ -192,20 +222,118 @@ absl::Status ChunkFolder::for_each(
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> ChunkFolder::remove_if_older(std::string_view sha256, WallTime cutoff) {
+absl::StatusOr<bool> ChunkFolder::is_older(std::string_view sha256, WallTime cutoff) const {
   const fs::path file = path_of(sha256);
-  const std::lock_guard lock(mutex_);
   struct stat info = {};
   if (stat(file.c_str(), &info) != 0) {
     if (errno == ENOENT) return false;
     return io_error(errno, "looking at", file.string());
   }
   const timespec limit = to_timespec(cutoff);
-  const bool older =
-      std::pair(info.st_mtim.tv_sec, info.st_mtim.tv_nsec) < std::pair(limit.tv_sec, limit.tv_nsec);
+  return std::pair(info.st_mtim.tv_sec, info.st_mtim.tv_nsec) <
+         std::pair(limit.tv_sec, limit.tv_nsec);
+}
+
+absl::StatusOr<bool> ChunkFolder::remove_if_older(std::string_view sha256, WallTime cutoff) {
+  const std::lock_guard lock(mutex_);
+  if (holds_ > 0) return false;
+  LCTL_ASSIGN_OR_RETURN(const bool older, is_older(sha256, cutoff));
   if (!older) return false;
+  const fs::path file = path_of(sha256);
   if (unlink(file.c_str()) != 0) return io_error(errno, "deleting", file.string());
   return true;
+}
+
+ChunkFolder::Hold::Hold(ChunkFolder& folder) : folder_(folder) {
+  const std::lock_guard lock(folder_.mutex_);
+  ++folder_.holds_;
+}
+
+ChunkFolder::Hold::~Hold() {
+  const std::lock_guard lock(folder_.mutex_);
+  --folder_.holds_;
+}
+
+bool ChunkFolder::held() const {
+  const std::lock_guard lock(mutex_);
+  return holds_ > 0;
+}
+
+// False when the file systems or their rules allow no link.
+absl::StatusOr<bool> ChunkFolder::link_from(const std::string& source,
+                                            std::string_view sha256) const {
+  const fs::path file = path_of(sha256);
+  int error = link(source.c_str(), file.c_str()) == 0 ? 0 : errno;
+  if (error == ENOENT && access(source.c_str(), F_OK) == 0) {
+    // The first chunk of its folder.
+    LCTL_RETURN_IF_ERROR(make_folder(file.parent_path()));
+    error = link(source.c_str(), file.c_str()) == 0 ? 0 : errno;
+  }
+  switch (error) {
+    case 0:
+      return true;
+    case EXDEV:  // another file system
+    case EPERM:  // a file system without links, or a file of another user
+    case EACCES:
+    case EOPNOTSUPP:
+    case EMLINK:
+      return false;
+    default:
+      return io_error(error, "linking " + source + " to", file.string());
+  }
+}
+
+absl::StatusOr<ChunkFolder::Taken> ChunkFolder::take_from(const ChunkFolder& other,
+                                                          std::string_view sha256,
+                                                          std::int64_t size) {
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> present, this->size(sha256));
+  if (present == size) return Taken::kThere;
+  if (present && unlink(path_of(sha256).c_str()) != 0) {
+    return io_error(errno, "deleting the damaged", path_of(sha256).string());
+  }
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> there, other.size(sha256));
+  const std::string source = other.path_of(sha256).string();
+  if (there != size) {
+    return absl::DataLossError(
+        fmt::format("chunk file {} {}", source,
+                    there ? fmt::format("does not have its {} bytes", size) : "is missing"));
+  }
+  LCTL_ASSIGN_OR_RETURN(const bool linked, link_from(source, sha256));
+  if (linked) return Taken::kLinked;
+  LCTL_ASSIGN_OR_RETURN(const std::string bytes, other.read(sha256, size));
+  LCTL_RETURN_IF_ERROR(put(sha256, bytes).status());
+  return Taken::kCopied;
+}
+
+absl::Status ChunkFolder::sync() const {
+  for (const std::string& folder : folders()) {
+    LCTL_RETURN_IF_ERROR(sync_folder(dir_ / folder));
+  }
+  return sync_folder(dir_);
+}
+
+absl::StatusOr<std::int64_t> ChunkFolder::count_damaged() const {
+  std::int64_t count = 0;
+  std::error_code error;
+  for (const std::string& folder : folders()) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(dir_ / folder, error)) {
+      if (entry.path().extension() == kDamaged) ++count;
+    }
+    if (error) return io_error(error.value(), "listing", (dir_ / folder).string());
+  }
+  return count;
+}
+
+// The names of those of the 256 folders that are there.
+std::vector<std::string> ChunkFolder::folders() const {
+  std::vector<std::string> names;
+  for (int first = 0; first < 256; ++first) {
+    const char byte = static_cast<char>(first);
+    std::string name = to_hex({&byte, 1});
+    std::error_code ignored;
+    if (fs::is_directory(dir_ / name, ignored)) names.push_back(std::move(name));
+  }
+  return names;
 }
 
 }  // namespace lctl::storage

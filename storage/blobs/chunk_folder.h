@@ -9,10 +9,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "storage/blobs/disk_space.h"
 
 namespace lctl::storage {
 
@@ -26,9 +28,16 @@ class ChunkFolder {
  public:
   // Makes the folder when it is absent. `clock` must outlive it.
   static absl::StatusOr<std::unique_ptr<ChunkFolder>> open(std::filesystem::path dir,
-                                                           const Clock& clock);
+                                                           const Clock& clock,
+                                                           DiskSpace space = {});
+
+  // One that is there already, only for reading: nothing is made or tidied up. NotFound when it is
+  // absent.
+  static absl::StatusOr<std::unique_ptr<const ChunkFolder>> open_existing(std::filesystem::path dir,
+                                                                          const Clock& clock);
 
   // Stores bytes whose hash the caller has checked. False when they were there. Synced on return.
+  // ResourceExhausted when the disk is full, or full but for the reserve.
   absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes);
 
   // The size of a chunk, made young; nullopt when it is not there.
@@ -49,27 +58,68 @@ class ChunkFolder {
   absl::Status for_each(
       absl::FunctionRef<absl::Status(const std::string& sha256, std::int64_t size)> visit) const;
 
-  // Deletes a chunk that was last relied on before `cutoff`. True when it did.
+  // Whether a chunk is there and was last relied on before `cutoff`.
+  absl::StatusOr<bool> is_older(std::string_view sha256, WallTime cutoff) const;
+
+  // Deletes a chunk that is_older(), unless the folder is held. True when it did.
   absl::StatusOr<bool> remove_if_older(std::string_view sha256, WallTime cutoff);
+
+  // As long as one lives, remove_if_older() deletes nothing: for a backup, whose snapshot of the
+  // manifests must not outlive their chunks. The folder must outlive it.
+  class Hold {
+   public:
+    explicit Hold(ChunkFolder& folder);
+    ~Hold();
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    ChunkFolder& folder_;
+  };
+  bool held() const;
+
+  // Takes a chunk from another folder by a hard link, so that it lies on the disk once, or, where
+  // the file systems allow none, as a copy whose bytes are checked. DataLoss when it is missing
+  // there, has another size or (of a copy) another hash. Copies are synced; for links call sync()
+  // behind the last one.
+  enum class Taken { kThere, kLinked, kCopied };
+  absl::StatusOr<Taken> take_from(const ChunkFolder& other, std::string_view sha256,
+                                  std::int64_t size);
+
+  // Makes all names in the folder durable.
+  absl::Status sync() const;
+
+  // Chunks that were put aside as damaged.
+  absl::StatusOr<std::int64_t> count_damaged() const;
 
   // Of chunks that put() stored, since the folder was opened.
   std::uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
 
+  // Chunks that were refused for the reserve's sake, since the folder was opened.
+  std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
   std::filesystem::path path_of(std::string_view sha256) const;
 
  private:
-  ChunkFolder(std::filesystem::path dir, const Clock& clock)
-      : dir_(std::move(dir)), clock_(clock) {}
+  ChunkFolder(std::filesystem::path dir, const Clock& clock, DiskSpace space)
+      : dir_(std::move(dir)), clock_(clock), space_(std::move(space)) {}
+
+  absl::Status check_space(std::size_t size);
 
   absl::Status write_file(const std::string& file, std::string_view bytes) const;
   absl::Status publish(const std::string& incoming, std::string_view sha256) const;
+  std::vector<std::string> folders() const;
+  absl::StatusOr<bool> link_from(const std::string& source, std::string_view sha256) const;
 
   const std::filesystem::path dir_;
   const Clock& clock_;
+  const DiskSpace space_;
   std::atomic<std::uint64_t> bytes_written_{0};
+  std::atomic<std::uint64_t> refused_{0};
   // Makes touch() and remove_if_older() exclude each other: a chunk that was said to be there
   // stays.
   mutable std::mutex mutex_;
+  int holds_ = 0;  // guarded by mutex_
 };
 
 }  // namespace lctl::storage

@@ -127,8 +127,8 @@ TEST_F(RetentionTest, DroppedCheckpointSaysSoAndItsChunksAreCollected) {
   const absl::Status status = store().checkpoints().read(CheckpointId(first), 0, 1).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(text_of(status), HasSubstr("is no longer kept"));
-  EXPECT_GT(*store().checkpoints().collect_dropped(), 0) << "at once";
-  EXPECT_EQ(*store().checkpoints().collect_dropped(), 0);
+  EXPECT_GT(store().checkpoints().collect_dropped()->bytes, 0) << "at once";
+  EXPECT_EQ(store().checkpoints().collect_dropped()->bytes, 0);
   EXPECT_EQ(text_of(store().check_integrity()), "OK");
   EXPECT_EQ(newest(), 3);
 }
@@ -187,9 +187,9 @@ TEST_F(RetentionTest, ChunksThatTheNewerFileSharesWithTheOlderStay) {
   };
   write(1, "same old1");
   const CheckpointId second = write(2, "same new2");
-  EXPECT_EQ(*store().checkpoints().collect_dropped(), 5) << "' old' and '1', not 'same'";
+  EXPECT_EQ(store().checkpoints().collect_dropped()->bytes, 5) << "' old' and '1', not 'same'";
   clock_.advance(std::chrono::hours(2));
-  EXPECT_EQ(*store().checkpoints().collect_garbage(), 0);
+  EXPECT_EQ(store().checkpoints().collect_garbage()->bytes, 0);
   EXPECT_EQ(*download(store(), second), "same new2");
   EXPECT_EQ(text_of(store().check_integrity()), "OK");
 }
@@ -200,10 +200,10 @@ TEST_F(RetentionTest, DroppedChunksThatAnUploadCountsOnStay) {
   clock_.advance(Duration(1));
   const std::vector<std::string> asked = {hex_sha256(" old")};
   EXPECT_THAT(*store().checkpoints().missing(asked), ElementsAre());
-  EXPECT_EQ(*store().checkpoints().collect_dropped(), 5) << "'same' and '1'";
+  EXPECT_EQ(store().checkpoints().collect_dropped()->bytes, 5) << "'same' and '1'";
   EXPECT_THAT(*store().checkpoints().missing(asked), ElementsAre());
   clock_.advance(std::chrono::hours(2));
-  EXPECT_EQ(*store().checkpoints().collect_garbage(), 4);
+  EXPECT_EQ(store().checkpoints().collect_garbage()->bytes, 4);
 }
 
 TEST_F(RetentionTest, KeepBestKeepsTheBestByTheirMode) {

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "storage/blobs/checkpoint_commit.h"
 #include "storage/blobs/checkpoint_rows.h"
+#include "storage/blobs/checkpoint_use.h"
 #include "storage/blobs/sha256.h"
 #include "storage/jobs/job_rows.h"
 
@@ -141,7 +142,8 @@ absl::StatusOr<CheckpointId> SqliteCheckpointStore::commit(const Manifest& manif
       database_.read([&](Connection& connection) -> absl::StatusOr<std::optional<CheckpointId>> {
         if (std::optional<CheckpointId> id = find_committed(connection, manifest)) return id;
         // Before the bytes are read; and again in the transaction that counts.
-        LCTL_RETURN_IF_ERROR(require_current(connection, manifest.attempt).status());
+        LCTL_ASSIGN_OR_RETURN(const JobRow job, require_current(connection, manifest.attempt));
+        LCTL_RETURN_IF_ERROR(check_use(connection, job, quotas_));
         return std::nullopt;
       }));
   if (earlier) return *earlier;
@@ -149,8 +151,28 @@ absl::StatusOr<CheckpointId> SqliteCheckpointStore::commit(const Manifest& manif
       check_content(manifest),
       fmt::format("checkpoint '{}' of {}", manifest.written.name(), manifest.attempt.str())));
   const std::int64_t now_us = unix_micros(clock_.wall_now());
-  return database_.write(
-      [&](Connection& connection) { return insert_checkpoint(connection, manifest, now_us); });
+  return database_.write([&](Connection& connection) -> absl::StatusOr<CheckpointId> {
+    LCTL_ASSIGN_OR_RETURN(CheckpointId id, insert_checkpoint(connection, manifest, now_us));
+    // After the job's own retention: one that takes the place of another of its size fits.
+    LCTL_ASSIGN_OR_RETURN(const JobRow job, require_current(connection, manifest.attempt));
+    LCTL_RETURN_IF_ERROR(check_use(connection, job, quotas_));
+    return id;
+  });
+}
+
+absl::StatusOr<std::int64_t> SqliteCheckpointStore::trim(const JobId& id) {
+  const std::int64_t now_us = unix_micros(clock_.wall_now());
+  return database_.write([&](Connection& connection) -> absl::StatusOr<std::int64_t> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow job, require_finished(connection, id));
+    LCTL_ASSIGN_OR_RETURN(const std::vector<SpareCheckpoint> spare,
+                          spare_checkpoints(connection, job, job.state));
+    std::int64_t bytes = 0;
+    for (const SpareCheckpoint& checkpoint : spare) {
+      drop_manifest(connection, checkpoint.number, now_us);
+      bytes += checkpoint.stored_bytes;
+    }
+    return bytes;
+  });
 }
 
 absl::StatusOr<std::vector<CheckpointRow>> SqliteCheckpointStore::list(const JobId& id) const {
@@ -215,38 +237,43 @@ absl::StatusOr<std::string> SqliteCheckpointStore::read(const CheckpointId& id, 
   return bytes;
 }
 
-// Deletes a chunk that no manifest names and that was last relied on before `cutoff`.
+// Deletes a chunk (or says that it would) that no manifest names and that was last relied on before
+// `cutoff`.
 absl::StatusOr<bool> SqliteCheckpointStore::remove_if_unused(std::string_view sha256,
-                                                             WallTime cutoff) {
+                                                             WallTime cutoff, bool dry_run) {
   // A read sees committed manifests only, so nothing goes that a failing commit would bring
   // back; a manifest that is being committed has just made its chunks young.
   LCTL_ASSIGN_OR_RETURN(const bool referred,
                         database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
                           Query query = connection.query(
-                              "SELECT 1 FROM manifest_chunks WHERE sha256 = ?1"
-                              " UNION ALL SELECT 1 FROM artifact_chunks WHERE sha256 = ?1 LIMIT 1");
+                              "SELECT 1 FROM used_chunks WHERE sha256 = ?1 LIMIT 1");
                           query.bind(Blob{sha256});
                           return query.step();
                         }));
   if (referred) return false;
-  return chunks_.remove_if_older(sha256, cutoff);
+  return dry_run ? chunks_.is_older(sha256, cutoff) : chunks_.remove_if_older(sha256, cutoff);
 }
 
-absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_garbage(std::stop_token stop) {
+absl::StatusOr<Freed> SqliteCheckpointStore::collect_garbage(const Collecting& how) {
   const WallTime cutoff = clock_.wall_now() - kUploadGuard;
-  std::int64_t freed = 0;
+  Freed freed;
   const absl::Status status =
       chunks_.for_each([&](const std::string& sha256, std::int64_t size) -> absl::Status {
-        if (stop.stop_requested()) return absl::CancelledError("garbage collection was stopped");
-        LCTL_ASSIGN_OR_RETURN(const bool removed, remove_if_unused(sha256, cutoff));
-        if (removed) freed += size;
+        if (how.stop.stop_requested() || chunks_.held()) {
+          return absl::CancelledError("garbage collection was stopped");
+        }
+        LCTL_ASSIGN_OR_RETURN(const bool removed, remove_if_unused(sha256, cutoff, how.dry_run));
+        if (removed) {
+          ++freed.chunks;
+          freed.bytes += size;
+        }
         return absl::OkStatus();
       });
   if (!status.ok() && !absl::IsCancelled(status)) return status;
   return freed;
 }
 
-absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_token stop) {
+absl::StatusOr<Freed> SqliteCheckpointStore::collect_dropped(const Collecting& how) {
   struct Dropped {
     std::string sha256;
     std::int64_t dropped_us = 0;
@@ -259,18 +286,22 @@ absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_to
         while (query.step()) rows.push_back({std::string(query.blob(0)), query.integer(1)});
         return rows;
       }));
-  std::int64_t freed = 0;
+  Freed freed;
   std::size_t done = 0;
-  for (; done < dropped.size() && !stop.stop_requested(); ++done) {
+  for (; done < dropped.size() && !how.stop.stop_requested() && !chunks_.held(); ++done) {
     const Dropped& chunk = dropped[done];
     LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(chunk.sha256));
     if (!size) continue;
     // An upload that was told of it before the drop is told at its commit that it lacks.
-    LCTL_ASSIGN_OR_RETURN(const bool removed,
-                          remove_if_unused(chunk.sha256, from_unix_micros(chunk.dropped_us + 1)));
-    if (removed) freed += *size;
+    LCTL_ASSIGN_OR_RETURN(
+        const bool removed,
+        remove_if_unused(chunk.sha256, from_unix_micros(chunk.dropped_us + 1), how.dry_run));
+    if (removed) {
+      ++freed.chunks;
+      freed.bytes += *size;
+    }
   }
-  if (done == 0) return freed;
+  if (done == 0 || how.dry_run) return freed;
   // What is still there is in use again; or in an hour's time a matter of collect_garbage().
   LCTL_RETURN_IF_ERROR(database_.write([&](Connection& connection) -> absl::Status {
     for (std::size_t i = 0; i < done; ++i) {
@@ -281,25 +312,6 @@ absl::StatusOr<std::int64_t> SqliteCheckpointStore::collect_dropped(std::stop_to
     return absl::OkStatus();
   }));
   return freed;
-}
-
-absl::Status SqliteCheckpointStore::check_chunks() const {
-  return database_.read([&](Connection& connection) -> absl::Status {
-    Query query = connection.query(
-        "SELECT m.sha256, m.size, 'checkpoint ' || c.id, c.name FROM manifest_chunks m"
-        " JOIN checkpoints c ON c.number = m.checkpoint GROUP BY m.sha256"
-        " UNION ALL SELECT p.sha256, p.size, 'artifact', a.path FROM artifact_chunks p"
-        " JOIN artifacts a ON a.number = p.artifact GROUP BY p.sha256");
-    while (query.step()) {
-      const std::string sha256(query.blob(0));
-      LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.size(sha256));
-      if (size == query.integer(1)) continue;
-      return absl::DataLossError(fmt::format("{} ({}): chunk file {}{}", query.text(2),
-                                             query.text(3), chunks_.path_of(sha256).string(),
-                                             size ? " does not have its size" : " is missing"));
-    }
-    return absl::OkStatus();
-  });
 }
 
 }  // namespace lctl::storage

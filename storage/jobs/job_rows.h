@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/status.h"
+#include "proto/lctl/v1/job.pb.h"
 #include "storage/sqlite/connection.h"
 
 namespace lctl::storage {
@@ -14,6 +15,7 @@ namespace lctl::storage {
 struct JobRow {
   std::int64_t number = 0;    // its key in all tables
   AttemptNumber attempt = 0;  // the current one: what comes from any other is fenced
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
 };
 
 // nullopt for an unknown job. Errors: SQLite::Exception. Caller locks the connection.
@@ -21,5 +23,8 @@ std::optional<JobRow> find_job(Connection& connection, std::string_view id);
 
 // The same, with NotFound for an unknown job.
 absl::StatusOr<JobRow> require_job(Connection& connection, std::string_view id);
+
+// A job of which something is to be taken away: FailedPrecondition when it has not ended.
+absl::StatusOr<JobRow> require_finished(Connection& connection, const JobId& id);
 
 }  // namespace lctl::storage

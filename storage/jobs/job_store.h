@@ -47,6 +47,21 @@ struct JobFilter {
   std::string search;
 };
 
+// A job that has ended, as rules of retention look at it. Bytes are about what its removal frees.
+struct FinishedJob {
+  JobId id;
+  std::string name;
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+  std::int64_t finished_us = 0;
+  bool kept = false;  // it has a tag `keep` (with another value than false, no or 0)
+  std::int64_t checkpoint_bytes = 0;
+  std::int64_t spare_checkpoint_bytes = 0;  // of them: what CheckpointStore::trim() drops
+  std::int64_t output_bytes = 0;
+  std::int64_t point_bytes = 0;
+
+  std::int64_t bytes() const { return checkpoint_bytes + output_bytes + point_bytes; }
+};
+
 // A node as it was last registered.
 struct NodeRow {
   NodeId id;
@@ -108,6 +123,20 @@ class JobStore {
   };
   // Those that have jobs, deleted runs not counted; newest submission first.
   virtual absl::StatusOr<std::vector<ExperimentRow>> experiments() const = 0;
+
+  // The job of an idempotency key of the last day.
+  virtual absl::StatusOr<std::optional<JobId>> submitted(std::string_view key) const = 0;
+
+  // All that have ended, the one that ended first first.
+  virtual absl::StatusOr<std::vector<FinishedJob>> finished() const = 0;
+
+  // Deletes a job that has ended with all that belongs to it, in one transaction. Its checkpoints'
+  // chunks go with the next collect_dropped(), unless others share them. Returns about how many
+  // bytes of chunks that frees. FailedPrecondition when it has not ended.
+  virtual absl::StatusOr<std::int64_t> remove(const JobId& id) = 0;
+
+  // Deletes the console output of a job that has ended. Errors as above.
+  virtual absl::Status remove_output(const JobId& id) = 0;
 
   virtual absl::Status upsert_node(const NodeRow& node) = 0;
   // By name.

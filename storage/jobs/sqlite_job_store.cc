@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "storage/jobs/job_reading.h"
+#include "storage/jobs/job_removal.h"
 #include "storage/jobs/job_rows.h"
 #include "storage/jobs/job_search.h"
 #include "storage/jobs/job_writing.h"
 #include "storage/jobs/search_rows.h"
+#include "storage/logs/text_log.h"
 #include "storage/search/parameters.h"
 
 namespace lctl::storage {
@@ -156,6 +158,38 @@ absl::StatusOr<std::vector<JobStore::ExperimentRow>> SqliteJobStore::experiments
                       .last_submitted_us = query.integer(2)});
     }
     return rows;
+  });
+}
+
+absl::StatusOr<std::optional<JobId>> SqliteJobStore::submitted(std::string_view key) const {
+  const std::int64_t oldest_us = unix_micros(clock_.wall_now()) - kIdempotencyUs;
+  return database_.read([&](Connection& connection) -> absl::StatusOr<std::optional<JobId>> {
+    Query query = connection.query(
+        "SELECT j.id FROM submissions s JOIN jobs j ON j.number = s.job"
+        " WHERE s.key = ?1 AND s.time_us > ?2");
+    query.bind(key, oldest_us);
+    if (!query.step()) return std::nullopt;
+    return JobId(std::string(query.text(0)));
+  });
+}
+
+absl::StatusOr<std::vector<FinishedJob>> SqliteJobStore::finished() const {
+  return database_.read([](Connection& connection) { return read_finished(connection); });
+}
+
+absl::StatusOr<std::int64_t> SqliteJobStore::remove(const JobId& id) {
+  const std::int64_t now_us = unix_micros(clock_.wall_now());
+  return database_.write([&](Connection& connection) -> absl::StatusOr<std::int64_t> {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_finished(connection, id));
+    return delete_job(connection, row, now_us);
+  });
+}
+
+absl::Status SqliteJobStore::remove_output(const JobId& id) {
+  return database_.write([&](Connection& connection) -> absl::Status {
+    LCTL_ASSIGN_OR_RETURN(const JobRow row, require_finished(connection, id));
+    remove_chunks(connection, row);
+    return absl::OkStatus();
   });
 }
 

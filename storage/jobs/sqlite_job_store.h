@@ -27,6 +27,10 @@ class SqliteJobStore final : public JobStore {
   absl::StatusOr<std::vector<v1::Transition>> transitions(const JobId& id) const override;
   absl::StatusOr<std::string> hyperparameters(const JobId& id) const override;
   absl::StatusOr<std::vector<ExperimentRow>> experiments() const override;
+  absl::StatusOr<std::optional<JobId>> submitted(std::string_view key) const override;
+  absl::StatusOr<std::vector<FinishedJob>> finished() const override;
+  absl::StatusOr<std::int64_t> remove(const JobId& id) override;
+  absl::Status remove_output(const JobId& id) override;
   absl::Status upsert_node(const NodeRow& node) override;
   absl::StatusOr<std::vector<NodeRow>> nodes() const override;
 

@@ -23,6 +23,10 @@ void append_chunk(Connection& connection, const JobRow& job, const StreamKey& st
       .run();
 }
 
+void remove_chunks(Connection& connection, const JobRow& job) {
+  connection.query("DELETE FROM text_chunks WHERE job = ?1").bind(job.number).run();
+}
+
 EventStore::TextPage read_chunks(Connection& connection, const JobRow& job,
                                  const EventStore::TextQuery& wanted) {
   EventStore::TextPage page;

@@ -15,6 +15,9 @@ void append_chunk(Connection& connection, const JobRow& job, const StreamKey& st
                   std::uint64_t offset, std::string_view text, std::int64_t time_us);
 
 // What EventStore::read_text() and find_tail() document.
+// Of all its streams; how much of them was committed stays known.
+void remove_chunks(Connection& connection, const JobRow& job);
+
 EventStore::TextPage read_chunks(Connection& connection, const JobRow& job,
                                  const EventStore::TextQuery& wanted);
 EventStore::TextTail find_tail(Connection& connection, const JobRow& job,

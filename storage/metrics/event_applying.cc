@@ -22,8 +22,8 @@ namespace {
 class EventApplication {
  public:
   EventApplication(Connection& connection, const JobRow& job, const StreamKey& stream,
-                   std::int64_t now_us)
-      : connection_(connection), job_(job), stream_(stream), now_us_(now_us) {}
+                   const ApplyOptions& options)
+      : connection_(connection), job_(job), stream_(stream), options_(options) {}
 
   absl::Status apply(const SpooledEvent& spooled) {
     const v1::Event& event = spooled.event;
@@ -49,7 +49,7 @@ class EventApplication {
       case v1::Event::kCheckpointRemoved:
         if (!leads) return absl::OkStatus();
         return mark_removed(connection_, job_, stream_.attempt.number, spooled.offset,
-                            event.checkpoint_removed().name(), now_us_);
+                            event.checkpoint_removed().name(), options_.now_us);
       case v1::Event::kCheckpoint:   // the upload's commit records it
       case v1::Event::kLog:          // in the console output too
       case v1::Event::KIND_NOT_SET:  // a newer version's kind
@@ -62,6 +62,11 @@ class EventApplication {
   absl::Status finish() {
     const bool measured = stream_.kind == StreamKind::kNode;
     for (auto& [key, points] : points_) {
+      if (!may_have(key)) {
+        ++keys_left_out_;
+        first_left_out_ = key;
+        continue;
+      }
       const std::optional<std::int64_t> series = series_for(
           connection_, job_.number, key, measured ? SeriesSource::kNode : SeriesSource::kRank);
       if (!series.has_value()) continue;
@@ -70,6 +75,16 @@ class EventApplication {
     }
     if (newest_progress_ != nullptr) store_progress();
     return absl::OkStatus();
+  }
+
+  std::string left_out() const {
+    if (keys_left_out_ == 0) return "";
+    return fmt::format(
+        "job {} has {} metric keys, and may have no more: the points of {} further ones, '{}' "
+        "among "
+        "them, were left out; log fewer keys, or ask whoever runs the server to raise "
+        "--max-metric-keys",
+        stream_.attempt.job.str(), options_.max_keys, keys_left_out_, first_left_out_);
   }
 
  private:
@@ -131,6 +146,15 @@ class EventApplication {
     return absl::OkStatus();
   }
 
+  // False when the job has its limit of keys, and this is none of them.
+  bool may_have(const std::string& key) {
+    if (options_.max_keys <= 0 || find_series(connection_, job_.number, key)) return true;
+    Query count = connection_.query("SELECT count(*) FROM series WHERE job = ?1");
+    count.bind(job_.number);
+    count.step();
+    return count.integer(0) < options_.max_keys;
+  }
+
   // Clocks of nodes differ: never before it.
   std::int64_t seconds_since_submission(std::int64_t time_us) {
     if (!submitted_us_.has_value()) {
@@ -144,7 +168,9 @@ class EventApplication {
   Connection& connection_;
   const JobRow& job_;
   const StreamKey& stream_;
-  const std::int64_t now_us_;
+  const ApplyOptions& options_;
+  std::int64_t keys_left_out_ = 0;
+  std::string first_left_out_;
   std::unordered_map<std::string, std::vector<BlockPoint>> points_;  // of the batch, by key
   const v1::Event* newest_progress_ = nullptr;
   std::optional<std::int64_t> submitted_us_;  // of the job; read when it is needed
@@ -152,14 +178,16 @@ class EventApplication {
 
 }  // namespace
 
-absl::Status apply_events(Connection& connection, const JobRow& job, const StreamKey& stream,
-                          std::span<const SpooledEvent> events, std::uint64_t first_offset,
-                          std::int64_t now_us) {
-  EventApplication application(connection, job, stream, now_us);
+absl::StatusOr<std::string> apply_events(Connection& connection, const JobRow& job,
+                                         const StreamKey& stream,
+                                         std::span<const SpooledEvent> events,
+                                         std::uint64_t first_offset, const ApplyOptions& options) {
+  EventApplication application(connection, job, stream, options);
   for (const SpooledEvent& event : events) {
     if (event.offset >= first_offset) LCTL_RETURN_IF_ERROR(application.apply(event));
   }
-  return application.finish();
+  LCTL_RETURN_IF_ERROR(application.finish());
+  return application.left_out();
 }
 
 }  // namespace lctl::storage

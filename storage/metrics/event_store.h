@@ -57,6 +57,7 @@ struct Applied {
   Result result = Result::kOk;
   std::uint64_t previous_offset = 0;   // committed before the call: records from here on were new
   std::uint64_t committed_offset = 0;  // after the call
+  std::string left_out;  // what was not kept for a limit's sake, in words; "" = nothing
 };
 
 // One piece of a stream, as EventStore::apply_all() takes it.
@@ -84,7 +85,8 @@ struct RankResult {
 // nothing (it is in the console output too). CheckpointWritten is recorded by the upload's commit,
 // and CheckpointRemoved marks that checkpoint as removed by its callback. Metrics, Progress,
 // Hyperparameters and CheckpointRemoved count from rank 0 only: it alone writes them. A kind of
-// event that this version does not know counts as applied.
+// event that this version does not know counts as applied. Points of keys beyond the store's limit
+// for a job are left out, and count as applied.
 //
 // Of a kNode stream only metrics count whose key begins with kNodeKeyPrefix. Their step is the
 // number of seconds since the job was submitted, so that attempts and nodes share an axis; their

@@ -67,7 +67,8 @@ absl::Status check_boundary(const StreamBatch& batch, std::uint64_t committed) {
 }
 
 absl::StatusOr<Applied> apply_batch(Connection& connection, const StreamBatch& batch,
-                                    std::int64_t now_us) {
+                                    const ApplyOptions& options) {
+  std::string left_out;
   const StreamKey& stream = batch.stream;
   // Inside the transaction: no other change can replace the attempt before the commit.
   const std::optional<JobRow> job = find_job(connection, stream.attempt.job.str());
@@ -76,18 +77,19 @@ absl::StatusOr<Applied> apply_batch(Connection& connection, const StreamBatch& b
   }
   const std::uint64_t committed = read_committed(connection, job->number, stream);
   if (batch.from > committed) {
-    return Applied{Applied::Result::kGap, committed, committed};
+    return Applied{Applied::Result::kGap, committed, committed, {}};
   }
-  if (batch.to <= committed) return Applied{Applied::Result::kOk, committed, committed};
+  if (batch.to <= committed) return Applied{Applied::Result::kOk, committed, committed, {}};
   if (carries_events(stream.kind)) {
     LCTL_RETURN_IF_ERROR(check_boundary(batch, committed));
-    LCTL_RETURN_IF_ERROR(apply_events(connection, *job, stream, batch.events, committed, now_us));
+    LCTL_ASSIGN_OR_RETURN(left_out,
+                          apply_events(connection, *job, stream, batch.events, committed, options));
   } else if (!batch.text.empty()) {
     append_chunk(connection, *job, stream, committed, batch.text.substr(committed - batch.from),
                  batch.time_us);
   }
   write_committed(connection, job->number, stream, batch.to);
-  return Applied{Applied::Result::kOk, committed, batch.to};
+  return Applied{Applied::Result::kOk, committed, batch.to, std::move(left_out)};
 }
 
 absl::Status check_page(const EventStore::TextQuery& query) {
@@ -117,14 +119,14 @@ absl::StatusOr<Applied> SqliteEventStore::append_text(const StreamKey& stream, s
 
 std::vector<absl::StatusOr<Applied>> SqliteEventStore::apply_all(
     const std::vector<StreamBatch>& batches) {
-  const std::int64_t now_us = unix_micros(clock_.wall_now());
+  const ApplyOptions options{.now_us = unix_micros(clock_.wall_now()), .max_keys = max_keys_};
   std::vector<absl::StatusOr<Applied>> results(batches.size());
   std::vector<Writer::Change> changes;
   changes.reserve(batches.size());
   for (std::size_t i = 0; i < batches.size(); ++i) {
     changes.push_back([&, i](Connection& connection) -> absl::Status {
       LCTL_RETURN_IF_ERROR(check_shape(batches[i]));
-      results[i] = apply_batch(connection, batches[i], now_us);
+      results[i] = apply_batch(connection, batches[i], options);
       return results[i].status();
     });
   }

@@ -14,7 +14,9 @@ namespace lctl::storage {
 // `database` and `clock` must outlive it. Thread rule: internally locked.
 class SqliteEventStore final : public EventStore {
  public:
-  SqliteEventStore(Database& database, const Clock& clock) : database_(database), clock_(clock) {}
+  // `max_keys`: metric keys that a job may have; 0 = no limit.
+  SqliteEventStore(Database& database, const Clock& clock, int max_keys)
+      : database_(database), clock_(clock), max_keys_(max_keys) {}
 
   absl::StatusOr<Applied> apply(const StreamKey& stream, std::uint64_t from, std::uint64_t to,
                                 const std::vector<SpooledEvent>& events) override;
@@ -30,6 +32,7 @@ class SqliteEventStore final : public EventStore {
  private:
   Database& database_;
   const Clock& clock_;
+  const int max_keys_;
 };
 
 }  // namespace lctl::storage

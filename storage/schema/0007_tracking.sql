@@ -38,6 +38,10 @@ CREATE TABLE artifact_chunks (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX artifact_chunks_by_hash ON artifact_chunks (sha256);
 
+-- Every chunk that somebody needs, once for each use.
+CREATE VIEW used_chunks (sha256, size) AS
+  SELECT sha256, size FROM manifest_chunks UNION ALL SELECT sha256, size FROM artifact_chunks;
+
 -- Datasets that a run says it has used.
 CREATE TABLE run_datasets (
   job         INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,

@@ -45,6 +45,9 @@ class Database {
     return returning([this](Writer::Change run) { return writer_->run(std::move(run)); }, body);
   }
 
+  // Outside of any transaction, alone: Writer::run_alone().
+  absl::Status write_alone(const Writer::Change& work) { return writer_->run_alone(work); }
+
   std::vector<absl::Status> write_all(std::span<const Writer::Change> changes) {
     return writer_->run_all(changes);
   }

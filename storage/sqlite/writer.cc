@@ -34,33 +34,54 @@ std::vector<absl::Status> Writer::run_all(std::span<const Change> changes) {
   submission.requests.reserve(changes.size());
   for (const Change& change : changes)
     submission.requests.push_back({.change = &change, .result = {}});
-  {
-    std::unique_lock lock(mutex_);
-    waiting_.push_back(&submission);
-    work_arrived_.notify_one();
-    submission.finished.wait(lock, [&] { return submission.done; });
-  }
+  submit(submission);
   std::vector<absl::Status> results;
   results.reserve(changes.size());
   for (Request& request : submission.requests) results.push_back(std::move(request.result));
   return results;
 }
 
+absl::Status Writer::run_alone(const Change& work) {
+  Submission submission;
+  submission.requests.push_back({.change = &work, .result = {}});
+  submission.alone = true;
+  submit(submission);
+  return std::move(submission.requests.front().result);
+}
+
+void Writer::submit(Submission& submission) {
+  std::unique_lock lock(mutex_);
+  waiting_.push_back(&submission);
+  work_arrived_.notify_one();
+  submission.finished.wait(lock, [&] { return submission.done; });
+}
+
+// Waits for work; empty when there is none and none will come.
+std::vector<Writer::Submission*> Writer::next_group() {
+  std::vector<Submission*> group;
+  std::unique_lock lock(mutex_);
+  work_arrived_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+  std::size_t changes = 0;
+  while (!waiting_.empty() && changes < kMaxGroup) {
+    const bool alone = waiting_.front()->alone;
+    if (alone && !group.empty()) break;
+    changes += waiting_.front()->requests.size();
+    group.push_back(waiting_.front());
+    waiting_.pop_front();
+    if (alone) break;
+  }
+  return group;
+}
+
 void Writer::work() {
   while (true) {
-    std::vector<Submission*> group;
-    {
-      std::unique_lock lock(mutex_);
-      work_arrived_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
-      if (waiting_.empty()) return;
-      std::size_t changes = 0;
-      while (!waiting_.empty() && changes < kMaxGroup) {
-        changes += waiting_.front()->requests.size();
-        group.push_back(waiting_.front());
-        waiting_.pop_front();
-      }
+    const std::vector<Submission*> group = next_group();
+    if (group.empty()) return;
+    if (group.front()->alone) {
+      apply_outside(group.front()->requests.front());
+    } else {
+      run_submissions(group);
     }
-    run_submissions(group);
     count(group);
     const std::lock_guard lock(mutex_);
     for (Submission* submission : group) {
@@ -153,6 +174,17 @@ bool Writer::apply(Request& request, bool alone) {
     request.result = status_of(error, where_);
     return false;
   }
+}
+
+void Writer::apply_outside(Request& request) {
+  try {
+    request.result = (*request.change)(*connection_);
+  } catch (const SQLite::Exception& error) {
+    request.result = status_of(error, where_);
+  } catch (const std::exception& error) {
+    request.result = absl::InternalError(fmt::format("{}: {}", where_, error.what()));
+  }
+  roll_back();  // whatever it may have left open
 }
 
 void Writer::roll_back() {

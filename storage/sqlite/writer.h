@@ -44,6 +44,10 @@ class Writer {
   // The same for several, in order and if possible in one transaction. One status each.
   std::vector<absl::Status> run_all(std::span<const Change> changes);
 
+  // Runs `work` in the writer's thread outside of any transaction, alone: what SQLite does only so
+  // (VACUUM). Changes that come meanwhile wait for its end. Once, and never undone.
+  absl::Status run_alone(const Change& work);
+
   // Since construction.
   struct Counts {
     std::uint64_t commits = 0;         // transactions
@@ -59,11 +63,14 @@ class Writer {
   };
   struct Submission {
     std::vector<Request> requests;
+    bool alone = false;  // its one request gets no transaction
     bool done = false;
     std::condition_variable finished;
   };
 
   void work();
+  std::vector<Submission*> next_group();
+  void submit(Submission& submission);
   void count(const std::vector<Submission*>& group);
   void run_submissions(const std::vector<Submission*>& group);
   enum class Outcome {
@@ -73,6 +80,7 @@ class Writer {
   };
   Outcome run_transaction(std::span<Request* const> requests);
   bool apply(Request& request, bool alone);
+  void apply_outside(Request& request);
   void roll_back();
 
   // Constant after construction; used by the thread only.

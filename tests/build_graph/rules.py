@@ -24,6 +24,7 @@ FORBIDDEN = {
     "//server/scheduler/...": (*IO_LIBRARIES, "//base:clock", "//base:log", "//proto/...", "//storage/..."),
     "//server/jobs/...": (GRPC, "//server/services/...", "//server/nodes/...", "//server/ingest/..."),
     "//server/ingest/...": (GRPC, "//server/services/...", "//server/nodes/..."),
+    "//server/retention/...": (GRPC, "//server/services/...", "//server/nodes/...", "//server/ingest/..."),
     "//server/nodes/...": ("//server/services/...", "//server/ingest/..."),
     "//server/mlflow/...": (GRPC, "//server/jobs/...", "//server/nodes/...", "//server/ingest/...", "//server/services/..."),
     "//server/monitoring/...": ("//server/services/...",),

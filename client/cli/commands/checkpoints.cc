@@ -12,7 +12,6 @@
 #include "client/cli/terminal/human.h"
 #include "client/cli/terminal/progress_line.h"
 #include "client/cli/terminal/table.h"
-#include "client/cli/terminal/text.h"
 
 namespace lctl::cli {
 namespace {
@@ -80,14 +79,10 @@ int list(const Session& session, const ListOptions& options) {
 }
 
 // Where to write: a name of our own in a folder, else the path itself. A folder that ends with '/'
-// is made; any other must be there: it may be a slip of the pen. The checkpoint's name comes from a
-// job: only its last part is used.
+// is made; any other must be there: it may be a slip of the pen.
 absl::StatusOr<std::string> target_path(const std::string& output,
                                         const v1::Checkpoint& checkpoint) {
-  std::string name = file_name_of(checkpoint.written());
-  if (name.empty() || name == "." || name == ".." || printable(name) != name) {
-    name = checkpoint.id() + ".ckpt";
-  }
+  const std::string name = local_name_of(checkpoint);
   if (output.empty()) return name;
   std::error_code error;
   if (output.ends_with('/')) {

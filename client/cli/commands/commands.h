@@ -22,6 +22,8 @@ void add_checkpoints(CLI::App& program, Session& session);
 void add_stop(CLI::App& program, Session& session);
 void add_resume(CLI::App& program, Session& session);
 void add_nodes(CLI::App& program, Session& session);
+void add_rm(CLI::App& program, Session& session);
+void add_admin(CLI::App& program, Session& session);
 void add_up(CLI::App& program, Session& session);
 void add_run(CLI::App& program, Session& session);
 void add_version(CLI::App& program, Session& session);

@@ -1,14 +1,12 @@
 // lctl run: train here and now, without any daemon.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "base/status.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/local_cluster/programs.h"
 #include "client/cli/spec_findings.h"
@@ -62,13 +60,9 @@ int run(const Session& session, const Options& options) {
   // too, GNU OpenMP's milliseconds of spinning keep those from running. LibTorch reads it at its
   // start.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "1000", 0);
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
   session.out() << std::flush;
   session.err() << std::flush;
-  ::execv(arguments[0], arguments.data());
-  return session.fail(errno_status(errno, "cannot start " + *trainer));
+  return session.fail(become(std::move(words)));
 }
 
 }  // namespace

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+
+#include "base/status.h"
 
 namespace lctl::cli {
 
@@ -47,6 +50,14 @@ absl::StatusOr<std::string> find_program(std::string_view place, const VariableL
       "cannot find {}; put it beside lctl or set LCTL_BIN_DIR to the folder of the programs. "
       "Looked at:{}",
       fs::path(place).filename().string(), places));
+}
+
+absl::Status become(std::vector<std::string> words) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execv(arguments[0], arguments.data());
+  return errno_status(errno, "cannot start " + words[0]);
 }
 
 }  // namespace lctl::cli

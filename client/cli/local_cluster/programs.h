@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/cli/terminal/look.h"
 
@@ -24,5 +25,8 @@ std::vector<std::string> program_candidates(std::string_view place, const std::s
 
 // The first candidate that can be run; NotFound with all places that were looked at.
 absl::StatusOr<std::string> find_program(std::string_view place, const VariableLookup& variable);
+
+// Turns this process into that program (words[0], with its arguments). Returns only when it cannot.
+absl::Status become(std::vector<std::string> words);
 
 }  // namespace lctl::cli

@@ -24,7 +24,7 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   storage::TrackingStore& tracking() override { return real_.tracking(); }
   storage::ArtifactStore& artifacts() override { return real_.artifacts(); }
   storage::ModelStore& models() override { return real_.models(); }
-  absl::Status check_integrity() override { return real_.check_integrity(); }
+  storage::Maintenance& maintenance() override { return real_.maintenance(); }
   storage::StoreStatistics statistics() const override { return real_.statistics(); }
 
  private:
@@ -62,6 +62,17 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   absl::StatusOr<std::vector<ExperimentRow>> experiments() const override {
     return real_.jobs().experiments();
   }
+  absl::StatusOr<std::optional<JobId>> submitted(std::string_view key) const override {
+    return real_.jobs().submitted(key);
+  }
+  absl::StatusOr<std::vector<storage::FinishedJob>> finished() const override {
+    return real_.jobs().finished();
+  }
+  absl::StatusOr<std::int64_t> remove(const JobId& id) override {
+    if (!failure.ok()) return failure;
+    return real_.jobs().remove(id);
+  }
+  absl::Status remove_output(const JobId& id) override { return real_.jobs().remove_output(id); }
   absl::Status upsert_node(const storage::NodeRow& node) override {
     return real_.jobs().upsert_node(node);
   }
