@@ -7,6 +7,7 @@
 #include "proto/lctl/v1/control.grpc.pb.h"
 #include "server/restoring.h"
 #include "server/server.h"
+#include "server/testing/digits_job.h"
 #include "storage/testing/manual_clock.h"
 #include "storage/testing/temp_folder.h"
 
@@ -14,24 +15,6 @@ namespace lctl::server {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr char kConfig[] = R"(
-trainer:
-  max_epochs: 1
-model:
-  class_path: Classifier
-  init_args:
-    layers:
-      - Linear: {in_features: 64, out_features: 10}
-data:
-  class_path: CsvDataModule
-  init_args: {path: /nowhere/digits.csv, label: label, batch_size: 16}
-optimizer:
-  class_path: SGD
-  init_args: {lr: 0.1}
-job:
-  name: digits
-)";
 
 // A server without nodes: jobs stay in the queue.
 class ServerAdminTest : public testing::Test {
@@ -54,7 +37,7 @@ class ServerAdminTest : public testing::Test {
   grpc::Status submit(const std::string& key, std::string* id = nullptr) {
     grpc::ClientContext context;
     v1::SubmitRequest request;
-    request.mutable_spec()->set_config_yaml(kConfig);
+    request.mutable_spec()->set_config_yaml(kDigitsJob);
     request.mutable_spec()->set_config_name("digits.yaml");
     request.set_idempotency_key(key);
     request.set_submitted_by("ann@here");

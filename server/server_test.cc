@@ -16,6 +16,7 @@
 #include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/ingest.grpc.pb.h"
 #include "proto/lctl/v1/session.grpc.pb.h"
+#include "server/testing/digits_job.h"
 #include "storage/testing/manual_clock.h"
 #include "storage/testing/temp_folder.h"
 
@@ -25,25 +26,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-
-constexpr char kConfig[] = R"(
-trainer:
-  max_epochs: 1
-model:
-  class_path: Classifier
-  init_args:
-    layers:
-      - Linear: {in_features: 64, out_features: 10}
-data:
-  class_path: CsvDataModule
-  init_args: {path: /nowhere/digits.csv, label: label, batch_size: 16}
-optimizer:
-  class_path: SGD
-  init_args: {lr: 0.1}
-job:
-  name: digits
-  resources: {devices: 2}
-)";
 
 // A test that waits for what does not come fails rather than hangs.
 grpc::ClientContext& in_time(grpc::ClientContext& context) {
@@ -168,7 +150,8 @@ class ServerTest : public testing::Test {
   std::string submit() {
     grpc::ClientContext context;
     v1::SubmitRequest request;
-    request.mutable_spec()->set_config_yaml(kConfig);
+    request.mutable_spec()->set_config_yaml(std::string(kDigitsJob) +
+                                            "  resources: {devices: 2}\n");
     request.mutable_spec()->set_config_name("digits.yaml");
     request.set_submitted_by("me@here");
     request.set_idempotency_key("key" + std::to_string(++submitted_));

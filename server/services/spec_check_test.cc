@@ -2,34 +2,16 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/testing/digits_job.h"
 
 namespace lctl::services {
 namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kConfig[] = R"(
-trainer:
-  max_epochs: 1
-model:
-  class_path: Classifier
-  init_args:
-    layers:
-      - Linear: {in_features: 64, out_features: 10}
-data:
-  class_path: CsvDataModule
-  init_args: {path: /nowhere/digits.csv, label: label, batch_size: 16}
-optimizer:
-  class_path: SGD
-  init_args: {lr: 0.1}
-job:
-  name: digits
-  max_restarts: 2
-)";
-
 TEST(SpecCheckTest, SpecIsWhatTheConfigurationSaysWhateverTheClientClaims) {
   v1::JobSpec sent;
-  sent.set_config_yaml(kConfig);
+  sent.set_config_yaml(std::string(server::kDigitsJob) + "  max_restarts: 2\n");
   sent.set_name("something else");
   sent.set_max_restarts(1'000'000);
   sent.set_submit_dir("/home/me");
@@ -56,7 +38,7 @@ TEST(SpecCheckTest, EmptyAndOversizedAreRefused) {
   v1::JobSpec sent;
   sent.set_config_yaml(std::string((1 << 20) + 1, ' '));
   EXPECT_THAT(std::string(message_of(check_spec(sent).status())), HasSubstr("1048577 bytes"));
-  sent.set_config_yaml(kConfig);
+  sent.set_config_yaml(server::kDigitsJob);
   sent.set_submit_dir(std::string(5000, 'x'));
   EXPECT_THAT(std::string(message_of(check_spec(sent).status())), HasSubstr("at most 4096"));
 }

@@ -70,14 +70,14 @@ TEST_F(ArtifactsTest, ReplacedFileIsNeitherMixedNorKept) {
   EXPECT_EQ(get("r/a"), "new");
   EXPECT_TRUE(absl::IsNotFound(artifacts().read(old, 0, 100).status()));
   clock_.advance(std::chrono::seconds(1));
-  EXPECT_EQ(*store().checkpoints().collect_dropped(), 11);
+  EXPECT_EQ(store().checkpoints().collect_dropped()->bytes, 11);
   EXPECT_EQ(get("r/a"), "new");
 }
 
 TEST_F(ArtifactsTest, ChunksOfFilesOutliveGarbageCollection) {
   ASSERT_TRUE(put("r/a", "content").ok());
   clock_.advance(std::chrono::hours(3));
-  EXPECT_EQ(*store().checkpoints().collect_garbage(), 0);
+  EXPECT_EQ(store().checkpoints().collect_garbage()->bytes, 0);
   EXPECT_EQ(get("r/a"), "content");
 }
 

@@ -1,10 +1,15 @@
 """Our daemons as child processes, for the tests of this folder."""
 
+import json
 import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
+import unittest
+
+import clients
 
 DEADLINE = 60  # seconds: bounds every wait
 
@@ -34,3 +39,27 @@ class Daemon:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=DEADLINE)
+
+
+class ServerTest(unittest.TestCase):
+    """One lctl-server, without nodes, for all tests of the class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.server = Daemon(os.path.join(cls.folder.name, "log"), "server/lctl-server", "--data-dir",
+                            os.path.join(cls.folder.name, "store"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                            "--die-with-parent")
+        cls.http = "http://" + cls.server.says(r"http on (\S+)")
+        cls.address = cls.server.says(r"listening on (\S+)")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        cls.folder.cleanup()
+
+    def lctl(self, *arguments):
+        """What it prints with --json."""
+        code, said = clients.run(os.path.abspath("client/lctl"), "--server", self.address, *arguments, "--json")
+        self.assertEqual(code, 0, said)
+        return json.loads(said)

@@ -6,41 +6,21 @@ import json
 import math
 import os
 import sys
-import tempfile
 import unittest
 
 import clients
-from daemons import Daemon
+from daemons import ServerTest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class MlflowLightning(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.server = Daemon(os.path.join(cls.folder.name, "log"), "server/lctl-server", "--data-dir",
-                            os.path.join(cls.folder.name, "store"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-                            "--die-with-parent")
-        cls.http = "http://" + cls.server.says(r"http on (\S+)")
-        cls.address = cls.server.says(r"listening on (\S+)")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.stop()
-        cls.folder.cleanup()
-
+class MlflowLightning(ServerTest):
     def client_run(self, script, *arguments):
         environment = clients.mlflow_environment(self.folder.name, MLFLOW_TRACKING_URI=self.http)
         code, said = clients.run(clients.python(), os.path.join(HERE, script), *arguments, cwd=self.folder.name,
                                  env=environment, timeout=900)
         self.assertEqual(code, 0, said)
         return said.strip().splitlines()[-1]
-
-    def lctl(self, *arguments):
-        code, said = clients.run(os.path.abspath("client/lctl"), "--server", self.address, *arguments, "--json")
-        self.assertEqual(code, 0, said)
-        return json.loads(said)
 
     def test_script_logs_and_everyone_reads(self):
         word, run = self.client_run("mlflow_lightning_script.py").split()

@@ -3,37 +3,17 @@
 import json
 import os
 import sys
-import tempfile
 import unittest
 import urllib.error
 import urllib.request
 
 import clients
-from daemons import DEADLINE, Daemon
+from daemons import DEADLINE, ServerTest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class Mlflow(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.server = Daemon(os.path.join(cls.folder.name, "log"), "server/lctl-server", "--data-dir",
-                            os.path.join(cls.folder.name, "store"), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-                            "--die-with-parent")
-        cls.http = "http://" + cls.server.says(r"http on (\S+)")
-        cls.address = cls.server.says(r"listening on (\S+)")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.stop()
-        cls.folder.cleanup()
-
-    def lctl(self, *arguments):
-        code, said = clients.run(os.path.abspath("client/lctl"), "--server", self.address, *arguments, "--json")
-        self.assertEqual(code, 0, said)
-        return json.loads(said)
-
+class Mlflow(ServerTest):
     def test_real_client_works_and_lctl_shows_its_runs(self):
         work = os.path.join(self.folder.name, "work")
         os.mkdir(work)
