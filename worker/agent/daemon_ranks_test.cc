@@ -86,7 +86,7 @@ TEST_F(DaemonRanksTest, WhatTheNodeMeasuredMeanwhileArrivesOnceAcrossARestart) {
   for (const v1::Event& event : rank.measured) {
     EXPECT_GT(event.time_us(), last);
     last = event.time_us();
-    EXPECT_THAT(event.metrics().keys(), Contains("system/n1/cpu_utilization_percentage"));
+    EXPECT_THAT(event.metrics().keys(), Contains("system/n1/system_memory_usage_megabytes"));
     EXPECT_THAT(event.metrics().keys(), Contains("system/n1/rank_1_memory_megabytes"));
   }
   EXPECT_THAT(received(1).measured, SizeIs(0)) << "one stream a node";
