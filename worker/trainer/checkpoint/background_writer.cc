@@ -53,9 +53,16 @@ BackgroundWriter::Kept* BackgroundWriter::unused_memory() {
   return largest;
 }
 
+bool BackgroundWriter::preparing() {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(memories_.begin(), memories_.end(),
+                     [](const auto& kept) { return kept->preparing; });
+}
+
 BackgroundWriter::Kept* BackgroundWriter::memory_for(std::size_t bytes) {
   Kept* unused = unused_memory();
-  if (unused == nullptr && memories_.size() == kMostSnapshots) {
+  // What is being made ready is there sooner than another memory would be.
+  if (unused == nullptr && (memories_.size() == kMostSnapshots || preparing())) {
     wait();
     unused = unused_memory();
   }
@@ -147,12 +154,12 @@ void BackgroundWriter::run() {
     task.work = nullptr;  // lets go of its memory before anybody is told
     lock.lock();
     if (task.done && error == nullptr) done_.push_back(std::move(task.done));
-    if (task.kept != nullptr) task.kept->used = false;
+    if (task.kept != nullptr) task.kept->used = task.kept->preparing = false;
     tasks_.pop_front();
     if (error != nullptr) {
       error_ = error;
       for (const Task& dropped : tasks_) {
-        if (dropped.kept != nullptr) dropped.kept->used = false;
+        if (dropped.kept != nullptr) dropped.kept->used = dropped.kept->preparing = false;
       }
       tasks_.clear();
     }
@@ -187,6 +194,7 @@ void BackgroundWriter::wait() {
 void BackgroundWriter::expect(std::size_t bytes) {
   if (!options_.in_background || !memories_.empty() || !affordable(bytes)) return;
   Kept* const kept = memories_.emplace_back(std::make_unique<Kept>()).get();
+  kept->preparing = true;  // nobody else knows it yet
   submit({[kept, bytes] { kept->memory.reserve(bytes); }, nullptr, kept});
 }
 

@@ -72,7 +72,8 @@ class BackgroundWriter {
  private:
   struct Kept {
     SnapshotMemory memory;
-    bool used = false;  // protected by mutex_
+    bool used = false;       // protected by mutex_
+    bool preparing = false;  // by expect(); protected by mutex_
   };
   struct Task {
     Work work;
@@ -85,6 +86,7 @@ class BackgroundWriter {
   bool affordable(std::size_t bytes) const;
   // The largest of the memories that no snapshot uses; null without one.
   Kept* unused_memory();
+  bool preparing();
   // Memory for a snapshot, after a wait if need be; null when it cannot be afforded.
   Kept* memory_for(std::size_t bytes);
 

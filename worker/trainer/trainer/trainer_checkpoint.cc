@@ -166,7 +166,11 @@ void Trainer::prepare_checkpoint_memory() {
   checkpoint::List states;
   states.emplace_back(module().state_dict());
   for (const auto& optimizer : optimizers_.optimizers) states.emplace_back(optimizer->state_dict());
-  checkpoint_writer_->expect(checkpoint::snapshot_bytes(checkpoint::pickle(std::move(states))));
+  // Loops and callbacks may have some, too: too small a memory would be made anew while training
+  // waits.
+  constexpr std::size_t kOthers = std::size_t{4} << 20;
+  checkpoint_writer_->expect(kOthers +
+                             checkpoint::snapshot_bytes(checkpoint::pickle(std::move(states))));
 }
 
 // ---- coming back
