@@ -85,8 +85,7 @@ absl::Status take_chunks(Connection& copy, const ChunkFolder& from, ChunkFolder&
     if (absl::IsDataLoss(taken.status())) {
       ++report.missing_chunks;
       if (report.missing.size() < kMissingTold) {
-        report.missing.push_back(
-            fmt::format("{}: {}", query.text(2), message_of(taken.status())));
+        report.missing.push_back(fmt::format("{}: {}", query.text(2), message_of(taken.status())));
       }
     } else {
       LCTL_RETURN_IF_ERROR(taken.status());

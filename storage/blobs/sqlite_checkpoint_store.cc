@@ -243,13 +243,12 @@ absl::StatusOr<bool> SqliteCheckpointStore::remove_if_unused(std::string_view sh
                                                              WallTime cutoff, bool dry_run) {
   // A read sees committed manifests only, so nothing goes that a failing commit would bring
   // back; a manifest that is being committed has just made its chunks young.
-  LCTL_ASSIGN_OR_RETURN(const bool referred,
-                        database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
-                          Query query = connection.query(
-                              "SELECT 1 FROM used_chunks WHERE sha256 = ?1 LIMIT 1");
-                          query.bind(Blob{sha256});
-                          return query.step();
-                        }));
+  LCTL_ASSIGN_OR_RETURN(
+      const bool referred, database_.read([&](Connection& connection) -> absl::StatusOr<bool> {
+        Query query = connection.query("SELECT 1 FROM used_chunks WHERE sha256 = ?1 LIMIT 1");
+        query.bind(Blob{sha256});
+        return query.step();
+      }));
   if (referred) return false;
   return dry_run ? chunks_.is_older(sha256, cutoff) : chunks_.remove_if_older(sha256, cutoff);
 }

@@ -14,8 +14,8 @@ namespace lctl::storage {
 
 absl::StatusOr<std::vector<FinishedJob>> read_finished(Connection& connection);
 
-// Deletes all rows of the job, and remembers the chunks of its checkpoints and artifacts for garbage
-// collection. Returns the bytes of chunks that came with the checkpoints.
+// Deletes all rows of the job, and remembers the chunks of its checkpoints and artifacts for
+// garbage collection. Returns the bytes of chunks that came with the checkpoints.
 absl::StatusOr<std::int64_t> delete_job(Connection& connection, const JobRow& job,
                                         std::int64_t now_us);
 

@@ -191,23 +191,23 @@ absl::Status check_chunks(const Database& database, const ChunkFolder& chunks, b
 absl::Status count_unused(const Database& database, const ChunkFolder& chunks,
                           ProgressSink progress, CheckReport& report) {
   std::int64_t seen = 0;
-  LCTL_RETURN_IF_ERROR(chunks.for_each([&](const std::string& sha256,
-                                           std::int64_t size) -> absl::Status {
-    if (++seen % kRowsPerRead == 0 && !progress({"unused chunks", seen, 0})) {
-      return work_was_ended();
-    }
-    LCTL_ASSIGN_OR_RETURN(
-        const bool used, database.read([&](Connection& connection) -> absl::StatusOr<bool> {
-          Query query = connection.query("SELECT 1 FROM used_chunks WHERE sha256 = ?1 LIMIT 1");
-          query.bind(Blob{sha256});
-          return query.step();
-        }));
-    if (!used) {
-      ++report.unused_chunks;
-      report.unused_bytes += size;
-    }
-    return absl::OkStatus();
-  }));
+  LCTL_RETURN_IF_ERROR(
+      chunks.for_each([&](const std::string& sha256, std::int64_t size) -> absl::Status {
+        if (++seen % kRowsPerRead == 0 && !progress({"unused chunks", seen, 0})) {
+          return work_was_ended();
+        }
+        LCTL_ASSIGN_OR_RETURN(
+            const bool used, database.read([&](Connection& connection) -> absl::StatusOr<bool> {
+              Query query = connection.query("SELECT 1 FROM used_chunks WHERE sha256 = ?1 LIMIT 1");
+              query.bind(Blob{sha256});
+              return query.step();
+            }));
+        if (!used) {
+          ++report.unused_chunks;
+          report.unused_bytes += size;
+        }
+        return absl::OkStatus();
+      }));
   LCTL_ASSIGN_OR_RETURN(report.damaged_files, chunks.count_damaged());
   return absl::OkStatus();
 }

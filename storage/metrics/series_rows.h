@@ -39,8 +39,8 @@ std::vector<std::pair<Series, std::string>> all_series(Connection& connection, s
 
 // The series for points of that source, made when it is not there. When a rank logs a key that
 // nodes measure, it gets the key and what they measured goes; nullopt when it is the other way
-// round: the nodes' points have no place. Not to be remembered beyond the transaction: a series made
-// in one that is undone is none. Inside a transaction of the writer; errors as above.
+// round: the nodes' points have no place. Not to be remembered beyond the transaction: a series
+// made in one that is undone is none. Inside a transaction of the writer; errors as above.
 std::optional<std::int64_t> series_for(Connection& connection, std::int64_t job,
                                        std::string_view key, SeriesSource source);
 
