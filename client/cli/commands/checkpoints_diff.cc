@@ -70,17 +70,21 @@ class ScratchFolder {
 };
 
 absl::StatusOr<Side> find_side(client::Client& client, const std::string& job,
-                               const std::string& wanted, bool one_before_newest) {
+                               const std::string& wanted, bool before_newest) {
   std::error_code ignored;
   if (!wanted.empty() && fs::is_regular_file(wanted, ignored))
     return Side{.checkpoint = {}, .file = wanted};
   const auto all = client.checkpoints(job);
   if (!all.ok()) return all.status();
-  if (wanted.empty() && one_before_newest) {
-    if (all->size() >= 2) return Side{.checkpoint = (*all)[all->size() - 2], .file = {}};
+  if (wanted.empty() && before_newest) {
+    // last.ckpt is often the twin of the one before it.
+    const auto earlier = std::find_if(all->rbegin(), all->rend(), [&](const auto& each) {
+      return each.written().global_step() != all->back().written().global_step();
+    });
+    if (earlier != all->rend()) return Side{.checkpoint = *earlier, .file = {}};
     return absl::FailedPreconditionError(
         fmt::format("job {} has {}: name what to compare with, or --other JOB", job,
-                    all->empty() ? "no checkpoints yet" : "one checkpoint only"));
+                    all->empty() ? "no checkpoints yet" : "checkpoints of one step only"));
   }
   auto chosen = choose_checkpoint(*all, wanted.empty() ? "newest" : wanted, job);
   if (!chosen.ok()) return chosen.status();
@@ -192,8 +196,8 @@ void add_checkpoints_diff(CLI::App& parent, Session& session) {
        .about = "Compares two checkpoints entry by entry: weights, states of the optimizer, "
                 "counters, hyper-parameters. For a tensor it says how many of its numbers "
                 "changed, the largest change, and the norm of the change beside the norm of the "
-                "first. Without names: the newest checkpoint with the one before it. A name is "
-                "an id, the start of one, best, last or newest, or a .ckpt file. It needs "
+                "first. Without names: the newest checkpoint with the newest of another step. A "
+                "name is an id, the start of one, best, last or newest, or a .ckpt file. It needs "
                 "lctl-trainer on this machine, which reads the files.",
        .examples = "  lctl checkpoints diff @last\n"
                    "  lctl checkpoints diff digits-mlp best newest\n"
