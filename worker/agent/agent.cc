@@ -1,7 +1,6 @@
 #include "worker/agent/agent.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <boost/asio/post.hpp>
 #include <chrono>
@@ -12,6 +11,7 @@
 #include "worker/agent/connection.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/last_words.h"
+#include "worker/agent/measuring/host_reading.h"
 #include "worker/agent/node_identity.h"
 
 namespace lctl::agent {
@@ -147,11 +147,11 @@ v1::Heartbeat Agent::heartbeat() const {
   v1::Heartbeat beat;
   double load = 0;
   if (getloadavg(&load, 1) == 1) beat.set_load_1m(load);
-  beat.set_memory_available_bytes(available_memory());
-  struct statvfs disk = {};
-  if (statvfs(options_.data_dir.c_str(), &disk) == 0) {
-    beat.set_disk_available_bytes(static_cast<std::int64_t>(disk.f_bavail * disk.f_frsize));
-  }
+  HostReading host;
+  read_memory(host);
+  read_disk(options_.data_dir, host);
+  beat.set_memory_available_bytes(static_cast<std::int64_t>(host.memory_available));
+  beat.set_disk_available_bytes(static_cast<std::int64_t>(host.disk_available));
   return beat;
 }
 

@@ -3,8 +3,6 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <fstream>
-
 #include "base/status.h"
 
 namespace lctl::agent {
@@ -45,16 +43,6 @@ int usable_cpus() {
 
 std::int64_t physical_memory() {
   return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-}
-
-std::int64_t available_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string word;
-  std::int64_t kilobytes = 0;
-  while (meminfo >> word) {
-    if (word == "MemAvailable:" && meminfo >> kilobytes) return kilobytes * 1024;
-  }
-  return 0;
 }
 
 }  // namespace lctl::agent

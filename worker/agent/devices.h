@@ -22,7 +22,4 @@ int usable_cpus();
 // Physical memory in bytes.
 std::int64_t physical_memory();
 
-// MemAvailable of /proc/meminfo in bytes; 0 when unknown.
-std::int64_t available_memory();
-
 }  // namespace lctl::agent

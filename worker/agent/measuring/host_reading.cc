@@ -107,17 +107,22 @@ void parse_diskstats(std::string_view text, HostReading& reading) {
   });
 }
 
+void read_memory(HostReading& reading) { parse_meminfo(slurp("/proc/meminfo"), reading); }
+
+void read_disk(const std::filesystem::path& data_dir, HostReading& reading) {
+  struct statvfs disk = {};
+  if (statvfs(data_dir.c_str(), &disk) != 0) return;
+  reading.disk_total = disk.f_blocks * disk.f_frsize;
+  reading.disk_available = disk.f_bavail * disk.f_frsize;
+}
+
 HostReading read_host(const std::filesystem::path& data_dir) {
   HostReading reading;
   parse_stat(slurp("/proc/stat"), reading);
-  parse_meminfo(slurp("/proc/meminfo"), reading);
+  read_memory(reading);
   parse_net_dev(slurp("/proc/net/dev"), reading);
   parse_diskstats(slurp("/proc/diskstats"), reading);
-  struct statvfs disk = {};
-  if (statvfs(data_dir.c_str(), &disk) == 0) {
-    reading.disk_total = disk.f_blocks * disk.f_frsize;
-    reading.disk_available = disk.f_bavail * disk.f_frsize;
-  }
+  read_disk(data_dir, reading);
   return reading;
 }
 

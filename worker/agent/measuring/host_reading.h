@@ -24,6 +24,10 @@ struct HostReading {
 // Reads /proc; costs about 0.2 ms.
 HostReading read_host(const std::filesystem::path& data_dir);
 
+// Two parts of it alone.
+void read_memory(HostReading& reading);
+void read_disk(const std::filesystem::path& data_dir, HostReading& reading);
+
 // Parts of it, from the text of the file. Source: proc(5), Documentation/admin-guide/iostats.rst.
 void parse_stat(std::string_view text, HostReading& reading);       // /proc/stat
 void parse_meminfo(std::string_view text, HostReading& reading);    // /proc/meminfo
