@@ -4,8 +4,9 @@ from bench.checkpoint import Checkpoint
 from bench.dataloader import DataLoader
 from bench.ingest import Ingest, MetricReads
 from bench.loader_tuning import LoaderTuning
+from bench.log_calls import LogCalls
 from bench.step_overhead import StepOverhead, StepParts
 from bench.submit_latency import SubmitLatency
 
-BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, DataLoader, LoaderTuning, Ingest,
+BENCHMARKS = [SubmitLatency, StepOverhead, StepParts, LogCalls, DataLoader, LoaderTuning, Ingest,
               MetricReads, Checkpoint]
