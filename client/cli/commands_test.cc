@@ -125,6 +125,29 @@ TEST_F(CommandsTest, StatusShowsOnDemandHowTrainingIsFed) {
   EXPECT_EQ(one["data_loading"]["skipped_samples"], 2);
 }
 
+TEST_F(CommandsTest, StatusShowsOnDemandWhatTheRanksRunOn) {
+  server_.put_job(make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_RUNNING));
+  v1::SharedEnvironment shared;
+  for (const int rank : {0, 1, 2, 5}) shared.add_ranks(rank);
+  v1::RankEnvironment& environment = *shared.mutable_environment();
+  environment.set_host("gpu-1");
+  environment.set_device("NVIDIA H200");
+  environment.set_cpu("AMD EPYC 9654");
+  environment.set_cpus(16);
+  environment.set_memory_bytes(std::int64_t{128} << 30);
+  (*environment.mutable_versions())["libtorch"] = "2.9.0";
+  server_.put_environment("aaaaaaaaaa", shared);
+  EXPECT_THAT(run({"status", "aaa"}).out, Not(HasSubstr("H200")));
+  const std::string text = run({"status", "aaa", "--verbose"}).out;
+  EXPECT_THAT(text, HasSubstr("ranks     0-2, 5\n"));
+  EXPECT_THAT(text, HasSubstr("device    NVIDIA H200\n"));
+  EXPECT_THAT(text, HasSubstr("cpu       16 cores of AMD EPYC 9654\n"));
+  EXPECT_THAT(text, HasSubstr("libtorch  2.9.0\n"));
+  const json one = json::parse(run({"status", "aaa", "--json"}).out);
+  EXPECT_EQ(one["environments"][0]["ranks"], json::array({0, 1, 2, 5}));
+  EXPECT_EQ(one["environments"][0]["versions"]["libtorch"], "2.9.0");
+}
+
 TEST_F(CommandsTest, StatusShowsAttemptsRanksMetricsAndCheckpoints) {
   v1::Job job = make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_FAILED);
   v1::RankStatus* rank = job.add_ranks();

@@ -93,6 +93,14 @@ std::string tags_text(const v1::Job& job) {
   return text;
 }
 
+std::string code_text(const v1::SourceCode& source) {
+  constexpr std::size_t kDigits = 12;
+  std::string text = source.commit().empty() ? "no commit" : source.commit().substr(0, kDigits);
+  if (!source.branch().empty()) text += " on " + source.branch();
+  if (source.changed()) text += ", changed";
+  return text;
+}
+
 std::string file_name_of(const v1::CheckpointWritten& written) {
   const std::size_t slash = written.name().rfind('/');
   return slash == std::string::npos ? written.name() : written.name().substr(slash + 1);

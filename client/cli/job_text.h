@@ -34,6 +34,9 @@ std::string resources_text(const v1::Resources& resources, const Look& look);
 // "a=1, b=2" by key; "" for none.
 std::string tags_text(const v1::Job& job);
 
+// "3a2a6ed1f0b7 on main, changed": the code that a job was submitted from.
+std::string code_text(const v1::SourceCode& source);
+
 // The last part of a checkpoint's path: what tells one from another.
 std::string file_name_of(const v1::CheckpointWritten& written);
 

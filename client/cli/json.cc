@@ -92,6 +92,19 @@ Json data_loading_json(const v1::Progress& progress) {
           {"changes", changes}};
 }
 
+Json environment_json(const v1::SharedEnvironment& shared) {
+  const v1::RankEnvironment& environment = shared.environment();
+  Json ranks = Json::array();
+  for (const auto rank : shared.ranks()) ranks.push_back(rank);
+  return {{"ranks", ranks},
+          {"host", environment.host()},
+          {"device", environment.device()},
+          {"cpu", environment.cpu()},
+          {"cpus", environment.cpus()},
+          {"memory_bytes", environment.memory_bytes()},
+          {"versions", map_json(environment.versions())}};
+}
+
 }  // namespace
 
 Json number_json(double value) {
@@ -151,6 +164,22 @@ Json details_json(const v1::JobDetails& details, const std::vector<v1::Checkpoin
   for (const auto& checkpoint : checkpoints) {
     json["checkpoints"].push_back(checkpoint_json(checkpoint));
   }
+  json["source"] = details.has_source() ? source_json(details.source()) : Json();
+  json["environments"] = Json::array();
+  for (const auto& shared : details.environments()) {
+    json["environments"].push_back(environment_json(shared));
+  }
+  return json;
+}
+
+Json source_json(const v1::SourceCode& source) {
+  Json untracked = Json::array();
+  for (const auto& name : source.untracked()) untracked.push_back(name);
+  Json json = {{"folder", source.folder()},   {"commit", source.commit()},
+               {"branch", source.branch()},   {"remote", source.remote()},
+               {"changed", source.changed()}, {"files_left_out", source.files_left_out()},
+               {"untracked", untracked},      {"untracked_count", source.untracked_count()}};
+  if (!source.diff().empty()) json["diff"] = source.diff();
   return json;
 }
 

@@ -19,8 +19,10 @@ Json number_json(double value);
 Json time_json(std::int64_t unix_us);
 
 Json job_json(const v1::Job& job);
-// job_json with attempts, transitions and checkpoints.
+// job_json with attempts, transitions, checkpoints, source and environments.
 Json details_json(const v1::JobDetails& details, const std::vector<v1::Checkpoint>& checkpoints);
+// With the diff, where it has one.
+Json source_json(const v1::SourceCode& source);
 Json node_json(const v1::Node& node);
 Json checkpoint_json(const v1::Checkpoint& checkpoint);
 Json point_json(const v1::MetricPoint& point);

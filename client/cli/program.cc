@@ -120,6 +120,7 @@ std::unique_ptr<CLI::App> make_program(Session& session) {
   add_list(*program, session);
   add_tag(*program, session);
   add_note(*program, session);
+  add_source(*program, session);
   add_logs(*program, session);
   add_metrics(*program, session);
   add_checkpoints(*program, session);

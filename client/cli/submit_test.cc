@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -67,6 +69,54 @@ TEST_F(SubmitTest, JobAndOverridesReachTheServer) {
   EXPECT_EQ(request.spec().priority(), 70);
   EXPECT_THAT(request.spec().config_yaml(), HasSubstr("max_epochs: 5"));
   EXPECT_FALSE(request.idempotency_key().empty());
+}
+
+// The working folder, for as long as it lives.
+class WorkingFolder {
+ public:
+  explicit WorkingFolder(const std::filesystem::path& folder)
+      : before_(std::filesystem::current_path()) {
+    std::filesystem::create_directories(folder);
+    std::filesystem::current_path(folder);
+  }
+  ~WorkingFolder() { std::filesystem::current_path(before_); }
+
+ private:
+  std::filesystem::path before_;
+};
+
+TEST_F(SubmitTest, TheCodeOfTheFolderGoesAlong) {
+  const WorkingFolder folder(testing::TempDir() + "/tree");
+  ASSERT_EQ(std::system("git init -q -b trunk . && echo 'a: 1' > a.yaml && git add . &&"
+                        " git -c user.name=A -c user.email=a@b.c commit -q -m first &&"
+                        " echo 'a: 2' > a.yaml && echo x > new"),
+            0);
+  ASSERT_EQ(run({"submit", path_}).code, 0);
+  ASSERT_EQ(run({"submit", path_, "--no-source"}).code, 0);
+  const std::vector<v1::SubmitRequest> sent = server_.submissions();
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_THAT(sent[0].source().diff(), HasSubstr("+a: 2"));
+  EXPECT_FALSE(sent[1].has_source());
+
+  const std::string commit = sent[0].source().commit();
+  const std::string text = run({"source", "newjob0001"}).out;
+  EXPECT_THAT(text, HasSubstr(commit));
+  EXPECT_THAT(text, HasSubstr("trunk"));
+  EXPECT_THAT(text, HasSubstr("1: new"));
+  EXPECT_EQ(run({"source", "newjob0001", "--diff"}).out, sent[0].source().diff());
+  const json all = json::parse(run({"source", "newjob0001", "--json"}).out);
+  EXPECT_EQ(all["commit"], commit);
+  EXPECT_EQ(all["diff"], sent[0].source().diff());
+  EXPECT_EQ(all["untracked"], json::array({"new"}));
+  const json status = json::parse(run({"status", "newjob0001", "--json"}).out);
+  EXPECT_EQ(status["source"]["branch"], "trunk");
+  EXPECT_FALSE(status["source"].contains("diff"));
+  EXPECT_THAT(run({"status", "newjob0001"}).out,
+              HasSubstr(commit.substr(0, 12) + " on trunk, changed"));
+
+  EXPECT_EQ(run({"source", "newjob0002"}).code, 1);
+  EXPECT_EQ(json::parse(run({"status", "newjob0002", "--json"}).out)["source"], nullptr);
+  EXPECT_EQ(run({"source", "newjob0001", "--diff", "--json"}).code, 2);
 }
 
 TEST_F(SubmitTest, JsonIsTheJob) {

@@ -33,11 +33,13 @@ absl::StatusOr<Client> Client::connect(const std::string& address, ClientOptions
 const std::string& Client::address() const { return connection_->address; }
 
 absl::StatusOr<v1::Job> Client::submit(const v1::JobSpec& spec, const std::string& submitted_by,
-                                       std::string idempotency_key) {
+                                       std::string idempotency_key,
+                                       std::optional<v1::SourceCode> source) {
   v1::SubmitRequest request;
   *request.mutable_spec() = spec;
   request.set_submitted_by(submitted_by);
   request.set_idempotency_key(idempotency_key.empty() ? random_id(26) : std::move(idempotency_key));
+  if (source) *request.mutable_source() = *std::move(source);
   v1::SubmitResponse response;
   LCTL_RETURN_IF_ERROR(
       connection_->call(*connection_->jobs, &v1::Jobs::Stub::Submit, request, &response));
@@ -50,6 +52,15 @@ absl::StatusOr<v1::JobDetails> Client::get(const std::string& job) {
   v1::JobDetails response;
   LCTL_RETURN_IF_ERROR(
       connection_->call(*connection_->jobs, &v1::Jobs::Stub::Get, request, &response));
+  return response;
+}
+
+absl::StatusOr<v1::SourceCode> Client::source(const std::string& job) {
+  v1::GetJobRequest request;
+  request.set_job(job);
+  v1::SourceCode response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->jobs, &v1::Jobs::Stub::GetSource, request, &response));
   return response;
 }
 

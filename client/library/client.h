@@ -115,10 +115,13 @@ class Client {
   const std::string& address() const;
 
   // Queues the job. `idempotency_key` ("" = a new random one) makes a repeated submission the same
-  // one. `submitted_by` is user@host.
+  // one. `submitted_by` is user@host, `source` the code that it comes from.
   absl::StatusOr<v1::Job> submit(const v1::JobSpec& spec, const std::string& submitted_by = {},
-                                 std::string idempotency_key = {});
+                                 std::string idempotency_key = {},
+                                 std::optional<v1::SourceCode> source = std::nullopt);
   absl::StatusOr<v1::JobDetails> get(const std::string& job);
+  // The code that it was submitted from, with the changes. NotFound when none is known.
+  absl::StatusOr<v1::SourceCode> source(const std::string& job);
   // Newest first or in the filter's order. Their specs come without config_yaml
   // and tags: get() has them.
   absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter = {});

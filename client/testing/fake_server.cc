@@ -75,6 +75,11 @@ void FakeServer::start_again() {
   services_->start();
 }
 
+void FakeServer::put_environment(const std::string& job, const v1::SharedEnvironment& environment) {
+  const std::lock_guard lock(state_->mutex);
+  state_->environments[job].push_back(environment);
+}
+
 void FakeServer::put_job(const v1::Job& job) {
   const std::lock_guard lock(services_->state.mutex);
   services_->state.put(job);

@@ -30,6 +30,7 @@ class FakeServer {
   // Adds a job (id, state, … as given; newest last added) or replaces the one of that id; watchers
   // see it.
   void put_job(const v1::Job& job);
+  void put_environment(const std::string& job, const v1::SharedEnvironment& environment);
   void put_attempt(const std::string& job_id, const v1::Attempt& attempt);
   void put_transition(const std::string& job_id, const v1::Transition& transition);
   void put_node(const v1::Node& node);

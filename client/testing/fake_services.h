@@ -47,6 +47,7 @@ class FakeJobs final : public v1::Jobs::Service {
       job.set_state(v1::JOB_STATE_QUEUED);
       job.set_reason("waiting for its turn");
       state_.put(job);
+      if (request->has_source()) state_.sources[id] = request->source();
     }
     *response->mutable_job() = *state_.find(id);
     return grpc::Status::OK;
@@ -61,6 +62,25 @@ class FakeJobs final : public v1::Jobs::Service {
     *response->mutable_job() = *job;
     for (const auto& attempt : state_.attempts[job->id()]) *response->add_attempts() = attempt;
     for (const auto& change : state_.transitions[job->id()]) *response->add_transitions() = change;
+    if (const auto found = state_.sources.find(job->id()); found != state_.sources.end()) {
+      *response->mutable_source() = found->second;
+      response->mutable_source()->clear_diff();
+    }
+    for (const auto& shared : state_.environments[job->id()])
+      *response->add_environments() = shared;
+    return grpc::Status::OK;
+  }
+
+  grpc::Status GetSource(grpc::ServerContext*, const v1::GetJobRequest* request,
+                         v1::SourceCode* response) override {
+    const std::lock_guard lock(state_.mutex);
+    ++state_.calls["GetSource"];
+    const v1::Job* job = state_.find(request->job());
+    if (job == nullptr) return not_found(request->job());
+    const auto found = state_.sources.find(job->id());
+    if (found == state_.sources.end())
+      return {grpc::StatusCode::NOT_FOUND, "nothing is known of its code"};
+    *response = found->second;
     return grpc::Status::OK;
   }
 

@@ -34,6 +34,8 @@ struct FakeState {
   std::vector<v1::Job> jobs;  // oldest first
   std::map<std::string, std::vector<v1::Attempt>> attempts;
   std::map<std::string, std::vector<v1::Transition>> transitions;
+  std::map<std::string, v1::SourceCode> sources;
+  std::map<std::string, std::vector<v1::SharedEnvironment>> environments;
   std::vector<v1::Node> nodes;
   std::map<std::string, std::map<std::string, std::vector<v1::MetricPoint>>> metrics;
   std::map<std::string, std::map<StreamKey, std::string>> logs;

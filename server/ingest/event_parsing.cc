@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kMaxKeyBytes = 512;
 constexpr std::size_t kMaxNameBytes = 4'096;
 constexpr std::size_t kMaxWordBytes = 256;  // versions, devices, stages
+constexpr std::size_t kMaxEnvironmentBytes = 16 << 10;
 constexpr std::size_t kMaxYamlBytes = 1 << 20;
 constexpr std::size_t kMaxMessageBytes = 4'096;
 constexpr std::size_t kMaxProgressMetrics = 1'000;
@@ -72,6 +73,9 @@ absl::Status check(const v1::RankReady& ready) {
     return invalid("a trainer version of {} and a device of {} bytes; at most {} are allowed",
                    ready.trainer_version().size(), ready.device().size(), kMaxWordBytes);
   }
+  if (ready.environment().ByteSizeLong() > kMaxEnvironmentBytes)
+    return invalid("an environment of {} bytes; at most {} are allowed",
+                   ready.environment().ByteSizeLong(), kMaxEnvironmentBytes);
   return absl::OkStatus();
 }
 

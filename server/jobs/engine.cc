@@ -92,7 +92,8 @@ absl::StatusOr<JobRecord> JobsEngine::load(const JobId& id) const {
 // --- requests ---
 
 absl::StatusOr<v1::Job> JobsEngine::submit(v1::JobSpec spec, std::string submitted_by,
-                                           const std::string& idempotency_key) {
+                                           const std::string& idempotency_key,
+                                           std::optional<v1::SourceCode> source) {
   LCTL_ASSIGN_OR_RETURN(const std::optional<JobId> earlier,
                         options_.store.jobs().submitted(idempotency_key));
   if (earlier) return get(*earlier);  // a repeated call: not one more job
@@ -102,6 +103,7 @@ absl::StatusOr<v1::Job> JobsEngine::submit(v1::JobSpec spec, std::string submitt
   NewJob made =
       make_job(std::move(spec), JobId{random_id(kJobIdLength)}, std::move(submitted_by), now());
   storage::JobChange change{.job = made.record.job, .transition = made.transition};
+  change.source = std::move(source);
   *change.job.mutable_spec() = *made.record.spec;
   const auto created = options_.store.jobs().create(change, idempotency_key);
   if (!created.ok()) return with_context(created.status(), "the job was not accepted");

@@ -59,10 +59,11 @@ class JobsEngine final : public NodeEvents {
 
   // --- requests of people; each returns the job as it is now, durable ---
 
-  // `spec` has been checked. A key seen within a day returns that submission's job.
+  // `spec` and `source` have been checked. A key seen within a day returns that submission's job.
   // ResourceExhausted when a quota is used up.
   absl::StatusOr<v1::Job> submit(v1::JobSpec spec, std::string submitted_by,
-                                 const std::string& idempotency_key);
+                                 const std::string& idempotency_key,
+                                 std::optional<v1::SourceCode> source = std::nullopt);
   // FailedPrecondition when it has succeeded or failed already; stopping twice is fine.
   absl::StatusOr<v1::Job> stop(const JobId& id, std::optional<Duration> grace, std::string reason);
   // FailedPrecondition unless it is STOPPED or FAILED.

@@ -1,12 +1,15 @@
 #include "server/services/jobs_service.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "server/services/source_check.h"
 #include "server/services/status.h"
 #include "storage/jobs/job_store.h"
 #include "storage/jobs/label_change.h"
@@ -14,6 +17,8 @@
 
 namespace lctl::services {
 namespace {
+
+using google::protobuf::util::MessageDifferencer;
 
 constexpr std::size_t kMaxKeyBytes = 64;
 constexpr std::size_t kMaxSubmitterBytes = 256;
@@ -35,6 +40,22 @@ std::string one_line(std::string text, std::size_t limit) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
   return text;
+}
+
+// Ranks with the same environment share an entry: hundreds of them say little more than one.
+void add_environments(const std::vector<storage::ReportedEnvironment>& reported,
+                      v1::JobDetails& details) {
+  for (const storage::ReportedEnvironment& each : reported) {
+    auto& shared = *details.mutable_environments();
+    auto same = std::find_if(shared.begin(), shared.end(), [&](const auto& entry) {
+      return MessageDifferencer::Equals(entry.environment(), each.environment);
+    });
+    if (same == shared.end()) {
+      *details.add_environments()->mutable_environment() = each.environment;
+      same = std::prev(shared.end());
+    }
+    same->add_ranks(each.rank);
+  }
 }
 
 absl::StatusOr<storage::JobFilter> filter_of(const v1::ListJobsRequest& request) {
@@ -75,9 +96,14 @@ grpc::Status JobsService::Submit(grpc::ServerContext*, const v1::SubmitRequest* 
                     key.size(), kMaxKeyBytes)));
   }
   LCTL_GRPC_ASSIGN_OR_RETURN(v1::JobSpec spec, check_(request->spec()));
+  std::optional<v1::SourceCode> source;
+  if (request->has_source()) {
+    LCTL_GRPC_RETURN_IF_ERROR(check_source(request->source()));
+    source = request->source();
+  }
   std::string submitter = one_line(request->submitted_by(), kMaxSubmitterBytes);
   LCTL_GRPC_ASSIGN_OR_RETURN(*response->mutable_job(), sources_.strand.call([&] {
-    return sources_.engine.submit(std::move(spec), std::move(submitter), key);
+    return sources_.engine.submit(std::move(spec), std::move(submitter), key, std::move(source));
   }));
   return grpc::Status::OK;
 }
@@ -91,7 +117,28 @@ grpc::Status JobsService::Get(grpc::ServerContext*, const v1::GetJobRequest* req
   LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<v1::Transition> transitions, store.transitions(id));
   response->mutable_attempts()->Add(attempts.begin(), attempts.end());
   response->mutable_transitions()->Add(transitions.begin(), transitions.end());
+  LCTL_GRPC_ASSIGN_OR_RETURN(std::optional<v1::SourceCode> source,
+                             store.source(id, /*with_diff=*/false));
+  if (source) *response->mutable_source() = *std::move(source);
+  LCTL_GRPC_ASSIGN_OR_RETURN(const auto environments, store.environments(id));
+  add_environments(environments, *response);
   sources_.strand.call([&] { sources_.engine.add_live(*response->mutable_job()); });
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::GetSource(grpc::ServerContext*, const v1::GetJobRequest* request,
+                                    v1::SourceCode* response) {
+  storage::JobStore& store = sources_.store.jobs();
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, store.resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(std::optional<v1::SourceCode> source,
+                             store.source(id, /*with_diff=*/true));
+  if (!source) {
+    return to_grpc(absl::NotFoundError(
+        fmt::format("job {}: nothing is known of its code: it was not submitted from a working "
+                    "tree of git, or with --no-source",
+                    id.str())));
+  }
+  *response = *std::move(source);
   return grpc::Status::OK;
 }
 

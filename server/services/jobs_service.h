@@ -28,6 +28,8 @@ class JobsService final : public v1::Jobs::WithCallbackMethod_Watch<v1::Jobs::Se
                       v1::SubmitResponse* response) override;
   grpc::Status Get(grpc::ServerContext* context, const v1::GetJobRequest* request,
                    v1::JobDetails* response) override;
+  grpc::Status GetSource(grpc::ServerContext* context, const v1::GetJobRequest* request,
+                         v1::SourceCode* response) override;
   grpc::Status List(grpc::ServerContext* context, const v1::ListJobsRequest* request,
                     v1::ListJobsResponse* response) override;
   grpc::Status Stop(grpc::ServerContext* context, const v1::StopJobRequest* request,

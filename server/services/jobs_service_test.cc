@@ -378,5 +378,80 @@ TEST_F(JobsServiceTest, WatchEndsWithTheReason) {
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
+TEST_F(JobsServiceTest, TheCodeOfAJobIsKeptAndItsDiffIsSentOnlyWhenAsked) {
+  v1::SubmitRequest submitted = request("mine", "k");
+  submitted.mutable_source()->set_commit("0123abc");
+  submitted.mutable_source()->set_changed(true);
+  submitted.mutable_source()->set_diff("diff --git a/a b/a\n");
+  grpc::ClientContext context;
+  v1::SubmitResponse response;
+  ASSERT_TRUE(stub_->Submit(&context, submitted, &response).ok());
+  const v1::JobDetails details = get("mine");
+  EXPECT_EQ(details.source().commit(), "0123abc");
+  EXPECT_EQ(details.source().diff(), "");
+  const auto source = [&](const std::string& job, v1::SourceCode* answer) {
+    grpc::ClientContext asking;
+    v1::GetJobRequest get;
+    get.set_job(job);
+    return stub_->GetSource(&asking, get, answer);
+  };
+  v1::SourceCode answer;
+  ASSERT_TRUE(source("mine", &answer).ok());
+  EXPECT_EQ(answer.diff(), "diff --git a/a b/a\n");
+  submit("other", "l");
+  EXPECT_FALSE(get("other").has_source());
+  const grpc::Status none = source("other", &answer);
+  EXPECT_EQ(none.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(none.error_message(), HasSubstr("--no-source"));
+}
+
+TEST_F(JobsServiceTest, CodeBeyondItsBoundsIsRefusedAndNothingIsQueued) {
+  const auto refusal = [&](const v1::SourceCode& source) {
+    v1::SubmitRequest submitted = request("mine", "k");
+    *submitted.mutable_source() = source;
+    grpc::ClientContext context;
+    v1::SubmitResponse response;
+    const grpc::Status status = stub_->Submit(&context, submitted, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    return status.error_message();
+  };
+  v1::SourceCode source;
+  source.set_commit("main");
+  EXPECT_THAT(refusal(source), HasSubstr("source.commit"));
+  source.clear_commit();
+  source.set_diff(std::string((1 << 20) + 1, 'x'));
+  EXPECT_THAT(refusal(source), HasSubstr("source.diff has 1048577 bytes"));
+  source.clear_diff();
+  source.set_remote(std::string(5000, 'x'));
+  EXPECT_THAT(refusal(source), HasSubstr("source.remote"));
+  source.clear_remote();
+  for (int i = 0; i < 101; ++i) source.add_untracked("x");
+  EXPECT_THAT(refusal(source), HasSubstr("101 names"));
+  EXPECT_TRUE(store().jobs().list({})->empty());
+}
+
+TEST_F(JobsServiceTest, RanksOfOneEnvironmentShareIt) {
+  const v1::Job job = submit("mine", "k");
+  connect();
+  deliver();
+  const v1::JobDetails started = get("mine");
+  ASSERT_EQ(started.attempts_size(), 1);
+  EXPECT_EQ(started.environments_size(), 0);
+  for (int rank = 0; rank < 2; ++rank) {
+    v1::Event event;
+    event.mutable_ready()->set_rank(rank);
+    event.mutable_ready()->mutable_environment()->set_host("gpu-1");
+    (*event.mutable_ready()->mutable_environment()->mutable_versions())["libtorch"] = "2.9.0";
+    const storage::StreamKey stream{
+        .attempt = {JobId(job.id()), 1}, .rank = rank, .kind = storage::StreamKind::kEvents};
+    ASSERT_TRUE(
+        store().events().apply(stream, 0, storage::kRecordBytes, {storage::record(0, event)}).ok());
+  }
+  const v1::JobDetails details = get("mine");
+  ASSERT_EQ(details.environments_size(), 1);
+  EXPECT_EQ(details.environments(0).environment().versions().at("libtorch"), "2.9.0");
+  EXPECT_THAT(details.environments(0).ranks(), ElementsAre(0, 1));
+}
+
 }  // namespace
 }  // namespace lctl::services

@@ -12,6 +12,7 @@
 
 #include "storage/jobs/job_rows.h"
 #include "storage/jobs/lineage.h"
+#include "storage/jobs/provenance.h"
 #include "storage/jobs/search_rows.h"
 #include "storage/metrics/last_value.h"
 #include "storage/search/filter_matching.h"
@@ -125,8 +126,12 @@ class JobValues {
     if (key == kNoteTag) return attribute(Attribute::kNote);
     Query query = connection_.query("SELECT value FROM job_tags WHERE job = ?1 AND key = ?2");
     query.bind(number_, key);
-    if (!query.step()) return {};
-    return {.text = std::string(query.text(0)), .number = {}};
+    if (query.step()) return {.text = std::string(query.text(0)), .number = {}};
+    if (key != kCommitTag && key != kBranchTag && key != kRepositoryTag) return {};
+    const Tags known = source_tags(connection_, number_);
+    const auto found = known.find(key);
+    if (found == known.end()) return {};
+    return {.text = found->second, .number = {}};
   }
 
   static FoundValue parameter_of(const Query& query) {

@@ -224,5 +224,17 @@ TEST_F(JobSearchTest, WordsAreFoundInNamesTagsAndNotes) {
               HasSubstr("has no word"));
 }
 
+TEST_F(JobSearchTest, TheCommitIsATag) {
+  v1::SourceCode source;
+  source.set_commit("0123abc");
+  source.set_branch("main");
+  ASSERT_TRUE(jobs().create({.job = make_job("a-id", "a"), .source = source}, "").ok());
+  add("b", "");
+  EXPECT_THAT(where("tags.`mlflow.source.git.commit` LIKE '0123%'"), ElementsAre("a"));
+  EXPECT_THAT(where("tags.`mlflow.source.git.branch` = 'main'"), ElementsAre("a"));
+  EXPECT_THAT(where("tags.`mlflow.source.git.branch` = 'other'"), IsEmpty());
+  EXPECT_THAT(names({.search = "main"}), IsEmpty()) << "not among what people wrote";
+}
+
 }  // namespace
 }  // namespace lctl::storage

@@ -31,6 +31,7 @@ struct JobChange {
   std::optional<v1::Transition> transition;  // appended
   std::optional<v1::Attempt> attempt;        // inserted or replaced, with its ranks
   Origin origin = Origin::kSubmitted;        // stored by create()
+  std::optional<v1::SourceCode> source;      // stored by create()
 };
 
 struct JobFilter {
@@ -60,6 +61,12 @@ struct FinishedJob {
   std::int64_t point_bytes = 0;
 
   std::int64_t bytes() const { return checkpoint_bytes + output_bytes + point_bytes; }
+};
+
+// What a rank runs on, as it told.
+struct ReportedEnvironment {
+  int rank = 0;
+  v1::RankEnvironment environment;
 };
 
 // A node as it was last registered.
@@ -115,6 +122,14 @@ class JobStore {
 
   // What the module and the data module saved (YAML), as last reported; "" when never.
   virtual absl::StatusOr<std::string> hyperparameters(const JobId& id) const = 0;
+
+  // The code that the job was submitted from; nullopt when the client sent none. Its diff may have
+  // a megabyte.
+  virtual absl::StatusOr<std::optional<v1::SourceCode>> source(const JobId& id,
+                                                               bool with_diff) const = 0;
+
+  // What the ranks of the newest attempt run on, as they told; by rank.
+  virtual absl::StatusOr<std::vector<ReportedEnvironment>> environments(const JobId& id) const = 0;
 
   struct ExperimentRow {
     std::string name;

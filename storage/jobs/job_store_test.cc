@@ -241,5 +241,30 @@ TEST_F(JobStoreTest, NodesAreKeptAsLastRegistered) {
   EXPECT_EQ(nodes[1].last_seen_us, 7);
 }
 
+TEST_F(JobStoreTest, TheCodeOfAJobStaysAndGoesWithIt) {
+  v1::SourceCode source;
+  source.set_commit("0123abc");
+  source.set_branch("main");
+  source.set_diff(std::string("diff --git a/a b/a\n\0\xff", 21));
+  source.add_untracked("new.py");
+  const JobId id("aaaaaaaaaa");
+  v1::Job job = make_job(id.str(), "digits");
+  job.set_state(v1::JOB_STATE_FAILED);
+  ASSERT_TRUE(jobs().create({.job = job, .source = source}, "").ok());
+  add_job(store(), "bbbbbbbbbb", "without");
+  reopen();
+
+  EXPECT_TRUE(MessageDifferencer::Equals(**jobs().source(id, /*with_diff=*/true), source));
+  v1::SourceCode short_source = source;
+  short_source.clear_diff();
+  EXPECT_TRUE(MessageDifferencer::Equals(**jobs().source(id, /*with_diff=*/false), short_source));
+  EXPECT_FALSE(jobs().source(JobId("bbbbbbbbbb"), true)->has_value());
+  EXPECT_EQ(jobs().source(JobId("missing"), true).status().code(), absl::StatusCode::kNotFound);
+
+  ASSERT_TRUE(jobs().remove(id).ok());
+  ASSERT_TRUE(jobs().create({.job = job}, "").ok());
+  EXPECT_FALSE(jobs().source(id, true)->has_value());
+}
+
 }  // namespace
 }  // namespace lctl::storage

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "storage/jobs/job_rows.h"
+#include "storage/jobs/provenance.h"
 #include "storage/jobs/search_rows.h"
 
 namespace lctl::storage {
@@ -111,6 +112,7 @@ absl::Status insert_job(Connection& connection, const JobChange& change,
   write_parameters(connection, number, ParameterSource::kConfig, parameters);
   write_tags(connection, number, Tags(job.spec().tags().begin(), job.spec().tags().end()));
   write_texts(connection, number);
+  if (change.source) write_source(connection, number, *change.source);
   return write_history(connection, number, change);
 }
 

@@ -10,6 +10,7 @@
 #include "storage/jobs/job_rows.h"
 #include "storage/jobs/job_search.h"
 #include "storage/jobs/job_writing.h"
+#include "storage/jobs/provenance.h"
 #include "storage/jobs/search_rows.h"
 #include "storage/logs/text_log.h"
 #include "storage/search/parameters.h"
@@ -143,6 +144,24 @@ absl::StatusOr<std::string> SqliteJobStore::hyperparameters(const JobId& id) con
     query.bind(row.number);
     return query.step() ? std::string(query.text(0)) : std::string();
   });
+}
+
+absl::StatusOr<std::optional<v1::SourceCode>> SqliteJobStore::source(const JobId& id,
+                                                                     bool with_diff) const {
+  return database_.read(
+      [&](Connection& connection) -> absl::StatusOr<std::optional<v1::SourceCode>> {
+        LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+        return read_source(connection, row.number, with_diff);
+      });
+}
+
+absl::StatusOr<std::vector<ReportedEnvironment>> SqliteJobStore::environments(
+    const JobId& id) const {
+  return database_.read(
+      [&](Connection& connection) -> absl::StatusOr<std::vector<ReportedEnvironment>> {
+        LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));
+        return read_environments(connection, row.number, row.attempt);
+      });
 }
 
 absl::StatusOr<std::vector<JobStore::ExperimentRow>> SqliteJobStore::experiments() const {

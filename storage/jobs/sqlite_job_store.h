@@ -26,6 +26,9 @@ class SqliteJobStore final : public JobStore {
   absl::StatusOr<std::vector<v1::Attempt>> attempts(const JobId& id) const override;
   absl::StatusOr<std::vector<v1::Transition>> transitions(const JobId& id) const override;
   absl::StatusOr<std::string> hyperparameters(const JobId& id) const override;
+  absl::StatusOr<std::optional<v1::SourceCode>> source(const JobId& id,
+                                                       bool with_diff) const override;
+  absl::StatusOr<std::vector<ReportedEnvironment>> environments(const JobId& id) const override;
   absl::StatusOr<std::vector<ExperimentRow>> experiments() const override;
   absl::StatusOr<std::optional<JobId>> submitted(std::string_view key) const override;
   absl::StatusOr<std::vector<FinishedJob>> finished() const override;

@@ -9,4 +9,9 @@ inline constexpr std::string_view kNameTag = "mlflow.runName";       // the job'
 inline constexpr std::string_view kNoteTag = "mlflow.note.content";  // its note
 inline constexpr std::string_view kUserTag = "mlflow.user";          // who submitted it
 
+// Of the working tree that it was submitted from.
+inline constexpr std::string_view kCommitTag = "mlflow.source.git.commit";
+inline constexpr std::string_view kBranchTag = "mlflow.source.git.branch";
+inline constexpr std::string_view kRepositoryTag = "mlflow.source.git.repoURL";
+
 }  // namespace lctl::storage

@@ -6,6 +6,7 @@
 
 #include "storage/jobs/job_rows.h"
 #include "storage/jobs/lineage.h"
+#include "storage/jobs/provenance.h"
 #include "storage/jobs/search_rows.h"
 #include "storage/jobs/texts.h"
 #include "storage/metrics/last_value.h"
@@ -90,6 +91,7 @@ absl::StatusOr<Run> read_run(Connection& connection, std::int64_t number) {
     job.attempt = query.small(10);
   }
   run.tags = read_tags(connection, number);
+  run.tags.merge(source_tags(connection, number));
   run.note = read_note(connection, number);
   read_parameters(connection, number, run);
   LCTL_RETURN_IF_ERROR(

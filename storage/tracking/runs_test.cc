@@ -117,6 +117,17 @@ TEST_F(RunsTest, SubmittedJobCanBeReadAndNotWritten) {
   }
 }
 
+TEST_F(RunsTest, TheCodeOfASubmittedJobIsKnownByMlflowsTags) {
+  v1::SourceCode source;
+  source.set_commit("0123abc");
+  source.set_remote("https://example.org/models.git");
+  const JobId id("aaaaaaaaaa");
+  ASSERT_TRUE(store().jobs().create({.job = make_job(id.str(), "x"), .source = source}, "").ok());
+  EXPECT_THAT(tracking().run(id)->tags,
+              ElementsAre(Pair("mlflow.source.git.commit", "0123abc"),
+                          Pair("mlflow.source.git.repoURL", "https://example.org/models.git")));
+}
+
 TEST_F(RunsTest, NameNoteAndTagsAreWhatOtherDoorsShow) {
   const JobId id = start("a");
   RunBatch batch{.labels = {.tags = {{"team", "vision"}}, .note = "why"}, .name = "b"};

@@ -16,6 +16,7 @@ void add_status(CLI::App& program, Session& session);
 void add_list(CLI::App& program, Session& session);
 void add_tag(CLI::App& program, Session& session);
 void add_note(CLI::App& program, Session& session);
+void add_source(CLI::App& program, Session& session);
 void add_logs(CLI::App& program, Session& session);
 void add_metrics(CLI::App& program, Session& session);
 void add_checkpoints(CLI::App& program, Session& session);

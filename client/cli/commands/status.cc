@@ -33,7 +33,8 @@ std::string ended_progress(const v1::Progress& progress) {
   return plain_progress(end);
 }
 
-void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
+void print_facts(const Session& session, const v1::JobDetails& details, std::int64_t now) {
+  const v1::Job& job = details.job();
   const Look& look = session.look();
   const v1::Progress& progress = job.progress();
   Facts facts;
@@ -50,6 +51,7 @@ void print_facts(const Session& session, const v1::Job& job, std::int64_t now) {
   std::string submitted = human_time(job.submitted_us());
   if (!job.submitted_by().empty()) submitted += " by " + job.submitted_by();
   facts.add("submitted", submitted);
+  if (details.has_source()) facts.add("code", code_text(details.source()));
   if (job.started_us() != 0) {
     std::string started = human_time(job.started_us());
     started += client::is_final(job.state()) ? ", took " : ", running for ";
@@ -84,6 +86,38 @@ void print_data_loading(const Session& session, const v1::DataLoading& loading) 
                fmt::format("{} to {}", change.before(), change.after()), change.reason()});
   }
   session.out() << '\n' << table.render(session.look());
+}
+
+// "0, 2-5" of ascending ranks.
+std::string ranges_text(const google::protobuf::RepeatedField<std::int32_t>& ranks) {
+  std::string text;
+  for (int i = 0; i < ranks.size();) {
+    int last = i;
+    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
+    if (!text.empty()) text += ", ";
+    text += last == i ? fmt::format("{}", ranks[i]) : fmt::format("{}-{}", ranks[i], ranks[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
+// What its ranks run on.
+void print_environments(const Session& session, const v1::JobDetails& details) {
+  for (const auto& shared : details.environments()) {
+    const v1::RankEnvironment& environment = shared.environment();
+    Facts facts;
+    facts.add(shared.ranks_size() == 1 ? "rank" : "ranks", ranges_text(shared.ranks()));
+    facts.add("host", environment.host());
+    facts.add("device", environment.device());
+    std::string cpus = counted(environment.cpus(), "core", "cores");
+    if (!environment.cpu().empty()) cpus += " of " + environment.cpu();
+    facts.add("cpu", cpus);
+    facts.add("memory", human_size(environment.memory_bytes()));
+    const auto& versions = environment.versions();
+    for (const auto& [name, version] : std::map(versions.begin(), versions.end()))
+      facts.add(name, version);
+    session.out() << '\n' << facts.render(session.look());
+  }
 }
 
 void print_attempts(const Session& session, const v1::JobDetails& details, std::int64_t now) {
@@ -175,9 +209,12 @@ int show_job(const Session& session, client::Client& client, const Options& opti
   const auto metrics = client.metrics(job.id());
   if (!metrics.ok()) return session.fail(metrics.status());
   const std::int64_t now = unix_micros(session.environment.clock.wall_now());
-  print_facts(session, job, now);
-  if (options.verbose && job.progress().has_data_loading())
-    print_data_loading(session, job.progress().data_loading());
+  print_facts(session, *details, now);
+  if (options.verbose) {
+    if (job.progress().has_data_loading())
+      print_data_loading(session, job.progress().data_loading());
+    print_environments(session, *details);
+  }
   print_attempts(session, *details, now);
   print_ranks(session, job);
   print_metrics(session, *metrics, job.id());
@@ -299,7 +336,7 @@ void add_status(CLI::App& program, Session& session) {
   add_job(command, options->job);
   command->add_flag("-f,--follow", options->follow, "Show its progress until it ends");
   command->add_flag("-v,--verbose", options->verbose,
-                    "Also how training is fed: workers, waits, tuning");
+                    "Also how training is fed, and what the ranks run on");
   add_json(command, options->json);
   run_with(command, session, options, status);
 }

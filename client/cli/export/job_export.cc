@@ -122,7 +122,15 @@ class Exporting {
     LCTL_RETURN_IF_ERROR(write_whole(file("job.yaml"), job_.spec().config_yaml()));
     LCTL_ASSIGN_OR_RETURN(const std::string hparams, client_.hyperparameters(job_.id()));
     if (!hparams.empty()) LCTL_RETURN_IF_ERROR(write_whole(file("hparams.yaml"), hparams));
+    if (details_.has_source()) LCTL_RETURN_IF_ERROR(write_changes());
     return write_whole(file("status.json"), text_of(details_json(details_, checkpoints_)));
+  }
+
+  // What differed from the commit that status.json names.
+  absl::Status write_changes() {
+    LCTL_ASSIGN_OR_RETURN(const v1::SourceCode source, client_.source(job_.id()));
+    if (source.diff().empty()) return absl::OkStatus();
+    return write_whole(file("changes.diff"), source.diff());
   }
 
   absl::Status write_metrics() {

@@ -59,6 +59,14 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   absl::StatusOr<std::string> hyperparameters(const JobId& id) const override {
     return real_.jobs().hyperparameters(id);
   }
+  absl::StatusOr<std::optional<v1::SourceCode>> source(const JobId& id,
+                                                       bool with_diff) const override {
+    return real_.jobs().source(id, with_diff);
+  }
+  absl::StatusOr<std::vector<storage::ReportedEnvironment>> environments(
+      const JobId& id) const override {
+    return real_.jobs().environments(id);
+  }
   absl::StatusOr<std::vector<ExperimentRow>> experiments() const override {
     return real_.jobs().experiments();
   }

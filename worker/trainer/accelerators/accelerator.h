@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,6 +59,8 @@ class Accelerator {
   virtual DeviceStats device_stats(c10::Device device) = 0;
   // "NVIDIA H100 80GB HBM3"; "cpu".
   virtual std::string device_name(c10::Device device) const = 0;
+  // Of the device's own libraries: "cuda", "cudnn", "nccl"; none on the CPU.
+  virtual std::map<std::string, std::string> versions() const = 0;
 
   // Collectives between the ranks: Gloo, NCCL.
   virtual std::string backend_name() const = 0;

@@ -27,6 +27,7 @@ class CpuAccelerator final : public Accelerator {
 
   DeviceStats device_stats(c10::Device) override { return host_.read(); }
   std::string device_name(c10::Device) const override { return "cpu"; }
+  std::map<std::string, std::string> versions() const override { return {}; }
 
   std::string backend_name() const override { return "gloo"; }
   c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,

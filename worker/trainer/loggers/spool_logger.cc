@@ -96,6 +96,7 @@ void SpoolReporter::ready(std::int64_t resumed_at_step) {
   ready.set_trainer_version(kVersion);
   ready.set_device(options_.device);
   ready.set_resumed_at_step(resumed_at_step);
+  *ready.mutable_environment() = environment_;
   append(std::move(message));
 }
 

@@ -58,7 +58,10 @@ class SpoolReporter {
   void finished(v1::Finished::Outcome outcome, const std::string& message, std::int64_t global_step,
                 std::int64_t epoch, const std::string& parameters_sha256);
 
-  void set_device(std::string device) { options_.device = std::move(device); }
+  void set_device(std::string device, v1::RankEnvironment environment) {
+    options_.device = std::move(device);
+    environment_ = std::move(environment);
+  }
   std::uint64_t offset() const { return writer_->offset(); }
   bool has_stage() const { return !options_.stage.empty(); }
   const Clock& clock() const { return *options_.clock; }
@@ -69,6 +72,7 @@ class SpoolReporter {
   v1::Event event() const;
 
   Options options_;
+  v1::RankEnvironment environment_;
   std::unique_ptr<spool::SpoolWriter> writer_;
   // A checkpoint that is being written, or never will be: something failed before.
   struct Staged {

@@ -9,6 +9,7 @@
 #include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/program/devices.h"
+#include "worker/trainer/program/rank_environment.h"
 #include "worker/trainer/trainer/slurm.h"
 
 namespace lctl {
@@ -89,7 +90,7 @@ void RankProcess::connect(const TrainerOptions& options) {
                                        environment_.device, accelerator_->device_count()));
   }
   device_ = accelerator_->device(index);
-  if (reporter_) reporter_->set_device(device_.str());
+  if (reporter_) reporter_->set_device(device_.str(), rank_environment(*accelerator_, device_));
   if (world_size_ == 1) {
     strategy_ = make_single_device_strategy(device_);
     return;

@@ -4,10 +4,14 @@
 #include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+#include <torch/csrc/distributed/c10d/NCCLUtils.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 #include <cstring>
@@ -115,6 +119,19 @@ class CudaAccelerator final : public Accelerator {
   DeviceStats device_stats(c10::Device device) override { return memory_stats(device.index()); }
   std::string device_name(c10::Device device) const override {
     return at::cuda::getDeviceProperties(device.index())->name;
+  }
+  std::map<std::string, std::string> versions() const override {
+    std::map<std::string, std::string> versions = {{"nccl", c10d::getNcclVersion()}};
+    // Source: CUDA Runtime API, 1000 major + 10 minor; cuDNN from 9 on, 10000 major + 100 minor +
+    // patch.
+    if (int cuda = 0; cudaRuntimeGetVersion(&cuda) == cudaSuccess)
+      versions["cuda"] = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
+    if (const auto& hooks = at::detail::getCUDAHooks(); hooks.compiledWithCuDNN()) {
+      const long cudnn = hooks.versionRuntimeCuDNN();
+      versions["cudnn"] =
+          fmt::format("{}.{}.{}", cudnn / 10'000, cudnn % 10'000 / 100, cudnn % 100);
+    }
+    return versions;
   }
 
   std::string backend_name() const override { return "nccl"; }
