@@ -76,8 +76,8 @@ void FakeServer::start_again() {
 }
 
 void FakeServer::put_environment(const std::string& job, const v1::SharedEnvironment& environment) {
-  const std::lock_guard lock(state_->mutex);
-  state_->environments[job].push_back(environment);
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.environments[job].push_back(environment);
 }
 
 void FakeServer::put_job(const v1::Job& job) {
