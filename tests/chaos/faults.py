@@ -1,0 +1,168 @@
+"""What can go wrong, one function each: breaks something of a running cluster, waits, and mends what does not mend itself.
+
+A fault is given the test (`chaos`) with its daemons, links and jobs, and a random generator; it returns a line that says
+what it did, or None when there was nothing to break.
+"""
+
+import os
+import resource
+import signal
+import time
+
+
+def some_rank(chaos, random):
+    ranks = chaos.running_ranks()
+    return random.choice(ranks) if ranks else None
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def kill_rank(chaos, random):
+    rank = some_rank(chaos, random)
+    return rank and send(rank["pid"], signal.SIGKILL) and "rank %(rank)d of %(job)s killed" % rank
+
+
+def abort_rank(chaos, random):
+    rank = some_rank(chaos, random)
+    return rank and send(rank["pid"], signal.SIGSEGV) and "rank %(rank)d of %(job)s crashed (SIGSEGV)" % rank
+
+
+def interrupt_rank(chaos, random):
+    rank = some_rank(chaos, random)
+    return rank and send(rank["pid"], signal.SIGTERM) and "rank %(rank)d of %(job)s told to end by somebody" % rank
+
+
+def kill_keeper(chaos, random):
+    rank = some_rank(chaos, random)
+    keeper = rank and parent_of(rank["pid"])
+    return keeper and send(keeper, signal.SIGKILL) and "the keeper of rank %(rank)d of %(job)s killed" % rank
+
+
+def parent_of(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
+            parent = int(stream.read().rsplit(")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return parent if parent > 1 else None
+
+
+def pause_rank(chaos, random):
+    rank = some_rank(chaos, random)
+    if not rank or not send(rank["pid"], signal.SIGSTOP):
+        return None
+    seconds = random.uniform(0.3, 2)
+    time.sleep(seconds)
+    send(rank["pid"], signal.SIGCONT)
+    return "rank %d of %s stood still for %.1f s" % (rank["rank"], rank["job"], seconds)
+
+
+def kill_agent(chaos, random):
+    node = random.choice(chaos.nodes)
+    node.kill()
+    time.sleep(random.uniform(0, 1))
+    node.start()
+    return "%s killed, started again" % node.name
+
+
+def lose_agent(chaos, random):
+    """Longer than a node may be silent: its ranks count as lost, and it finds them replaced when it is back."""
+    node = random.choice(chaos.nodes)
+    node.kill()
+    time.sleep(chaos.lost_after + random.uniform(0.5, 1.5))
+    node.start()
+    return "%s away for longer than lost_after" % node.name
+
+
+def pause_agent(chaos, random):
+    node = random.choice(chaos.nodes)
+    seconds = random.uniform(0.3, chaos.lost_after + 2)
+    node.process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    node.process.send_signal(signal.SIGCONT)
+    return "%s stood still for %.1f s" % (node.name, seconds)
+
+
+def kill_server(chaos, random):
+    chaos.server.kill()
+    time.sleep(random.uniform(0, 1))
+    chaos.start_server()
+    return "the server killed, started again"
+
+
+def pause_server(chaos, random):
+    seconds = random.uniform(0.3, 3)
+    chaos.server.process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    chaos.server.process.send_signal(signal.SIGCONT)
+    return "the server stood still for %.1f s" % seconds
+
+
+def partition(chaos, random):
+    number = random.randrange(len(chaos.links))
+    seconds = random.uniform(0.3, chaos.lost_after + 2)
+    chaos.links[number].hold()
+    time.sleep(seconds)
+    chaos.links[number].mend()
+    return "%s cut off for %.1f s" % (chaos.nodes[number].name, seconds)
+
+
+def break_connections(chaos, random):
+    number = random.randrange(len(chaos.links))
+    chaos.links[number].reset()
+    time.sleep(random.uniform(0, 1))
+    chaos.links[number].mend()
+    return "the connections of %s broken" % chaos.nodes[number].name
+
+
+def slow_network(chaos, random):
+    number = random.randrange(len(chaos.links))
+    chaos.links[number].delay(random.uniform(0.05, 0.3))
+    time.sleep(2)
+    chaos.links[number].mend()
+    return "the network of %s slow" % chaos.nodes[number].name
+
+
+def exhaust_files(daemon, random):
+    """No more open files than it has: what it opens now fails."""
+    pid = daemon.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/%d/fd" % pid))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(3, used + random.randrange(3)), before[1]))
+    time.sleep(random.uniform(0.5, 2))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    return "%s without file descriptors" % daemon.name
+
+
+def exhaust_files_of_agent(chaos, random):
+    return exhaust_files(random.choice(chaos.nodes), random)
+
+
+def exhaust_files_of_server(chaos, random):
+    return exhaust_files(chaos.server, random)
+
+
+def unwritable_folder(chaos, random):
+    """The node's folder of attempts is gone for a moment, and a file in its place."""
+    node = random.choice(chaos.nodes)
+    runs = chaos.path(node.name, "runs")
+    if not os.path.isdir(runs):
+        return None
+    os.rename(runs, runs + ".away")
+    with open(runs, "w", encoding="utf-8"):
+        pass
+    time.sleep(random.uniform(0.2, 1))
+    os.remove(runs)
+    os.rename(runs + ".away", runs)
+    return "the attempts of %s could not be written" % node.name
+
+
+ALL = [kill_rank, abort_rank, interrupt_rank, kill_keeper, pause_rank, kill_agent, lose_agent, pause_agent, kill_server,
+       pause_server, partition, break_connections, slow_network, exhaust_files_of_agent, exhaust_files_of_server,
+       unwritable_folder]
