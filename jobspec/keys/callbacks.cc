@@ -1,4 +1,4 @@
-// lightning.pytorch.callbacks, and lctl's own HookTrace and RunSummary.
+// lightning.pytorch.callbacks, and lctl's own: FiniteGuard, ReplicaCheck, HookTrace, RunSummary.
 #include "jobspec/keys/tables.h"
 
 namespace lctl::jobspec::keys {
@@ -109,6 +109,13 @@ constexpr Argument kOnExceptionCheckpoint[] = {
     {"dirpath", "str", kRequired, "", "folder"},
     {"filename", "str", "on_exception", "", "name without .ckpt"},
 };
+constexpr Argument kFiniteGuard[] = {
+    {"action", "str", "stop", "one of: stop, skip", "end training, or go on without that step"},
+    {"max_skipped", "int", "10", ">= 0", "steps in a row that may be skipped"},
+};
+constexpr Argument kReplicaCheck[] = {
+    {"every_n_steps", "int", "1000", ">= 1", "steps between two checks"},
+};
 constexpr Argument kHookTrace[] = {
     {"path", "str", "trace.txt", "", "output file: one line for each hook call"}};
 constexpr Argument kRunSummary[] = {
@@ -139,6 +146,10 @@ constexpr Class kCallbacks[] = {
     {Kind::kCallback, "ThroughputMonitor", kThroughputMonitor, true, "Logs throughput."},
     {Kind::kCallback, "OnExceptionCheckpoint", kOnExceptionCheckpoint, true,
      "Saves when training fails."},
+    {Kind::kCallback, "FiniteGuard", kFiniteGuard, true,
+     "Acts on gradients that are NaN or infinite."},
+    {Kind::kCallback, "ReplicaCheck", kReplicaCheck, true,
+     "Checks that all ranks hold the same parameters."},
     {Kind::kCallback, "LambdaCallback", {}, false, "Python functions as hooks."},
     {Kind::kCallback, "ModelPruning", {}, false, "Prunes weights."},
     {Kind::kCallback, "SpikeDetection", {}, false, "Finds spikes of the loss."},

@@ -3,6 +3,7 @@
 #include <set>
 #include <vector>
 
+#include "worker/trainer/callbacks/layer_paths.h"
 #include "worker/trainer/callbacks/operator_trace.h"
 #include "worker/trainer/callbacks/traced_layers.h"
 #include "worker/trainer/core/forward_observer.h"
@@ -11,14 +12,6 @@ namespace lctl {
 namespace {
 
 using Paths = std::map<const torch::nn::Module*, std::string>;
-
-// Python's named_modules(): a module that stands in two places has the name of the first.
-void name_modules(const torch::nn::Module& module, const std::string& path, Paths& paths) {
-  for (const auto& child : module.named_children()) {
-    const std::string name = path.empty() ? child.key() : path + "." + child.key();
-    if (paths.emplace(child.value().get(), name).second) name_modules(*child.value(), name, paths);
-  }
-}
 
 // Python's parse_batch_shape and its str(): what has no size is '?', in quotes inside of a list.
 std::string text_of(const Batch& value) {
@@ -81,8 +74,7 @@ class Reports final : public ForwardObserver {
 
 ForwardSizes observe_forward(torch::nn::Module& model, bool inside_layers,
                              const std::function<void()>& forward) {
-  Paths paths;
-  name_modules(model, "", paths);
+  const Paths paths = layer_paths(model);
   ForwardSizes sizes;
   for (const auto& [module, path] : paths) sizes.layers[path];
   OperatorTrace trace;

@@ -12,6 +12,7 @@
 #include "worker/trainer/callbacks/backbone_finetuning.h"
 #include "worker/trainer/callbacks/device_stats_monitor.h"
 #include "worker/trainer/callbacks/early_stopping.h"
+#include "worker/trainer/callbacks/finite_guard.h"
 #include "worker/trainer/callbacks/gradient_accumulation_scheduler.h"
 #include "worker/trainer/callbacks/hook_trace.h"
 #include "worker/trainer/callbacks/learning_rate_monitor.h"
@@ -19,6 +20,7 @@
 #include "worker/trainer/callbacks/model_summary.h"
 #include "worker/trainer/callbacks/on_exception_checkpoint.h"
 #include "worker/trainer/callbacks/progress_bar.h"
+#include "worker/trainer/callbacks/replica_check.h"
 #include "worker/trainer/callbacks/run_summary.h"
 #include "worker/trainer/callbacks/stochastic_weight_averaging.h"
 #include "worker/trainer/callbacks/throughput_monitor.h"
@@ -177,7 +179,7 @@ struct Entry {
   Make make;
 };
 
-constexpr std::array<Entry, 16> kCallbacks = {{
+constexpr std::array<Entry, 18> kCallbacks = {{
     {"ModelCheckpoint", [](const Arguments& a, bool) { return make_model_checkpoint(a); }},
     {"EarlyStopping", [](const Arguments& a, bool) { return make_early_stopping(a); }},
     {"LearningRateMonitor", [](const Arguments& a, bool) { return make_learning_rate_monitor(a); }},
@@ -205,6 +207,17 @@ constexpr std::array<Entry, 16> kCallbacks = {{
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<OnExceptionCheckpoint>(a.get_string("dirpath"),
                                                       a.get_string("filename"));
+     }},
+    {"FiniteGuard",
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<FiniteGuard>(
+           FiniteGuardOptions{.action = a.get_string("action") == "skip" ? NonFiniteAction::kSkip
+                                                                         : NonFiniteAction::kStop,
+                              .max_skipped = a.get_int("max_skipped")});
+     }},
+    {"ReplicaCheck",
+     [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
+       return std::make_shared<ReplicaCheck>(a.get_int("every_n_steps"));
      }},
     {"TQDMProgressBar",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
