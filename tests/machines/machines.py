@@ -1,12 +1,14 @@
 """Machines on a private bridge: systemd-nspawn containers with an init of their own, that can be rebooted.
 
-    rack = Rack(); rack.layer("node", [root], prepare); node = rack.machine("node-1", 2, layers); node.boot()
+    rack = Rack(folder)
+    layer = rack.layer("node-layer", [root], lambda folder: install(folder))
+    node = rack.machine("node-1", 11, [layer, root])
+    node.boot()
 
 Only inside isolation's corner. Thread rule: one thread only.
 """
 
 import os
-import signal
 import subprocess
 import time
 
@@ -64,8 +66,9 @@ class Rack:
     def _sweep():
         """Control groups are all that outlives a killed test: those of dead ones go."""
         for name in os.listdir(GROUPS):
-            if name.startswith("lctl-machine."):
-                remove_group(os.path.join(GROUPS, name))
+            group = os.path.join(GROUPS, name)
+            if name.startswith("lctl-machine.") and not is_populated(group):
+                remove_group(group)
 
     def layer(self, name, below, change):
         """A layer that has what change(folder) does to the layers `below`; first is uppermost."""
@@ -87,13 +90,15 @@ class Rack:
         return places["root"]
 
 
-def remove_group(path):
-    """With all below it; left where processes live in it."""
-    for folder, _, _ in os.walk(path, topdown=False):
-        try:
-            os.rmdir(folder)
-        except OSError:
-            return
+def is_populated(group):
+    with open(os.path.join(group, "cgroup.events"), encoding="ascii") as stream:
+        return "populated 1" in stream.read()
+
+
+def remove_group(group):
+    """With all below it."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        os.rmdir(folder)
 
 
 class Machine:
@@ -119,8 +124,8 @@ class Machine:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
-                 "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--network-bridge=" + BRIDGE, "--machine=" + self.name,
-                 "--directory=" + self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                 "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--network-bridge=" + BRIDGE,
+                 "--machine=" + self.name, "--directory=" + self.root], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 preexec_fn=enter_group)
         wait_for("%s is up" % self.name, self._is_up)
 
@@ -159,18 +164,11 @@ class Machine:
             return
         # Its cable; gone already when it did not boot.
         run("ip", "link", "delete", "vb-" + self.name, code=None)
-        try:
-            write(os.path.join(self.group, "cgroup.kill"), "1")
-        except OSError:
-            self.process.send_signal(signal.SIGKILL)
+        write(os.path.join(self.group, "cgroup.kill"), "1")
         self.process.wait(timeout=DEADLINE)
         self.process = None
-        wait_for("the last process of %s is gone" % self.name, lambda: not self._populated())
+        wait_for("the last process of %s is gone" % self.name, lambda: not is_populated(self.group))
         remove_group(self.group)
-
-    def _populated(self):
-        with open(os.path.join(self.group, "cgroup.events"), encoding="ascii") as stream:
-            return "populated 1" in stream.read()
 
     def console(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as stream:

@@ -1,5 +1,5 @@
 """Three machines under systemd: installed by deploy/install, a job trains on two of them, each service is restarted, killed
-or hangs, and a node is rebooted, all in the middle of the job. It ends with every point once.
+or hangs, a node is rebooted and one loses its power, all in the middle of the job. It ends with every point once.
 """
 
 import os
@@ -51,14 +51,11 @@ def write_settings(machine, part, **settings):
 class RestartTest(ClientTest):
     @classmethod
     def setUpClass(cls):
-        if not isolation.is_inside():
-            isolation.check()
-            debian_root.prepare("deploy/runtime_packages.txt")
-            isolation.enter()
+        isolation.ensure(before=cls.make_root)  # there is no network inside
         cls.started = time.monotonic()
         cls.machines = []
         cls.addClassCleanup(cls.take_down)
-        base = debian_root.prepare("deploy/runtime_packages.txt")
+        base = cls.make_root()
         rack = Rack(tempfile.mkdtemp(prefix="lctl-machines-", dir=os.environ.get("TEST_TMPDIR")))
         server_layer = rack.layer("server-layer", [base], lambda root: install(root, "server", "client"))
         node_layer = rack.layer("node-layer", [base], lambda root: install(root, "worker"))
@@ -79,6 +76,10 @@ class RestartTest(ClientTest):
         cls.server.run("systemctl", "enable", "--now", SERVER)
         for node in cls.nodes:
             node.run("systemctl", "enable", "--now", WORKER)
+
+    @staticmethod
+    def make_root():
+        return debian_root.prepare("deploy/runtime_packages.txt")
 
     @classmethod
     def take_down(cls):
