@@ -97,6 +97,9 @@ class InstallTest(unittest.TestCase):
         self.assertIn("\nExecStart=/opt/lctl/bin/lctl-server ", unit)
         self.assertNotIn("/usr/bin", unit)
         self.assertTrue(os.path.exists(self.path("etc/sysusers.d/lctl-server.conf")))
+        self.uninstall("--prefix", "/opt/lctl", "server")
+        self.assertEqual(list(self.files()), ["etc/lctl/server.env"])
+        self.assertEqual(os.listdir(self.path("opt")), [])
 
     def test_uninstall_leaves_settings_and_data(self):
         self.install("server", "client")
