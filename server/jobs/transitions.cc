@@ -37,6 +37,7 @@ class Step {
   void enter(v1::JobState state, std::string reason);
   void say(std::string reason);
   void condemn(std::string_view outcome, int culprit, std::string reason);
+  void lost_with_reboot(const v1::RankStatus& rank);
   void stop_gang(Duration grace, const std::string& reason);
   void launch(int node_rank);
   void never_started(v1::RankStatus& rank, const std::string& why);
@@ -198,7 +199,9 @@ void Step::on(const RankReported& event) {
   if (report.state >= v1::RANK_STATE_EXITED && exit_is_news) {
     rank->set_exit_code(report.exit_code);
     rank->set_message(report.message);
-    if (report.exit_code != 0) {
+    if (report.lost_with_reboot) {
+      lost_with_reboot(*rank);
+    } else if (report.exit_code != 0) {
       const Verdict verdict = verdict_of_exit(*rank);
       condemn(verdict.outcome, rank->rank(), verdict.reason);
     }
@@ -213,6 +216,17 @@ void Step::on(const RankReported& event) {
                                      : fmt::format("all {} ranks have started", ranks.size()));
   }
   check_over();
+}
+
+// Unlike a lost node's, its data is still on its way. It explains what other ranks have said
+// before: their connections broke.
+void Step::lost_with_reboot(const v1::RankStatus& rank) {
+  const std::string reason =
+      fmt::format("rank {} was lost with a reboot of node {}", rank.rank(), rank.node_name());
+  condemn(outcome::kLost, rank.rank(), reason);
+  if (record_.attempt.outcome() != outcome::kFailed) return;
+  record_.attempt.set_outcome(std::string(outcome::kLost));
+  record_.attempt.set_reason(reason);
 }
 
 void Step::on(const LaunchFailed& event) {

@@ -51,14 +51,19 @@ class TransitionsTest : public testing::Test {
     return all;
   }
 
-  void report(int rank, v1::RankState state, int exit_code = 0, std::string message = "") {
+  void report(int rank, v1::RankState state, int exit_code = 0, std::string message = "",
+              bool lost_with_reboot = false) {
     on(RankReported{NodeId{record.attempt.ranks(rank).node_id()},
                     {.attempt = record.attempt_id(),
                      .rank = rank,
                      .state = state,
                      .pid = 100 + rank,
                      .exit_code = exit_code,
-                     .message = std::move(message)}});
+                     .message = std::move(message),
+                     .lost_with_reboot = lost_with_reboot}});
+  }
+  void lost_with_reboot(int rank) {
+    report(rank, v1::RANK_STATE_EXITED, 137, "lost with a reboot of the node", true);
   }
   void running(int rank) { report(rank, v1::RANK_STATE_RUNNING); }
   void exits(int rank, int code, std::string message = "") {
@@ -348,6 +353,39 @@ TEST_F(TransitionsTest, LostNodeExplainsEarlierFailuresOfOtherRanks) {
   conclude();
   EXPECT_EQ(state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(record.job.restarts(), 0);
+}
+
+TEST_F(TransitionsTest, RankLostWithARebootIsNoFailure) {
+  place(1, 1);
+  on(RendezvousReady{kA, 1});
+  running(0);
+  running(1);
+  lost_with_reboot(1);
+  EXPECT_THAT(commands(), ElementsAre("stop node-a 1000", "stop node-b 1000"));
+  exits(0, 1, "connection closed by peer");
+  drains(0);
+  EXPECT_FALSE(owes_end) << "what rank 1 wrote before is still on its way";
+  drains(1);
+  conclude();
+  EXPECT_EQ(state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(record.job.restarts(), 0);
+  EXPECT_EQ(record.attempt.outcome(), outcome::kLost);
+  EXPECT_EQ(reason(), "attempt 1 was lost: rank 1 was lost with a reboot of node b");
+}
+
+TEST_F(TransitionsTest, RebootExplainsEarlierFailuresOfOtherRanks) {
+  place(1, 1);
+  on(RendezvousReady{kA, 1});
+  running(0);
+  running(1);
+  exits(0, 1, "connection closed by peer");
+  drains(0);
+  lost_with_reboot(1);
+  drains(1);
+  conclude();
+  EXPECT_EQ(state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(record.job.restarts(), 0);
+  EXPECT_EQ(reason(), "attempt 1 was lost: rank 1 was lost with a reboot of node b");
 }
 
 TEST_F(TransitionsTest, LaunchThatFailsCountsAndAPermanentOneExcludesTheNode) {

@@ -119,13 +119,13 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
     end.job_reason = end.attempt_reason = bad_spec_reason(*bad, finished);
     return end;
   }
-  if (const auto lost = any([](const auto& rank) { return rank.state() == v1::RANK_STATE_LOST; });
-      lost != ranks.end()) {
+  const auto lost = any([](const auto& rank) { return rank.state() == v1::RANK_STATE_LOST; });
+  if (lost != ranks.end() || record.attempt.outcome() == outcome::kLost) {
     end.outcome = outcome::kLost;
     end.next = v1::JOB_STATE_QUEUED;
-    end.attempt_reason = lost->message();
+    end.attempt_reason = lost != ranks.end() ? lost->message() : record.attempt.reason();
     end.job_reason =
-        fmt::format("attempt {} was lost: {}", record.attempt.number(), lost->message());
+        fmt::format("attempt {} was lost: {}", record.attempt.number(), end.attempt_reason);
     return end;
   }
 

@@ -24,6 +24,7 @@ v1::Register good() {
   rank.set_state(v1::RANK_STATE_EXITED);
   rank.set_exit_code(137);
   rank.set_message("first line\nsecond line");
+  rank.set_lost_with_reboot(true);
   return message;
 }
 
@@ -38,6 +39,7 @@ TEST(RegistrationTest, GoodOneComesThrough) {
   EXPECT_EQ(checked->info.devices.at(0).kind, "cuda");
   EXPECT_EQ(checked->ranks.at(0).attempt, (AttemptId{JobId{"jjjjjjjjjj"}, 2}));
   EXPECT_EQ(checked->ranks[0].message, "first line second line");
+  EXPECT_TRUE(checked->ranks[0].lost_with_reboot);
 }
 
 TEST(RegistrationTest, EveryBoundIsChecked) {

@@ -8,7 +8,8 @@ from tests.lint import sources
 
 CPP = (".cc", ".h")
 TEXT = CPP + (".py", ".sh", ".bzl", ".bazel", ".BUILD", ".md", ".yaml", ".yml", ".proto", ".lock", ".txt", ".sql",
-              ".json", ".bazelrc", "WORKSPACE", "quickstart", "test", "run", "install_dependencies", "prepare_build")
+              ".json", ".bazelrc", "WORKSPACE", "quickstart", "test", "run", "install_dependencies", "prepare_build", "install",
+              "uninstall", "installation", ".service", ".env")
 
 
 def text(path):

@@ -48,67 +48,17 @@ class Daemon:
         return code
 
 
-class ClusterTest(unittest.TestCase):
-    """Starts a server and `workers` nodes before each test."""
+class ClientTest(unittest.TestCase):
+    """What `lctl` and the waiting for a service need; who starts the service sets `address`."""
 
-    workers = 1
-    slots = 2
+    address = None  # of the server, HOST:PORT
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="lctl-e2e-", dir=os.environ.get("TEST_TMPDIR"))
         self.environment = dict(os.environ, OMP_NUM_THREADS="1", NO_COLOR="1")
-        self.port = None
-        self.server = self.daemon("server", [
-            program("server/lctl-server"), "--data-dir", self.path("server"), "--heartbeat-ms", "200",
-            "--lost-after-ms", "5000", "--die-with-parent", "--http", "", "--listen"])
-        self.start_server()
-        self.nodes = []
-        for number in range(1, self.workers + 1):
-            name = "worker-%d" % number
-            node = self.daemon(name, [
-                program("worker/agent/lctl-worker"), "--server", "127.0.0.1:%d" % self.port, "--name", name,
-                "--data-dir", self.path(name), "--cpu-slots", str(self.slots),
-                "--trainer", program("worker/trainer/lctl-trainer")])
-            node.start()
-            self.nodes.append(node)
-        self.wait_for("all nodes are ready", lambda: sum(
-            node["state"].lower() == "ready" for node in self.lctl_json("nodes")) == self.workers)
-
-    def tearDown(self):
-        outcome = getattr(self, "_outcome", None)
-        result = outcome.result if outcome is not None and hasattr(outcome, "result") else None
-        failed = result is not None and any(test is self for test, _ in result.failures + result.errors)
-        for daemon in [*self.nodes, self.server]:
-            if daemon.process is not None and daemon.process.poll() is None:
-                daemon.kill()
-        # Ranks outlive their agent on purpose: end those of this test's folder.
-        subprocess.run(["pkill", "-9", "-f", self.folder], check=False)
-        if failed:
-            for daemon in [self.server, *self.nodes]:
-                with open(daemon.log_path, encoding="utf-8", errors="replace") as log:
-                    print("---- %s\n%s" % (daemon.name, log.read()[-20000:]))
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
-
-    def daemon(self, name, command):
-        os.makedirs(self.path(name), exist_ok=True)
-        return Daemon(name, command, self.path(name + ".log"), self.environment)
-
-    def start_server(self):
-        """Starts it on a port that the kernel picks, then always on the same one."""
-        base = self.server.command[:self.server.command.index("--listen") + 1]
-        self.server.command = base + ["127.0.0.1:%d" % (self.port or 0)]
-        already = os.path.getsize(self.server.log_path) if os.path.exists(self.server.log_path) else 0
-        self.server.start()
-
-        def listening():
-            self.assertIsNone(self.server.process.poll(), "the server ended at once")
-            with open(self.server.log_path, encoding="utf-8", errors="replace") as log:
-                log.seek(already)
-                return re.search(r"listening on \S+:(\d+)", log.read())
-
-        self.port = int(self.wait_for("the server listens", listening)[1])
 
     def wait_for(self, what, condition, timeout=DEADLINE):
         """The first true value of condition(); polls, bounded."""
@@ -121,10 +71,9 @@ class ClusterTest(unittest.TestCase):
                 self.fail("waited %d s in vain until %s" % (timeout, what))
             time.sleep(0.05)
 
-    # --- the client
     def lctl(self, *arguments, code=0):
         """Runs lctl; its stdout. Any other exit code than `code` fails the test."""
-        command = [program("client/lctl"), "--server", "127.0.0.1:%d" % self.port, *arguments]
+        command = [program("client/lctl"), "--server", self.address, *arguments]
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 env=self.environment, timeout=DEADLINE)
         self.assertEqual(result.returncode, code,
@@ -160,14 +109,80 @@ class ClusterTest(unittest.TestCase):
         return self.wait_for("job %s is %s" % (job_id, " or ".join(states)), reached)
 
     def wait_step(self, job_id, step):
-        return self.wait_for("job %s is at step %d" % (job_id, step),
-                             lambda: self.job(job_id)["step"] >= step)
+        """Fails at once when the job ends before that step."""
+        def reached():
+            job = self.job(job_id)
+            if job["step"] < step:
+                self.assertNotIn(job["state"], ("SUCCEEDED", "FAILED", "STOPPED"), job["reason"])
+            return job["step"] >= step
+
+        return self.wait_for("job %s is at step %d" % (job_id, step), reached)
 
     def points(self, job_id, key):
         return self.lctl_json("metrics", job_id, key)
 
     def steps(self, job_id, key):
         return [point["step"] for point in self.points(job_id, key)]
+
+
+class ClusterTest(ClientTest):
+    """Starts a server and `workers` nodes before each test."""
+
+    workers = 1
+    slots = 2
+
+    def setUp(self):
+        super().setUp()
+        self.port = None
+        self.server = self.daemon("server", [
+            program("server/lctl-server"), "--data-dir", self.path("server"), "--heartbeat-ms", "200",
+            "--lost-after-ms", "5000", "--die-with-parent", "--http", "", "--listen"])
+        self.start_server()
+        self.nodes = []
+        for number in range(1, self.workers + 1):
+            name = "worker-%d" % number
+            node = self.daemon(name, [
+                program("worker/agent/lctl-worker"), "--server", self.address, "--name", name,
+                "--data-dir", self.path(name), "--cpu-slots", str(self.slots),
+                "--trainer", program("worker/trainer/lctl-trainer")])
+            node.start()
+            self.nodes.append(node)
+        self.wait_for("all nodes are ready", lambda: sum(
+            node["state"].lower() == "ready" for node in self.lctl_json("nodes")) == self.workers)
+
+    def tearDown(self):
+        outcome = getattr(self, "_outcome", None)
+        result = outcome.result if outcome is not None and hasattr(outcome, "result") else None
+        failed = result is not None and any(test is self for test, _ in result.failures + result.errors)
+        for daemon in [*self.nodes, self.server]:
+            if daemon.process is not None and daemon.process.poll() is None:
+                daemon.kill()
+        # Ranks outlive their agent on purpose: end those of this test's folder.
+        subprocess.run(["pkill", "-9", "-f", self.folder], check=False)
+        if failed:
+            for daemon in [self.server, *self.nodes]:
+                with open(daemon.log_path, encoding="utf-8", errors="replace") as log:
+                    print("---- %s\n%s" % (daemon.name, log.read()[-20000:]))
+
+    def daemon(self, name, command):
+        os.makedirs(self.path(name), exist_ok=True)
+        return Daemon(name, command, self.path(name + ".log"), self.environment)
+
+    def start_server(self):
+        """Starts it on a port that the kernel picks, then always on the same one."""
+        base = self.server.command[:self.server.command.index("--listen") + 1]
+        self.server.command = base + ["127.0.0.1:%d" % (self.port or 0)]
+        already = os.path.getsize(self.server.log_path) if os.path.exists(self.server.log_path) else 0
+        self.server.start()
+
+        def listening():
+            self.assertIsNone(self.server.process.poll(), "the server ended at once")
+            with open(self.server.log_path, encoding="utf-8", errors="replace") as log:
+                log.seek(already)
+                return re.search(r"listening on \S+:(\d+)", log.read())
+
+        self.port = int(self.wait_for("the server listens", listening)[1])
+        self.address = "127.0.0.1:%d" % self.port
 
 
 # About a millisecond and a half a step; every step is logged.

@@ -71,6 +71,7 @@ void Agent::adopt_rank(const AttemptId& id, Attempt& attempt, Rank& rank, bool r
   const int number = rank.report.rank();
   forwarder_->add(id, number, attempt.folder);
   if (rebooted) {
+    rank.report.set_lost_with_reboot(!attempt.folder.exit(number).has_value());
     conclude(id, rank, kRebooted);
     return;
   }

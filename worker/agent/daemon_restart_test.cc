@@ -161,6 +161,7 @@ TEST_F(LeftFolderTest, RanksOfAnEarlierBootAreLostWithIt) {
   start_daemon();
   wait_state(v1::RANK_STATE_DRAINED);
   EXPECT_THAT(last_report().message(), HasSubstr("reboot"));
+  EXPECT_TRUE(last_report().lost_with_reboot());
   EXPECT_EQ(last_report().exit_code(), 128 + SIGKILL);
   EXPECT_EQ(received().out, "before\n");
 }
@@ -170,6 +171,7 @@ TEST_F(LeftFolderTest, RecycledPidIsNotTakenForTheRank) {
   start_daemon();
   wait_state(v1::RANK_STATE_DRAINED);
   EXPECT_THAT(last_report().message(), HasSubstr("keeper was killed"));
+  EXPECT_FALSE(last_report().lost_with_reboot());
 }
 
 TEST_F(LeftFolderTest, RankThatWasNeverStartedNeverWillBe) {

@@ -161,7 +161,11 @@ int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("lctl-worker: the node daemon of lctl");
   declare_flags(app, flags);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsageError;  // one code for all: the unit goes by it
+  }
   if (!lctl::set_log_level(flags.log_level)) {
     fmt::print(stderr, "lctl-worker: --log-level: unknown level '{}'\n", flags.log_level);
     return kUsageError;

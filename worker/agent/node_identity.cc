@@ -1,18 +1,14 @@
 #include "worker/agent/node_identity.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
-#include <memory>
 
+#include "base/own_address.h"
 #include "worker/agent/process_start.h"
 #include "worker/agent/run_folder.h"
 
@@ -80,23 +76,8 @@ std::string address_towards(const std::string& server) {
   std::string host = server.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']')
     host = host.substr(1, host.size() - 2);
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), "9", &hints, &found) != 0 || found == nullptr) return host_name();
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
-  // Connecting a datagram socket sends nothing; it only chooses the route.
-  const Descriptor probe(socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_storage own = {};
-  socklen_t size = sizeof(own);
-  char text[NI_MAXHOST] = "";
-  if (!probe.valid() || connect(probe.get(), found->ai_addr, found->ai_addrlen) != 0 ||
-      getsockname(probe.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0 ||
-      getnameinfo(reinterpret_cast<const sockaddr*>(&own), size, text, sizeof(text), nullptr, 0,
-                  NI_NUMERICHOST) != 0) {
-    return host_name();
-  }
-  return text;
+  const std::string own = own_address_towards(host);
+  return own.empty() ? host_name() : own;
 }
 
 bool is_loopback(const std::string& address) {

@@ -9,9 +9,11 @@ extern char** environ;
 namespace lctl::agent {
 namespace {
 
-constexpr std::array<std::string_view, 6> kDaemonsOwn = {"NOTIFY_SOCKET",  "WATCHDOG_USEC",
-                                                         "WATCHDOG_PID",   "INVOCATION_ID",
-                                                         "JOURNAL_STREAM", "LISTEN_FDS"};
+// What systemd tells the daemon about the daemon.
+constexpr std::array<std::string_view, 11> kDaemonsOwn = {
+    "NOTIFY_SOCKET",    "WATCHDOG_USEC",   "WATCHDOG_PID",   "INVOCATION_ID",
+    "JOURNAL_STREAM",   "LISTEN_FDS",      "LISTEN_FDNAMES", "LISTEN_PID",
+    "SYSTEMD_EXEC_PID", "STATE_DIRECTORY", "CACHE_DIRECTORY"};
 
 bool belongs_to_daemon(std::string_view name) {
   // Where this node keeps fetched files, and how many bytes of them.

@@ -38,7 +38,7 @@ complete -F _lctl lctl
 )";
 
 constexpr char kZsh[] = R"(#compdef lctl
-# zsh completion of lctl. Use: source <(lctl completion zsh)
+# zsh completion of lctl. Use: source <(lctl completion zsh), or a file _lctl in $fpath
 _lctl() {
   local line files=
   local -a plain described open
@@ -57,7 +57,8 @@ _lctl() {
   (( ${#open} )) && compadd -S '' -a open
   [[ -n "$files" ]] && _files
 }
-compdef _lctl lctl
+# Sourced, or read as the file _lctl at the first completion?
+if [[ "${funcstack[1]}" == _lctl ]]; then _lctl "$@"; else compdef _lctl lctl; fi
 )";
 
 constexpr char kFish[] = R"(# fish completion of lctl. Use: lctl completion fish | source

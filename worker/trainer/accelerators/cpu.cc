@@ -3,8 +3,11 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <thread>
 
+#include "base/own_address.h"
 #include "worker/trainer/accelerators/accelerator.h"
 
 namespace lctl {
@@ -43,7 +46,8 @@ class CpuAccelerator final : public Accelerator {
   void set_generator_states(const std::vector<at::Tensor>&) override {}
 
  private:
-  // Ranks of one machine talk over loopback, whatever the machine's own name resolves to.
+  // Ranks of one machine talk over loopback, those of several over the address that rank 0 sees:
+  // whatever the machine's own name resolves to (Debian's installer makes that 127.0.1.1).
   static std::shared_ptr<::gloo::transport::Device> gloo_device() {
     if (const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
         interface != nullptr && *interface != '\0') {
@@ -53,6 +57,10 @@ class CpuAccelerator final : public Accelerator {
     const char* local = std::getenv("LOCAL_WORLD_SIZE");
     if (world != nullptr && local != nullptr && std::string_view(world) == local) {
       return c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1");
+    }
+    if (const char* master = std::getenv("MASTER_ADDR"); master != nullptr) {
+      const std::string own = own_address_towards(master);
+      if (!own.empty()) return c10d::ProcessGroupGloo::createDeviceForHostname(own);
     }
     return c10d::ProcessGroupGloo::createDefaultDevice();
   }
