@@ -130,19 +130,20 @@ class ClusterTest(ClientTest):
 
     workers = 1
     slots = 2
+    lost_after = 5  # seconds of silence
 
     def setUp(self):
         super().setUp()
         self.port = None
         self.server = self.daemon("server", [
             program("server/lctl-server"), "--data-dir", self.path("server"), "--heartbeat-ms", "200",
-            "--lost-after-ms", "5000", "--die-with-parent", "--http", "", "--listen"])
+            "--lost-after-ms", str(self.lost_after * 1000), "--die-with-parent", "--http", "", "--listen"])
         self.start_server()
         self.nodes = []
         for number in range(1, self.workers + 1):
             name = "worker-%d" % number
             node = self.daemon(name, [
-                program("worker/agent/lctl-worker"), "--server", self.address, "--name", name,
+                program("worker/agent/lctl-worker"), "--server", self.server_of_node(number), "--name", name,
                 "--data-dir", self.path(name), "--cpu-slots", str(self.slots),
                 "--trainer", program("worker/trainer/lctl-trainer")])
             node.start()
@@ -163,6 +164,10 @@ class ClusterTest(ClientTest):
             for daemon in [self.server, *self.nodes]:
                 with open(daemon.log_path, encoding="utf-8", errors="replace") as log:
                     print("---- %s\n%s" % (daemon.name, log.read()[-20000:]))
+
+    def server_of_node(self, number):
+        """The address by which a node (from 1) reaches the server."""
+        return self.address
 
     def daemon(self, name, command):
         os.makedirs(self.path(name), exist_ok=True)
