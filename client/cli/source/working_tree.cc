@@ -46,15 +46,55 @@ std::string remote_of(const Git& git, const std::string& branch) {
   return without_password(git.line({"config", "remote." + name + ".url"}));
 }
 
-// Names end with a zero byte.
-void add_untracked(std::string_view names, v1::SourceCode& source) {
+// Of a list in which each name ends with a zero byte.
+template <typename Fn>
+void each_name(std::string_view names, const Fn& fn) {
   while (!names.empty()) {
     const std::string_view name = names.substr(0, names.find('\0'));
     names.remove_prefix(std::min(names.size(), name.size() + 1));
+    fn(name);
+  }
+}
+
+void add_untracked(std::string_view names, v1::SourceCode& source) {
+  each_name(names, [&](std::string_view name) {
     source.set_untracked_count(source.untracked_count() + 1);
     if (source.untracked_size() < kMaxUntracked && name.size() <= kMaxText)
       source.add_untracked(std::string(name));
-  }
+  });
+}
+
+void add_diff(const Git& git, v1::SourceCode& source) {
+  const auto names = git({"diff", "--name-only", "--no-ext-diff", "-z", "HEAD", "--"});
+  if (!names) return;
+  source.set_changed(!names->empty());
+  std::vector<std::string> words = {"diff",
+                                    "--binary",
+                                    "--no-color",
+                                    "--no-ext-diff",
+                                    "--no-textconv",
+                                    "--src-prefix=a/",
+                                    "--dst-prefix=b/",
+                                    "HEAD",
+                                    "--",
+                                    "."};
+  // Changed files that are too large to keep are not even looked at: git would compress them first.
+  int large = 0;
+  const std::filesystem::path root = source.folder();
+  each_name(*names, [&](std::string_view name) {
+    std::error_code ignored;
+    const auto size = std::filesystem::file_size(root / std::string(name), ignored);
+    if (ignored || size <= kMaxDiff) return;
+    ++large;
+    words.push_back(":(top,exclude,literal)" + std::string(name));
+  });
+  const auto diff = git(std::move(words));
+  if (!diff) return;
+  FittingDiff fitting = fitting_diff(*diff, kMaxDiff);
+  // What was read up to the limit ends somewhere inside of a file's change.
+  if (diff->size() >= kMostRead) ++fitting.files_left_out;
+  source.set_diff(std::move(fitting.text));
+  source.set_files_left_out(fitting.files_left_out + large);
 }
 
 }  // namespace
@@ -70,16 +110,7 @@ std::optional<v1::SourceCode> read_working_tree(const std::filesystem::path& fol
   if (auto names = git({"ls-files", "--others", "--exclude-standard", "--directory",
                         "--no-empty-directory", "-z"}))
     add_untracked(*names, source);
-  if (source.commit().empty()) return source;
-  const auto diff = git({"diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv",
-                         "--src-prefix=a/", "--dst-prefix=b/", "HEAD", "--"});
-  if (!diff) return source;
-  source.set_changed(!diff->empty());
-  FittingDiff fitting = fitting_diff(*diff, kMaxDiff);
-  // What was read up to the limit ends somewhere inside of a file's change.
-  if (diff->size() >= kMostRead) ++fitting.files_left_out;
-  source.set_diff(std::move(fitting.text));
-  source.set_files_left_out(fitting.files_left_out);
+  if (!source.commit().empty()) add_diff(git, source);
   return source;
 }
 

@@ -101,6 +101,24 @@ TEST_F(WorkingTreeTest, TheDiffMakesTheChangesAgain) {
   EXPECT_EQ(read("new.yaml"), "x: 1\n");
 }
 
+TEST_F(WorkingTreeTest, LargeFilesAreLeftOutAndTheOthersKept) {
+  commit();
+  write("weights [1].bin", "small");
+  write("other.yaml", "x: 1\n");
+  git({"add", "."});
+  git({"commit", "-q", "-m", "second"});
+  write("weights [1].bin", std::string((1 << 20) + 1, 'w'));
+  write("other.yaml", "x: 2\n");
+  const auto source = read_working_tree(folder_);
+  EXPECT_TRUE(source->changed());
+  EXPECT_EQ(source->files_left_out(), 1);
+  EXPECT_THAT(source->diff(), HasSubstr("+x: 2"));
+  EXPECT_THAT(source->diff(), Not(HasSubstr("weights")));
+  write("other.yaml", "x: 1\n");
+  EXPECT_EQ(read_working_tree(folder_)->diff(), "");
+  EXPECT_TRUE(read_working_tree(folder_)->changed());
+}
+
 TEST_F(WorkingTreeTest, BeforeTheFirstCommitThereIsNoneAndNoDiff) {
   git({"init", "-q"});
   write("a", "");

@@ -1,6 +1,7 @@
 #include "worker/trainer/callbacks/replica_check.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>

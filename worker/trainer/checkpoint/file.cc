@@ -24,6 +24,8 @@ namespace lctl::checkpoint {
 namespace {
 
 constexpr std::size_t kWriteStep = 8 << 20;
+// So much at a time is sent on its way to the disk, which then works while the next is prepared.
+constexpr off_t kDiskStep = 32 << 20;
 // LibTorch's writer hands over many pieces of a few bytes for each tensor: they go out together.
 constexpr std::size_t kGathered = 64 << 10;
 
@@ -131,6 +133,8 @@ void write_file(const std::filesystem::path& file, const Pickled& pickled) {
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
     if (descriptor.get() < 0) throw_errno("creating", temporary);
     int error = 0;
+    off_t written = 0;
+    off_t on_its_way = 0;
     std::string gathered;
     const auto put = [&](const char* data, std::size_t size) {
       std::size_t done = 0;
@@ -138,6 +142,12 @@ void write_file(const std::filesystem::path& file, const Pickled& pickled) {
         const ssize_t got = write(descriptor.get(), data + done, std::min(size - done, kWriteStep));
         if (got < 0 && errno != EINTR) error = errno;
         done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+        written += std::max<ssize_t>(got, 0);
+        if (written - on_its_way < kDiskStep) continue;
+        // Where it cannot be done the sync at the end has more to do.
+        static_cast<void>(sync_file_range(descriptor.get(), on_its_way, written - on_its_way,
+                                          SYNC_FILE_RANGE_WRITE));
+        on_its_way = written;
       }
     };
     const auto sink = [&](const void* data, std::size_t size) -> std::size_t {
