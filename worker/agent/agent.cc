@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/printable_line.h"
 #include "base/version.h"
 #include "worker/agent/connection.h"
 #include "worker/agent/devices.h"
-#include "worker/agent/last_words.h"
 #include "worker/agent/measuring/host_reading.h"
 #include "worker/agent/node_identity.h"
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/printable_line.h"
 #include "worker/agent/last_words.h"
 #include "worker/agent/launch_check.h"
 
