@@ -76,8 +76,8 @@ void FakeServer::start_again() {
 }
 
 void FakeServer::put_environment(const std::string& job, const v1::SharedEnvironment& environment) {
-  const std::lock_guard lock(state_->mutex);
-  state_->environments[job].push_back(environment);
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.environments[job].push_back(environment);
 }
 
 void FakeServer::put_job(const v1::Job& job) {
@@ -151,6 +151,11 @@ std::vector<v1::SubmitRequest> FakeServer::submissions() const {
 std::vector<v1::StopJobRequest> FakeServer::stops() const {
   const std::lock_guard lock(services_->state.mutex);
   return services_->state.stops;
+}
+
+std::vector<v1::DrainNodeRequest> FakeServer::drains() const {
+  const std::lock_guard lock(services_->state.mutex);
+  return services_->state.drains;
 }
 
 std::vector<v1::ListJobsRequest> FakeServer::lists() const {
