@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/pattern.h"
+#include "base/printable_line.h"
 #include "base/status.h"
 #include "base/utf8.h"
 #include "gtest/gtest.h"
@@ -26,6 +28,24 @@ TEST(AttemptIdTest, OrdersByJobThenNumber) {
   EXPECT_LT(first, (AttemptId{JobId{"a"}, 10}));
   EXPECT_LT((AttemptId{JobId{"a"}, 10}), (AttemptId{JobId{"b"}, 1}));
   EXPECT_EQ(first.str(), "a.2");
+}
+
+TEST(PrintableLineTest, LongLineIsCutBetweenCharacters) {
+  EXPECT_EQ(printable_line("aa\xc3\xbc", 3), "aa");
+  EXPECT_EQ(printable_line("aa\xc3\xbc", 4), "aa\xc3\xbc");
+}
+
+TEST(PatternTest, IsFoundAnywhereInATextOfAnyBytes) {
+  const Pattern pattern("CUDA error: (ECC|Xid \\d+)");
+  EXPECT_TRUE(pattern.is_in("rank 1: CUDA error: Xid 79 \xff"));
+  EXPECT_FALSE(pattern.is_in("CUDA error: none"));
+}
+
+TEST(PatternTest, WhatIsNoExpressionSaysWhyAndMatchesNothing) {
+  EXPECT_EQ(pattern_problem("a|b"), "");
+  EXPECT_EQ(pattern_problem("(abc"), "missing ): (abc");
+  EXPECT_NE(pattern_problem("((a{100}){100}){100}"), "");
+  EXPECT_FALSE(Pattern("(abc").is_in("(abc"));
 }
 
 TEST(Utf8Test, FirstAndLastOfEachLengthAreWellFormedAndTheirNeighboursAreNot) {

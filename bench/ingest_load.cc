@@ -126,7 +126,7 @@ double agent(const fs::path& dir, const std::string& server, int jobs) {
                                           std::_Exit(1);
                                         }});
   for (int job = 0; job < jobs; ++job) {
-    forwarder.add(attempt_of(job), 0, lctl::agent::RunFolder(dir / "node", attempt_of(job)));
+    forwarder.add(attempt_of(job), 0, lctl::agent::RunFolder(dir / "node", attempt_of(job)), {});
     forwarder.process_ended(attempt_of(job), 0);
   }
   std::unique_lock lock(mutex);
@@ -143,7 +143,7 @@ std::vector<double> latency(const fs::path& dir, const std::string& server, int 
                                     .on_forwarded = [](auto&&...) {},
                                     .on_fenced = [](auto&&...) {}});
   const auto spool = value_of(lctl::spool::SpoolWriter::open({.file = folder.spool(0)}));
-  forwarder.add(attempt_of(0), 0, folder);
+  forwarder.add(attempt_of(0), 0, folder, {});
   std::vector<double> seconds;
   for (int call = 0; call < calls; ++call) {
     const double start = now();

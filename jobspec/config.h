@@ -116,6 +116,9 @@ struct ParseOptions {
   // argument of that name where neither file nor overrides do, as in Lightning; the value is
   // Python's or YAML's.
   std::function<const char*(const char* name)> environment = nullptr;
+  // Why a text is no regular expression, "" = it is one (base/pattern.h); null: they are not
+  // checked. Client and server do; a rank, which never uses them, would link a library for it.
+  std::function<std::string(std::string_view pattern)> pattern_problem = nullptr;
   // Input files must exist and be readable. Off on the server, which does not see them.
   bool check_files = true;
   // Refuse what Lightning knows and this version of lctl does not have yet.

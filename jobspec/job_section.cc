@@ -11,6 +11,7 @@
 #include "jobspec/checks.h"
 #include "jobspec/job_texts.h"
 #include "jobspec/keys/key_table.h"
+#include "jobspec/log_policies.h"
 #include "jobspec/quantity.h"
 #include "jobspec/rules.h"
 
@@ -140,6 +141,11 @@ std::string default_name(const std::string& file_name) {
   return name.substr(0, 128);
 }
 
+v1::RestartFrom restart_from(std::string_view choice) {
+  if (choice == "best") return v1::RESTART_FROM_BEST;
+  return choice == "none" ? v1::RESTART_FROM_NONE : v1::RESTART_FROM_LAST;
+}
+
 std::int32_t int32(const Arguments& arguments, std::string_view name) {
   return static_cast<std::int32_t>(arguments.get_int(name));  // bounded by the key table
 }
@@ -159,6 +165,11 @@ v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findin
   spec.set_experiment(job.get_string("experiment"));
   spec.set_priority(int32(job, "priority"));
   spec.set_max_restarts(int32(job, "max_restarts"));
+  spec.set_restart_from(restart_from(job.get_string("restart_from")));
+  spec.set_retry_crash_loops(job.get_string("crash_loop") == "retry");
+  spec.set_never_preempt(!job.get_bool("preemptible"));
+  read_log_policies(job.get("log_policies"), "job.log_policies", options,
+                    *spec.mutable_log_policies(), findings);
   spec.set_checkpoint_every_ms(parse_duration_ms(job.get("checkpoint_every")).value.value_or(0));
   spec.set_grace_ms(parse_duration_ms(job.get("grace")).value.value_or(0));
   spec.set_resume_mode(job.get_string("resume") == "lightning" ? v1::RESUME_MODE_LIGHTNING

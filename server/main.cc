@@ -32,6 +32,8 @@ struct Arguments {
   std::int64_t heartbeat_ms = 2'000;
   std::int64_t lost_after_ms = 10'000;
   std::int64_t reconnect_ms = 20'000;
+  std::string preemption = "off";
+  std::int64_t preempt_after_ms = 600'000;
   std::string log_level = "info";
   bool die_with_parent = false;
   std::string restore;  // "" = serve
@@ -64,6 +66,16 @@ void declare(CLI::App& app, Arguments& arguments) {
          "--reconnect-ms", arguments.reconnect_ms,
          "further time that nodes have after a start of the server to come back with their ranks")
       ->check(CLI::Range(0, 3'600'000))
+      ->capture_default_str();
+  app.add_option("--preemption", arguments.preemption,
+                 "priority: a job that waits for devices makes jobs of lower priority write a "
+                 "checkpoint and wait in its place; off: it waits")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"off", "priority"}))
+      ->capture_default_str();
+  app.add_option("--preempt-after-ms", arguments.preempt_after_ms,
+                 "time that every attempt has before it may have to make room")
+      ->check(CLI::Range(0, 86'400'000))
       ->capture_default_str();
   app.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
@@ -167,6 +179,9 @@ int main(int argc, char** argv) {
     return kExitUsage;
   }
   arguments.options.heartbeat_interval = std::chrono::milliseconds(arguments.heartbeat_ms);
+  arguments.options.preemption = {
+      .by_priority = arguments.preemption == "priority",
+      .minimum_run = std::chrono::milliseconds(arguments.preempt_after_ms)};
   arguments.options.lost_after = std::chrono::milliseconds(arguments.lost_after_ms);
   arguments.options.reconnect_allowance = std::chrono::milliseconds(arguments.reconnect_ms);
   if (arguments.die_with_parent && !follow_parent()) return 0;

@@ -308,7 +308,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                               .launcher = parts->table,
                               .feed = parts->feed,
                               .return_allowance = options.lost_after + options.reconnect_allowance,
-                              .quotas = options.quotas}));
+                              .quotas = options.quotas,
+                              .preemption = options.preemption}));
   parts->assemble(options, std::move(engine));
   parts->start_strands();
   std::unique_ptr<Server> server(new Server(std::move(parts)));

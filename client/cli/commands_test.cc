@@ -165,11 +165,17 @@ TEST_F(CommandsTest, StatusShowsAttemptsRanksMetricsAndCheckpoints) {
   attempt.set_finished_us(FakeClock::kNow - 30'000'000);
   attempt.set_outcome("failed");
   attempt.set_reason("rank 1: out of memory");
+  attempt.set_cause(v1::END_CAUSE_PROGRAM);
+  attempt.set_culprit(1);
+  attempt.add_last_lines("step 41");
+  attempt.add_last_lines("RuntimeError: out of memory");
   server_.put_attempt("aaaaaaaaaa", attempt);
   put_point(1, 0.5);
   put_checkpoint("ckptaaaaaaaa", true, "bytes");
   const std::string text = run({"status", "aaa"}).out;
   EXPECT_THAT(text, HasSubstr("failed   rank 1: out of memory"));
+  EXPECT_THAT(text, HasSubstr("\nLast output of rank 1, attempt 1:\n"
+                              "  step 41\n  RuntimeError: out of memory\n"));
   EXPECT_THAT(text, HasSubstr("   1  worker-2  cpu:0   4242  DRAINED     1  out of memory"));
   EXPECT_THAT(text, HasSubstr("train/loss   0.5  0.5  0.5     1"));
   EXPECT_THAT(text, HasSubstr("ckptaaaaaaaa   300  model   5 B  ckptaaaaaaaa.ckpt"));
@@ -179,6 +185,9 @@ TEST_F(CommandsTest, StatusShowsAttemptsRanksMetricsAndCheckpoints) {
   EXPECT_EQ(one["ranks"][0]["node"], "worker-2");
   EXPECT_EQ(one["ranks"][0]["exit_code"], 1);
   EXPECT_EQ(one["attempts"][0]["outcome"], "failed");
+  EXPECT_EQ(one["attempts"][0]["cause"], "program");
+  EXPECT_EQ(one["attempts"][0]["culprit"], 1);
+  EXPECT_EQ(one["attempts"][0]["last_lines"][0], "step 41");
   EXPECT_EQ(one["checkpoints"][0]["id"], "ckptaaaaaaaa");
 }
 
@@ -314,6 +323,29 @@ TEST_F(CommandsTest, NodesShowDevicesAndSilence) {
   EXPECT_EQ(json::parse(run({"nodes", "--json"}).out)[0]["devices"].size(), 2u);
 }
 
+TEST_F(CommandsTest, NodeIsDrainedWaitedForAndPutBack) {
+  v1::Node node;
+  node.set_id("n1");
+  node.set_name("gpu-3");
+  node.set_state(v1::NODE_STATE_READY);
+  node.add_job_ids("aaaaaaaaaa");
+  server_.put_node(node);
+  EXPECT_EQ(run({"nodes", "drain", "gpu-3", "--reason", "new disk", "--grace", "60"}).out,
+            "DRAINING  gpu-3\n"
+            "Its jobs write a checkpoint and go on elsewhere: 1 left.\n"
+            "Back into use: lctl nodes undrain gpu-3\n");
+  EXPECT_EQ(server_.drains().at(0).grace_ms(), 60'000);
+  EXPECT_THAT(run({"nodes"}).out, HasSubstr("gpu-3 is drained since 2023-11-14"));
+  EXPECT_EQ(run({"nodes", "drain", "gpu-3", "--wait"}).out,
+            "DRAINED  gpu-3\nBack into use: lctl nodes undrain gpu-3\n");
+  const json drained = json::parse(run({"nodes", "drain", "gpu-3", "--json"}).out);
+  EXPECT_EQ(drained["drained"], 1'700'000'000);
+  EXPECT_EQ(run({"nodes", "undrain", "gpu-3"}).out, "READY  gpu-3\n");
+  EXPECT_EQ(json::parse(run({"nodes", "--json"}).out)[0]["drained"], nullptr);
+  EXPECT_THAT(run({"nodes", "drain", "gpu-4"}).err, HasSubstr("there is no node 'gpu-4'"));
+  EXPECT_EQ(run({"nodes", "drain"}).code, 2);
+}
+
 TEST_F(CommandsTest, NoNodesSaysHowToStartOne) {
   EXPECT_THAT(run({"nodes"}).out, HasSubstr("lctl-worker --server " + server_.address()));
   EXPECT_EQ(run({"nodes", "--json"}).out, "[]\n");
@@ -399,6 +431,8 @@ TEST_F(CommandsTest, HelpFitsTheScreenAndHasExamples) {
                                              {"stop"},
                                              {"resume"},
                                              {"nodes"},
+                                             {"nodes", "drain"},
+                                             {"nodes", "undrain"},
                                              {"up"},
                                              {"run"},
                                              {"version"},

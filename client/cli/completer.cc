@@ -122,6 +122,13 @@ class Answers {
     }
   }
 
+  void nodes(std::vector<Candidate>& out) {
+    if (!client_.ok()) return;
+    const auto nodes = client_->nodes();
+    if (!nodes.ok()) return;
+    for (const auto& node : *nodes) out.push_back({node.name(), node_state_name(node.state())});
+  }
+
   void experiments(std::vector<Candidate>& out) {
     if (!client_.ok()) return;
     const auto experiments = client_->experiments();
@@ -189,6 +196,7 @@ void values(const std::string& name, const Place& place, Answers& answers, Candi
     answers.metric_keys(job, out.words);
   }
   if (name == "KEY") answers.metric_keys(job, out.words);
+  if (name == "NODE") answers.nodes(out.words);
   if (name == "--checkpoint") answers.checkpoints(job, out.words);
   if (name == "--experiment") answers.experiments(out.words);
   if (name == "--state") {

@@ -85,6 +85,11 @@ TEST_F(CompletionTest, ValuesOfOptions) {
   server_.put_job(make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_SUCCEEDED));
   EXPECT_THAT(offered({"list", "--experiment", ""}), ElementsAre("digits"));
   EXPECT_THAT(offered({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
+  v1::Node node;
+  node.set_name("gpu-3");
+  server_.put_node(node);
+  EXPECT_THAT(offered({"nodes", ""}), ElementsAre("drain", "undrain"));
+  EXPECT_THAT(offered({"nodes", "drain", "g"}), ElementsAre("gpu-3"));
 }
 
 TEST_F(CompletionTest, FilesAreLeftToTheShell) {

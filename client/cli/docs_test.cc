@@ -57,11 +57,13 @@ Names documented_options(const std::string& text) {
   return found;
 }
 
-// Commands of the program by their full names, those with commands of their own left out.
+// Commands of the program by their full names, those that only stand before others left out.
 void collect(const CLI::App& command, const std::string& name,
              std::map<std::string, const CLI::App*>& out) {
   const auto children = command.get_subcommands(nullptr);
-  if (children.empty()) out[name] = &command;
+  const bool does_something =
+      command.get_parent() != nullptr && command.get_require_subcommand_min() == 0;
+  if (children.empty() || does_something) out[name] = &command;
   for (const CLI::App* child : children) collect(*child, name + " " + child->get_name(), out);
 }
 

@@ -19,6 +19,12 @@ std::string short_name(const std::string& full, std::string_view prefix) {
   return full.substr(prefix.size());
 }
 
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 }  // namespace
 
 std::string state_name(v1::JobState state) {
@@ -34,10 +40,12 @@ std::string node_state_name(v1::NodeState state) {
 }
 
 std::string kind_name(v1::CheckpointKind kind) {
-  std::string name = short_name(v1::CheckpointKind_Name(kind), "CHECKPOINT_KIND_");
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
+  return lower(short_name(v1::CheckpointKind_Name(kind), "CHECKPOINT_KIND_"));
+}
+
+std::string cause_name(v1::EndCause cause) {
+  if (cause == v1::END_CAUSE_UNSPECIFIED) return "";
+  return lower(short_name(v1::EndCause_Name(cause), "END_CAUSE_"));
 }
 
 Tone state_tone(v1::JobState state) {

@@ -18,6 +18,8 @@ std::string state_name(v1::JobState state);        // "RUNNING"
 std::string rank_state_name(v1::RankState state);  // "RUNNING"
 std::string node_state_name(v1::NodeState state);  // "READY"
 std::string kind_name(v1::CheckpointKind kind);    // "model"
+// "program", "infrastructure", …; "" = none.
+std::string cause_name(v1::EndCause cause);
 Tone state_tone(v1::JobState state);
 
 // The state of that name, in any case; empty when there is none.

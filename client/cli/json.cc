@@ -52,6 +52,8 @@ Json map_json(const Map& map) {
 }
 
 Json attempt_json(const v1::Attempt& attempt) {
+  Json last_lines = Json::array();
+  for (const auto& line : attempt.last_lines()) last_lines.push_back(line);
   return {
       {"number", attempt.number()},
       {"started", time_json(attempt.started_us())},
@@ -60,6 +62,9 @@ Json attempt_json(const v1::Attempt& attempt) {
       {"reason", attempt.reason()},
       {"resumed_from_checkpoint", attempt.resumed_from_checkpoint()},
       {"resumed_at_step", attempt.resumed_at_step()},
+      {"cause", cause_name(attempt.cause())},
+      {"culprit", attempt.has_culprit() ? Json(attempt.culprit()) : Json()},
+      {"last_lines", last_lines},
       {"ranks", ranks_json(attempt.ranks())},
   };
 }
@@ -121,6 +126,10 @@ Json time_json(std::int64_t unix_us) {
 Json job_json(const v1::Job& job) {
   const v1::JobSpec& spec = job.spec();
   const v1::Progress& progress = job.progress();
+  Json excluded = Json::array();
+  for (const auto& node : job.excluded_nodes()) {
+    excluded.push_back({{"node", node.node_name()}, {"reason", node.reason()}});
+  }
   return {
       {"id", job.id()},
       {"name", spec.name()},
@@ -148,6 +157,8 @@ Json job_json(const v1::Job& job) {
       {"submitted", time_json(job.submitted_us())},
       {"started", time_json(job.started_us())},
       {"finished", time_json(job.finished_us())},
+      {"retries_cancelled", job.retries_cancelled()},
+      {"excluded_nodes", excluded},
       {"ranks", ranks_json(job.ranks())},
   };
 }
@@ -205,6 +216,8 @@ Json node_json(const v1::Node& node) {
       {"memory_bytes", node.memory_bytes()},
       {"load_1m", number_json(node.load_1m())},
       {"last_seen", time_json(node.last_seen_us())},
+      {"drained", time_json(node.drained_us())},
+      {"drain_reason", node.drain_reason()},
       {"jobs", jobs},
   };
 }

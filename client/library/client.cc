@@ -132,6 +132,44 @@ absl::StatusOr<std::vector<v1::Node>> Client::nodes() {
   return std::vector<v1::Node>(response.nodes().begin(), response.nodes().end());
 }
 
+absl::StatusOr<v1::Node> Client::drain(const std::string& node, const std::string& reason,
+                                       std::chrono::milliseconds grace) {
+  v1::DrainNodeRequest request;
+  request.set_node(node);
+  request.set_reason(reason);
+  request.set_grace_ms(grace.count());
+  v1::Node response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->cluster, &v1::Cluster::Stub::DrainNode, request, &response));
+  return response;
+}
+
+absl::StatusOr<v1::Node> Client::undrain(const std::string& node) {
+  v1::UndrainNodeRequest request;
+  request.set_node(node);
+  v1::Node response;
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->cluster, &v1::Cluster::Stub::UndrainNode,
+                                         request, &response));
+  return response;
+}
+
+absl::StatusOr<v1::Node> Client::wait_drained(const std::string& node_id, std::stop_token stop) {
+  Backoff pause(*connection_->channel, connection_->options.backoff_first,
+                connection_->options.backoff_limit);
+  while (true) {
+    LCTL_ASSIGN_OR_RETURN(const std::vector<v1::Node> all, nodes());
+    const auto node = std::find_if(all.begin(), all.end(),
+                                   [&](const v1::Node& each) { return each.id() == node_id; });
+    if (node == all.end() || node->drained_us() == 0) {
+      return absl::AbortedError("somebody has undrained the node meanwhile");
+    }
+    if (node->state() == v1::NODE_STATE_DRAINED || node->state() == v1::NODE_STATE_LOST) {
+      return *node;
+    }
+    if (!pause.wait(stop)) return absl::CancelledError("interrupted; the node stays drained");
+  }
+}
+
 absl::StatusOr<v1::ServerInfo> Client::server_info() {
   v1::ServerInfo response;
   LCTL_RETURN_IF_ERROR(connection_->call(*connection_->cluster, &v1::Cluster::Stub::GetServerInfo,

@@ -136,6 +136,13 @@ class Client {
                                 std::stop_token stop = {});
 
   absl::StatusOr<std::vector<v1::Node>> nodes();
+  // The node (a name or an id) takes no new ranks; its gangs write a checkpoint within `grace`
+  // (zero = the jobs' own, 300 s at least) and go on elsewhere. Returns at once.
+  absl::StatusOr<v1::Node> drain(const std::string& node, const std::string& reason = {},
+                                 std::chrono::milliseconds grace = {});
+  absl::StatusOr<v1::Node> undrain(const std::string& node);
+  // Returns the node when no rank is left on it, or it is lost. Aborted when somebody undrains it.
+  absl::StatusOr<v1::Node> wait_drained(const std::string& node_id, std::stop_token stop = {});
   absl::StatusOr<v1::ServerInfo> server_info();
 
   absl::StatusOr<std::vector<v1::Experiment>> experiments();

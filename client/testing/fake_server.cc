@@ -153,6 +153,11 @@ std::vector<v1::StopJobRequest> FakeServer::stops() const {
   return services_->state.stops;
 }
 
+std::vector<v1::DrainNodeRequest> FakeServer::drains() const {
+  const std::lock_guard lock(services_->state.mutex);
+  return services_->state.drains;
+}
+
 std::vector<v1::ListJobsRequest> FakeServer::lists() const {
   const std::lock_guard lock(services_->state.mutex);
   return services_->state.lists;

@@ -203,8 +203,25 @@ class FakeCluster final : public v1::Cluster::Service {
   grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*,
                          v1::ListNodesResponse* response) override {
     const std::lock_guard lock(state_.mutex);
-    for (const auto& node : state_.nodes) *response->add_nodes() = node;
+    for (auto& node : state_.nodes) {
+      *response->add_nodes() = node;
+      // Its jobs have ended when somebody looks again.
+      if (node.state() == v1::NODE_STATE_DRAINING) node.set_state(v1::NODE_STATE_DRAINED);
+    }
     return grpc::Status::OK;
+  }
+
+  grpc::Status DrainNode(grpc::ServerContext*, const v1::DrainNodeRequest* request,
+                         v1::Node* response) override {
+    const std::lock_guard lock(state_.mutex);
+    state_.drains.push_back(*request);
+    return change(request->node(), v1::NODE_STATE_DRAINING, 1'700'000'000'000'000,
+                  request->reason(), response);
+  }
+  grpc::Status UndrainNode(grpc::ServerContext*, const v1::UndrainNodeRequest* request,
+                           v1::Node* response) override {
+    const std::lock_guard lock(state_.mutex);
+    return change(request->node(), v1::NODE_STATE_READY, 0, "", response);
   }
 
   grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
@@ -216,6 +233,19 @@ class FakeCluster final : public v1::Cluster::Service {
   }
 
  private:
+  grpc::Status change(const std::string& name, v1::NodeState state, std::int64_t drained_us,
+                      const std::string& reason, v1::Node* response) {
+    for (auto& node : state_.nodes) {
+      if (node.name() != name) continue;
+      node.set_state(state);
+      node.set_drained_us(drained_us);
+      node.set_drain_reason(reason);
+      *response = node;
+      return grpc::Status::OK;
+    }
+    return {grpc::StatusCode::NOT_FOUND, "there is no node '" + name + "'"};
+  }
+
   FakeState& state_;
 };
 

@@ -33,7 +33,14 @@ constexpr Argument kJob[] = {
     {"resources", "section", "{}", "", "see `job.resources`"},
     {"priority", "int", "50", "in [0, 100]", "higher runs first"},
     {"max_restarts", "int", "3", "in [0, 1000]",
-     "further tries after a failure; lost nodes do not count"},
+     "further tries after a failure; lost nodes and preemptions do not count"},
+    {"restart_from", "str", "last", "one of: last, best, none",
+     "where a try after a failure begins: newest checkpoint, best by its metric, or the beginning"},
+    {"crash_loop", "str", "stop", "one of: stop, retry",
+     "stop: no further try when two in a row fail alike; retry: use all of max_restarts"},
+    {"log_policies", "list", "[]", "",
+     "what lines of the ranks' output mean, see `an entry of job.log_policies`"},
+    {"preemptible", "bool", "true", "", "may be asked to make room for jobs of higher priority"},
     {"elastic", "map", "null", "", "fewer or more nodes while it runs", "later"},
     {"checkpoint_every", "duration", "60s", "",
      "wall time between recovery checkpoints; 0 makes none"},
@@ -51,6 +58,13 @@ constexpr Argument kResources[] = {
     {"accelerator", "str", "auto", "one of: auto, cpu, gpu", "default: trainer.accelerator"},
     {"cpus_per_rank", "int", "0", "in [0, 4096]", "threads of a rank; 0: the node's share"},
     {"memory", "size", "0", "", "memory of a rank, as in 4GiB; 0 is not limited"},
+};
+
+constexpr Argument kLogPolicy[] = {
+    {"pattern", "str", kRequired, "",
+     "a regular expression (RE2) that is looked for in each line of stdout and stderr"},
+    {"action", "str|map", kRequired, "one of: exclude_node, cancel_retries",
+     "leave the node out, try no more, or `{label: NAME}`: tag the job `log_policy.NAME`"},
 };
 
 constexpr Argument kRetention[] = {
@@ -129,6 +143,7 @@ constexpr Class kSections[] = {
     {Kind::kSection, "job", kJob, true, "What lctl needs to run the job."},
     {Kind::kSection, "job.resources", kResources, true,
      "What one attempt needs, all of it or nothing."},
+    {Kind::kSection, "job.log_policies", kLogPolicy, true, "An entry of `log_policies`."},
     {Kind::kSection, "job.retention", kRetention, true, "Which checkpoints stay."},
     {Kind::kSection, "tune", kTune, true, "Parts of `tune`."},
     {Kind::kSection, "tune.scale_batch_size", kScaleBatchSize, true,

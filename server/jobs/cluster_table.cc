@@ -39,6 +39,19 @@ const NodeInfo* ClusterTable::find(const NodeId& node) const {
   return found == nodes_.end() ? nullptr : &found->second.info;
 }
 
+void ClusterTable::set_drain(const NodeId& node, std::optional<Drain> drain) {
+  if (drain) {
+    drains_.insert_or_assign(node, *std::move(drain));
+  } else {
+    drains_.erase(node);
+  }
+}
+
+const Drain* ClusterTable::drain_of(const NodeId& node) const {
+  const auto found = drains_.find(node);
+  return found == drains_.end() ? nullptr : &found->second;
+}
+
 void ClusterTable::add_stale(const NodeId& node, const AttemptId& attempt, int rank,
                              MonotonicTime until) {
   if (const auto found = nodes_.find(node); found != nodes_.end()) {
@@ -80,7 +93,8 @@ std::vector<scheduler::NodeView> ClusterTable::views(
   std::vector<scheduler::NodeView> views;
   views.reserve(nodes_.size());
   for (const auto& [id, node] : nodes_) {
-    scheduler::NodeView view{.id = id, .accepting = node.available && node.stale.empty()};
+    const bool accepting = node.available && node.stale.empty() && !drains_.contains(id);
+    scheduler::NodeView view{.id = id, .accepting = accepting};
     for (const NodeDevice& device : node.info.devices) {
       scheduler::DevicesView& devices =
           device.kind == to_string(DeviceKind::kCuda) ? view.cuda : view.cpu;
@@ -100,8 +114,10 @@ std::map<NodeId, NodeUse> node_use(const std::map<JobId, JobRecord>& records) {
   for (const auto& [id, record] : records) {
     if (!is_active(record.job.state())) continue;
     for (const v1::RankStatus& rank : record.attempt.ranks()) {
-      if (!holds_device(rank.state())) continue;
+      if (is_over(rank.state())) continue;
       NodeUse& use = uses[NodeId{rank.node_id()}];
+      ++use.ranks_left;
+      if (!holds_device(rank.state())) continue;
       ++use.devices_in_use;
       use.jobs.insert(id);
     }

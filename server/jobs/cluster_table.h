@@ -2,10 +2,12 @@
 // which old ranks are still being removed from them.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -20,7 +22,15 @@ namespace lctl::jobs {
 // What a node does just now.
 struct NodeUse {
   int devices_in_use = 0;
+  int ranks_left = 0;  // that are not over: running, or still handing in what they wrote
   std::set<JobId> jobs;
+};
+
+// A node that takes no new ranks until it is undrained.
+struct Drain {
+  std::string node_name;
+  std::int64_t since_us = 0;
+  std::string reason;  // "" = none was given
 };
 
 // Thread rule: one strand only, the engine's.
@@ -33,6 +43,11 @@ class ClusterTable {
 
   // nullptr when it is not there.
   const NodeInfo* find(const NodeId& node) const;
+
+  // For any node, whether or not it is there. nullopt: it takes ranks again.
+  void set_drain(const NodeId& node, std::optional<Drain> drain);
+  const Drain* drain_of(const NodeId& node) const;  // nullptr when it is not drained
+  const std::map<NodeId, Drain>& drains() const { return drains_; }
 
   // A rank of a replaced attempt runs on the node and was told to end. Until it is reported gone,
   // or `until` comes, the node gets no new ranks: they would meet on the same devices.
@@ -52,9 +67,10 @@ class ClusterTable {
     std::map<std::pair<AttemptId, int>, MonotonicTime> stale;  // until when
   };
   std::map<NodeId, Node> nodes_;
+  std::map<NodeId, Drain> drains_;
 };
 
-// By node, from the ranks that hold devices.
+// By node, from the ranks that are not over.
 std::map<NodeId, NodeUse> node_use(const std::map<JobId, JobRecord>& records);
 
 }  // namespace lctl::jobs

@@ -1,4 +1,5 @@
-// The engine's entry points: requests and node events. What follows from them is in engine_loop.cc.
+// The engine's life and the requests of people. engine_nodes.cc has what nodes report,
+// engine_loop.cc what follows.
 #include "server/jobs/engine.h"
 
 #include <fmt/format.h>
@@ -17,10 +18,6 @@ spdlog::logger& log() {
   static spdlog::logger& named = logger("jobs");
   return named;
 }
-
-// A replaced attempt's ranks are killed at once; a node that does not confirm it in this time gets
-// new ranks all the same.
-constexpr Duration kStaleRankLimit = std::chrono::seconds(30);
 
 constexpr int kJobIdLength = 10;
 
@@ -44,6 +41,11 @@ absl::Status JobsEngine::rebuild() {
                    v1::JOB_STATE_STOPPING};
   filter.limit = std::numeric_limits<int>::max();
   filter.origin = storage::Origin::kSubmitted;  // the others run without an engine
+  LCTL_ASSIGN_OR_RETURN(const std::vector<storage::NodeRow> nodes, options_.store.jobs().nodes());
+  for (const storage::NodeRow& node : nodes) {
+    if (node.drained_us == 0) continue;
+    cluster_.set_drain(node.id, Drain{node.name, node.drained_us, node.drain_reason});
+  }
   LCTL_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, options_.store.jobs().list(filter));
   const MonotonicTime give_up = now().monotonic + options_.return_allowance;
   for (const v1::Job& job : jobs) {
@@ -244,6 +246,7 @@ void JobsEngine::progress(const JobId& id, AttemptNumber attempt, const v1::Prog
   JobRecord* record = current({id, attempt});
   if (record == nullptr) return;
   record->progress = progress;
+  record->reached_step = progress.global_step();
   options_.feed.publish(id, [&] { return snapshot(*record); });
 }
 
@@ -258,7 +261,7 @@ void JobsEngine::checkpoint_refused(const JobId& id, std::string why) {
   options_.feed.publish(id, [&] { return snapshot(record); });
 }
 
-// --- nodes ---
+// --- applying ---
 
 // The job, when that attempt is its current one and has not ended.
 JobRecord* JobsEngine::current(const AttemptId& attempt) {
@@ -285,88 +288,9 @@ void JobsEngine::handle(JobRecord& record, const Event& event) {
     }
     reschedule_ = true;
   }
+  for (auto& [key, value] : effects.tags) tags_owed_[record.id()][key] = std::move(value);
   for (Command& command : effects.commands) commands_.push_back(std::move(command));
   if (effects.gang_over) over_.insert(record.id());
-}
-
-// A rank that nobody waits for: its attempt was replaced or its job is not known here.
-void JobsEngine::fence(const NodeId& node, const RankReport& report) {
-  if (holds_device(report.state)) {
-    log().warn("node {} runs rank {} of {}, which is not current: stopping it", node.str(),
-               report.rank, report.attempt.str());
-    cluster_.add_stale(node, report.attempt, report.rank, now().monotonic + kStaleRankLimit);
-    commands_.push_back(
-        StopCommand{node, report.attempt, Duration::zero(), "the attempt was replaced"});
-    return;
-  }
-  cluster_.remove_stale(node, report.attempt, report.rank);
-  commands_.push_back(ForgetCommand{node, report.attempt});
-  reschedule_ = true;
-}
-
-void JobsEngine::node_joined(const NodeInfo& node, std::span<const RankReport> ranks) {
-  cluster_.join(node);
-  awaited_.erase(node.id);
-  reschedule_ = true;
-  // Launches that were still to be sent were meant for its earlier connection. Whether they are
-  // still wanted is decided anew below, from what the node runs.
-  std::erase_if(commands_, [&](const Command& command) {
-    const auto* launch = std::get_if<LaunchCommand>(&command);
-    return launch != nullptr && launch->node == node.id;
-  });
-  const absl::Status kept =
-      options_.store.jobs().upsert_node({.id = node.id,
-                                         .name = node.name,
-                                         .address = node.address,
-                                         .version = node.version,
-                                         .boot_id = node.boot_id,
-                                         .last_seen_us = unix_micros(now().wall)});
-  if (!kept.ok())
-    log().warn("node {} was not entered in the store: {}", node.name, message_of(kept));
-
-  std::map<AttemptId, std::set<int>> known;
-  for (const RankReport& report : ranks) known[report.attempt].insert(report.rank);
-  for (auto& [id, record] : records_) {
-    if (!is_active(record.job.state())) continue;
-    handle(record, NodeReturned{node.id, node.name, known[record.attempt_id()]});
-  }
-  for (const RankReport& report : ranks) rank_reported(node.id, report);
-}
-
-void JobsEngine::node_unavailable(const NodeId& node) { cluster_.set_available(node, false); }
-
-void JobsEngine::node_available(const NodeId& node) {
-  cluster_.set_available(node, true);
-  reschedule_ = true;
-}
-
-void JobsEngine::node_lost(const NodeId& node, const std::string& why) {
-  cluster_.remove(node);
-  awaited_.erase(node);
-  reschedule_ = true;
-  for (auto& [id, record] : records_) handle(record, NodeLost{node, why});
-}
-
-void JobsEngine::rank_reported(const NodeId& node, const RankReport& report) {
-  JobRecord* record = current(report.attempt);
-  const bool placed_here = record != nullptr && report.rank >= 0 &&
-                           report.rank < record->attempt.ranks_size() &&
-                           record->attempt.ranks(report.rank).node_id() == node.str() &&
-                           record->attempt.ranks(report.rank).state() != v1::RANK_STATE_LOST;
-  if (placed_here) {
-    handle(*record, RankReported{node, report});
-  } else {
-    fence(node, report);
-  }
-}
-
-void JobsEngine::rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) {
-  if (JobRecord* record = current(attempt)) handle(*record, RendezvousReady{node, port});
-}
-
-void JobsEngine::launch_failed(const NodeId& node, const AttemptId& attempt,
-                               const std::string& reason, bool permanent) {
-  if (JobRecord* record = current(attempt)) handle(*record, LaunchFailed{node, reason, permanent});
 }
 
 }  // namespace lctl::jobs

@@ -34,8 +34,10 @@
 #include "server/jobs/job_feed.h"
 #include "server/jobs/job_record.h"
 #include "server/jobs/launcher.h"
+#include "server/jobs/preemption.h"
 #include "server/jobs/quotas.h"
 #include "server/jobs/transitions.h"
+#include "storage/blobs/checkpoint_store.h"
 #include "storage/jobs/job_store.h"
 #include "storage/store.h"
 
@@ -52,6 +54,7 @@ class JobsEngine final : public NodeEvents {
     // lost, and some more for its reconnecting.
     Duration return_allowance = std::chrono::seconds(30);
     Quotas quotas = {};
+    Preemption preemption = {};
   };
 
   // Rebuilds all state from the store.
@@ -75,7 +78,17 @@ class JobsEngine final : public NodeEvents {
   // FailedPrecondition when it has not ended.
   absl::StatusOr<std::int64_t> remove(const JobId& id);
 
+  // The node (a name or an id) takes no new ranks; its gangs write a checkpoint within `grace`
+  // (nullopt: preemption_grace()) and are placed elsewhere. Durable; also for a node that is away
+  // just now. NotFound for one that has never registered. Both return its id.
+  absl::StatusOr<NodeId> drain(const std::string& node, std::string reason,
+                               std::optional<Duration> grace);
+  // And back. Fine for a node that is not drained.
+  absl::StatusOr<NodeId> undrain(const std::string& node);
+
   // --- views ---
+
+  const std::map<NodeId, Drain>& drains() const { return cluster_.drains(); }
 
   // The job with progress and ranks; from the store when it is final.
   absl::StatusOr<v1::Job> get(const JobId& id) const;
@@ -103,6 +116,8 @@ class JobsEngine final : public NodeEvents {
   void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) override;
   void launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
                      bool permanent) override;
+  void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
+                   const std::string& line) override;
 
   // --- the loop ---
 
@@ -123,12 +138,19 @@ class JobsEngine final : public NodeEvents {
   absl::StatusOr<v1::Job> request(const JobId& id, const Event& event,
                                   absl::Status (*refusal)(const JobRecord&));
   void fence(const NodeId& node, const RankReport& report);
+  absl::StatusOr<storage::NodeRow> node_named(const std::string& name) const;
+  void make_room_on(const NodeId& node, const Drain& drain, std::optional<Duration> grace);
 
   void expire(MonotonicTime now);
   void conclude_gangs();
   absl::StatusOr<GangOver> gather(const JobRecord& record) const;
   void place();
+  std::vector<scheduler::RunningGang> running_gangs() const;
+  Duration time_left(const JobRecord& record, WallTime now) const;
+  void preempt(const scheduler::Decision& decision);
   void place_one(const scheduler::Placement& placement);
+  absl::StatusOr<std::optional<storage::CheckpointRow>> start_of(const JobRecord& record) const;
+  void pay_tags();
 
   std::vector<storage::JobChange> changes_of(const JobId& id) const;
   absl::Status flush();
@@ -148,6 +170,7 @@ class JobsEngine final : public NodeEvents {
   std::vector<Command> commands_;
   std::set<JobId> over_;       // jobs that are owed a GangOver
   std::set<JobId> committed_;  // jobs whose watchers are to be told
+  std::map<JobId, std::map<std::string, std::string>> tags_owed_;  // by log policies
 
   bool reschedule_ = true;
   std::optional<MonotonicTime> wake_at_;   // end of the next back-off

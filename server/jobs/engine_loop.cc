@@ -1,4 +1,5 @@
-// The engine's loop: expire, conclude, commit, act, place, commit, act.
+// The engine's loop: expire, conclude, commit, act, place, commit, act. Placing is in
+// engine_placing.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,35 +34,10 @@ const JobId& job_of(const Command& command) {
       command);
 }
 
-scheduler::Accelerator accelerator_of(const v1::Resources& resources) {
-  if (resources.accelerator() == "cpu") return scheduler::Accelerator::kCpu;
-  if (resources.accelerator() == "gpu") return scheduler::Accelerator::kCuda;
-  return scheduler::Accelerator::kAuto;
-}
-
-scheduler::QueuedJob queued(const JobRecord& record) {
-  const v1::Resources& resources = record.spec->resources();
-  return {.id = record.id(),
-          .priority = record.spec->priority(),
-          .submitted = record.job.submitted_us(),
-          .nodes = resources.nodes(),
-          .devices_per_node = resources.devices_per_node(),
-          .accelerator = accelerator_of(resources),
-          .excluded = {record.excluded.begin(), record.excluded.end()}};
-}
-
 // An error that the next try may not meet.
 bool is_passing(const absl::Status& status) {
   return !absl::IsNotFound(status) && !absl::IsFailedPrecondition(status) &&
          !absl::IsInvalidArgument(status) && !absl::IsAlreadyExists(status);
-}
-
-std::string back_off_reason(const JobRecord& record, Duration left) {
-  const auto seconds =
-      std::max<std::int64_t>(1, std::chrono::round<std::chrono::seconds>(left).count());
-  return fmt::format(
-      "waiting: {} s before attempt {}, since {} attempts in a row left no newer checkpoint",
-      seconds, record.attempt.number() + 1, record.attempts_without_progress);
 }
 
 }  // namespace
@@ -71,6 +47,7 @@ void JobsEngine::settle() {
   const MonotonicTime time = options_.clock.monotonic_now();
   expire(time);
   conclude_gangs();
+  pay_tags();
   if (flush().ok() && (reschedule_ || (wake_at_ && *wake_at_ <= time))) {
     place();
     static_cast<void>(flush());  // what it could not commit it keeps, and has logged why
@@ -122,7 +99,28 @@ void JobsEngine::conclude_gangs() {
       retry_later(fmt::format("reading how job {} ended", id.str()), facts.status());
       continue;
     }
-    handle(found->second, *std::move(facts));
+    JobRecord& record = found->second;
+    handle(record, *std::move(facts));
+    if (record.job.state() == v1::JOB_STATE_QUEUED) ++counts_.requeued[record.attempt.cause()];
+  }
+}
+
+// Tags that log policies have set. They are no part of a job's changes: label() writes them.
+void JobsEngine::pay_tags() {
+  while (!tags_owed_.empty()) {
+    const auto owed = tags_owed_.begin();
+    const auto done =
+        label(owed->first,
+              {.tags = {owed->second.begin(), owed->second.end()}, .removed_tags = {}, .note = {}});
+    if (!done.ok() && is_passing(done.status())) {
+      retry_later("setting the tags of log policies", done.status());
+      return;
+    }
+    if (!done.ok()) {
+      log().warn("job {}: the tag of a log policy was not set: {}", owed->first.str(),
+                 message_of(done.status()));
+    }
+    tags_owed_.erase(owed);
   }
 }
 
@@ -142,65 +140,6 @@ absl::StatusOr<GangOver> JobsEngine::gather(const JobRecord& record) const {
     return newest.status();
   }
   return facts;
-}
-
-// --- placing ---
-
-void JobsEngine::place() {
-  reschedule_ = false;
-  wake_at_.reset();
-  const MonotonicTime time = options_.clock.monotonic_now();
-  std::vector<scheduler::QueuedJob> queue;
-  for (auto& [id, record] : records_) {
-    if (record.job.state() != v1::JOB_STATE_QUEUED) continue;
-    if (record.not_before > time) {
-      record.waiting = back_off_reason(record, record.not_before - time);
-      if (!wake_at_ || record.not_before < *wake_at_) wake_at_ = record.not_before;
-      continue;
-    }
-    queue.push_back(queued(record));
-  }
-  if (queue.empty()) return;
-
-  const scheduler::Decision decision = scheduler::schedule(cluster_.views(records_), queue);
-  ++counts_.scheduling_passes;
-  counts_.scheduling_time += options_.clock.monotonic_now() - time;
-  for (const scheduler::Waiting& waiting : decision.wait) {
-    JobRecord& record = records_.at(waiting.job);
-    if (record.waiting == waiting.reason) continue;
-    record.waiting = waiting.reason;
-    options_.feed.publish(waiting.job, [&] { return snapshot(record); });
-  }
-  for (const scheduler::Placement& placement : decision.start) place_one(placement);
-}
-
-void JobsEngine::place_one(const scheduler::Placement& placement) {
-  JobRecord& record = records_.at(placement.job);
-  Placed placed;
-  for (const scheduler::NodePlacement& part : placement.nodes) {
-    const NodeInfo& info = *cluster_.find(part.node);
-    Placed::Node node{.id = part.node, .name = info.name, .address = info.address};
-    for (const int device : part.devices) {
-      node.devices.push_back({device, std::string(to_string(placement.kind))});
-    }
-    placed.nodes.push_back(std::move(node));
-  }
-  if (record.job.attempt() > 0) {
-    const auto newest = options_.store.checkpoints().newest(placement.job);
-    if (newest.ok()) {
-      placed.resume_checkpoint_id = newest->id.str();
-      placed.resume_checkpoint_size = newest->written.size();
-      placed.resume_step = newest->written.global_step();
-    } else if (!absl::IsNotFound(newest.status())) {
-      record.waiting = fmt::format("waiting: its newest checkpoint cannot be read: {}",
-                                   message_of(newest.status()));
-      reschedule_ = true;
-      retry_later(fmt::format("placing job {}", placement.job.str()), newest.status());
-      return;
-    }
-  }
-  handle(record, placed);
-  ++counts_.attempts_placed;
 }
 
 // --- committing and acting ---
@@ -261,6 +200,7 @@ void JobsEngine::take_from_store(const JobId& id, const absl::Status& why) {
   log().error("job {}: the store refuses a change, and its own state is taken instead: {}",
               id.str(), message_of(why));
   std::erase_if(commands_, [&](const Command& command) { return job_of(command) == id; });
+  tags_owed_.erase(id);
   over_.erase(id);
   auto stored = load(id);
   if (stored.ok() && !is_final(stored->job.state())) {

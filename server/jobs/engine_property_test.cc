@@ -29,6 +29,9 @@ enum class Kind {
   kRestartServer,
   kAdvance,
   kCheckpoint,
+  kMatch,
+  kDrainNode,
+  kUndrainNode,
 };
 
 struct Op {
@@ -39,8 +42,9 @@ struct Op {
 
 void showValue(const Op& op, std::ostream& out) {
   static constexpr const char* kNames[] = {
-      "submit",  "stop",       "resume", "deliver",   "settle",  "exit",    "drain",
-      "connect", "disconnect", "lose",   "fail_next", "restart", "advance", "checkpoint"};
+      "submit",  "stop",       "resume",     "deliver",    "settle",      "exit",
+      "drain",   "connect",    "disconnect", "lose",       "fail_next",   "restart",
+      "advance", "checkpoint", "match",      "drain_node", "undrain_node"};
   out << kNames[static_cast<int>(op.kind)] << "(" << op.pick << ", " << op.value << ")";
 }
 
@@ -58,7 +62,10 @@ rc::Gen<Op> any_op() {
                                                                 {1, Kind::kFailNextLaunch},
                                                                 {2, Kind::kRestartServer},
                                                                 {4, Kind::kAdvance},
-                                                                {2, Kind::kCheckpoint}}),
+                                                                {2, Kind::kCheckpoint},
+                                                                {2, Kind::kMatch},
+                                                                {1, Kind::kDrainNode},
+                                                                {1, Kind::kUndrainNode}}),
                                 rc::gen::resize(100, rc::gen::inRange(0, 1000)),
                                 rc::gen::resize(100, rc::gen::inRange(0, 1000)));
 }
@@ -77,7 +84,7 @@ class Run {
     clock_.advance(Duration(1));  // so that the order of submission is no matter of random ids
     switch (op.kind) {
       case Kind::kSubmit:
-        return submit(1 + op.pick % 3, 1 + op.value % 3);
+        return submit(1 + op.pick % 3, 1 + op.value % 3, op.value % 5);
       case Kind::kStop:
         return with_job(op, [&](const JobId& id) {
           static_cast<void>(engine_->stop(
@@ -125,11 +132,23 @@ class Run {
           static_cast<void>(
               storage::upload(*store_, {.attempt = {id, job->attempt()}, .step = ++step_}));
         });
+      case Kind::kMatch:
+        return with_process(op, [&](const NodeId& id, std::size_t i) {
+          cluster_.match(id, i, op.value % 4, "a line");  // the last is of no policy
+        });
+      case Kind::kDrainNode:
+        static_cast<void>(engine_->drain(
+            pick_node(op).str(), "", op.value % 2 == 0 ? std::optional<Duration>() : seconds(5)));
+        return;
+      case Kind::kUndrainNode:
+        static_cast<void>(engine_->undrain(pick_node(op).str()));
+        return;
     }
   }
 
   // All nodes are there, all processes end well: everything must come to rest.
   void quiesce() {
+    for (const NodeId& id : cluster_.node_ids()) static_cast<void>(engine_->undrain(id.str()));
     for (int i = 0; i < 40; ++i) {
       for (const NodeId& id : cluster_.node_ids()) {
         cluster_.node(id).fails_next_launch = false;
@@ -145,7 +164,8 @@ class Run {
     }
   }
 
-  void check_always() const {
+  void check_always() {
+    made_room_ = made_room_ || engine_->view(0).counts.preemptions > 0;
     for (const std::string& violation : cluster_.violations()) RC_FAIL(violation);
   }
 
@@ -171,6 +191,9 @@ class Run {
       for (const v1::Attempt& attempt : *attempts) {
         RC_ASSERT(attempt.number() == ++number);
         RC_ASSERT(!attempt.outcome().empty());
+        RC_ASSERT(
+            (attempt.outcome() == outcome::kSucceeded || attempt.outcome() == outcome::kStopped) ==
+            (attempt.cause() == v1::END_CAUSE_UNSPECIFIED));
         RC_ASSERT(attempt.finished_us() >= attempt.started_us());
       }
       RC_ASSERT(job.attempt() == number);
@@ -183,6 +206,7 @@ class Run {
     for (const JobId& id : jobs_) count += engine_->get(id)->attempt();
     return count;
   }
+  bool somebody_made_room() const { return made_room_; }
 
  private:
   void start_server() {
@@ -192,17 +216,29 @@ class Run {
       store_ = *std::move(store);
     }
     auto engine =
-        JobsEngine::open({.clock = clock_, .store = *store_, .launcher = cluster_, .feed = feed_});
+        JobsEngine::open({.clock = clock_,
+                          .store = *store_,
+                          .launcher = cluster_,
+                          .feed = feed_,
+                          .quotas = {},
+                          .preemption = {.by_priority = true, .minimum_run = seconds(10)}});
     RC_ASSERT(engine.ok());
     engine_ = *std::move(engine);
     cluster_.attach(engine_.get());
   }
 
-  void submit(int nodes, int devices) {
+  void submit(int nodes, int devices, int priority) {
     v1::JobSpec spec;
     spec.set_name("j");
     spec.set_experiment("default");
-    spec.set_priority(50);
+    spec.set_priority(priority);
+    spec.set_never_preempt(priority == 1);
+    for (const auto action : {v1::LogPolicy::ACTION_EXCLUDE_NODE,
+                              v1::LogPolicy::ACTION_CANCEL_RETRIES, v1::LogPolicy::ACTION_LABEL}) {
+      v1::LogPolicy& policy = *spec.add_log_policies();
+      policy.set_action(action);
+      policy.set_label("l");
+    }
     spec.set_max_restarts(3);
     spec.mutable_resources()->set_nodes(nodes);
     spec.mutable_resources()->set_devices_per_node(devices);
@@ -234,6 +270,7 @@ class Run {
   std::unique_ptr<JobsEngine> engine_;
   std::vector<JobId> jobs_;
   std::int64_t step_ = 0;
+  bool made_room_ = false;
 };
 
 RC_GTEST_PROP(EnginePropertyTest, NoJobRunsTwiceAtOnceAndEveryJobEndsOrSaysWhyItWaits, ()) {
@@ -247,6 +284,7 @@ RC_GTEST_PROP(EnginePropertyTest, NoJobRunsTwiceAtOnceAndEveryJobEndsOrSaysWhyIt
   run.check_always();
   run.check_at_rest();
   RC_CLASSIFY(run.attempts() >= 3, "three or more attempts");
+  RC_CLASSIFY(run.somebody_made_room(), "a gang made room for a job");
 }
 
 }  // namespace

@@ -17,8 +17,10 @@ namespace lctl::jobs {
 struct EngineCounts {
   std::map<v1::JobState, std::uint64_t> finished;  // entries into a final state
   std::uint64_t attempts_placed = 0;
-  std::uint64_t scheduling_passes = 0;  // in which at least one job was waiting
-  Duration scheduling_time{0};          // of them together
+  std::map<v1::EndCause, std::uint64_t> requeued;  // attempts that ended, and go on in another
+  std::uint64_t preemptions = 0;                   // gangs that were asked to make room for a job
+  std::uint64_t scheduling_passes = 0;             // in which at least one job was waiting
+  Duration scheduling_time{0};                     // of them together
 };
 
 // A job that holds devices.

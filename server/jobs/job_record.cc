@@ -12,18 +12,22 @@ namespace {
 
 using std::chrono::seconds;
 
-bool counts_for_back_off(std::string_view verdict) {
-  return verdict == outcome::kFailed || verdict == outcome::kPreempted;
+bool counts_for_back_off(const v1::Attempt& attempt) {
+  return attempt.outcome() == outcome::kFailed || attempt.outcome() == outcome::kPreempted;
 }
 
-// Lost attempts neither count nor break a row: they say nothing about the job.
+// Attempts that were lost or made room neither count nor break a row: they say nothing about the
+// job.
 int row_without_progress(std::span<const v1::Attempt> attempts,
                          std::string_view newest_checkpoint) {
   int row = 0;
   std::string_view reached = newest_checkpoint;
   for (auto it = attempts.rbegin(); it != attempts.rend(); ++it) {
-    if (it->finished_us() == 0 || it->outcome() == outcome::kLost) continue;
-    if (!counts_for_back_off(it->outcome()) || it->resumed_from_checkpoint() != reached) break;
+    if (it->finished_us() == 0 || it->outcome() == outcome::kLost ||
+        it->cause() == v1::END_CAUSE_PREEMPTED) {
+      continue;
+    }
+    if (!counts_for_back_off(*it) || it->resumed_from_checkpoint() != reached) break;
     ++row;
   }
   return row;
@@ -43,6 +47,24 @@ bool is_final(v1::JobState state) {
 
 bool is_ending(const JobRecord& record) {
   return record.job.state() == v1::JOB_STATE_STOPPING || !record.attempt.outcome().empty();
+}
+
+bool is_preempted(const JobRecord& record) {
+  return record.attempt.cause() == v1::END_CAUSE_PREEMPTED;
+}
+
+Duration preemption_grace(const v1::JobSpec& spec) {
+  return std::max<Duration>(std::chrono::milliseconds(spec.grace_ms()), seconds(300));
+}
+
+void exclude_node(v1::Job& job, const NodeId& node, std::string name, std::string reason) {
+  for (const v1::ExcludedNode& known : job.excluded_nodes()) {
+    if (known.node_id() == node.str()) return;
+  }
+  v1::ExcludedNode& added = *job.add_excluded_nodes();
+  added.set_node_id(node.str());
+  added.set_node_name(std::move(name));
+  added.set_reason(std::move(reason));
 }
 
 bool holds_device(v1::RankState state) {
@@ -100,9 +122,17 @@ JobRecord restore(v1::Job stored, std::span<const v1::Attempt> attempts,
   if (is_active(record.job.state())) {
     for (NodeId& node : nodes_of(record.attempt)) record.launched.insert(std::move(node));
     if (is_ending(record)) {
-      record.stop_grace = std::chrono::milliseconds(record.spec->grace_ms());
+      record.stop_grace = is_preempted(record)
+                              ? preemption_grace(*record.spec)
+                              : Duration(std::chrono::milliseconds(record.spec->grace_ms()));
     }
+    const bool told = record.progress.time_us() >= record.attempt.started_us();
+    record.reached_step = told ? record.progress.global_step() : record.attempt.resumed_at_step();
+  } else if (!record.attempt.blamed_node().empty()) {
+    record.avoided.insert(NodeId{record.attempt.blamed_node()});
   }
+  // They are 0 again after a resume, which forgets what was before.
+  if (record.job.restarts() > 0) record.failure = newest_failure(attempts);
   if (record.job.restarts() > 0 || record.attempt.outcome() == outcome::kPreempted) {
     record.attempts_without_progress = row_without_progress(attempts, newest_checkpoint);
     // The pause began when the attempt ended. A clock that was set back must not stretch it.

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "proto/lctl/v1/job.pb.h"
+#include "server/jobs/failure.h"
 
 namespace lctl::jobs {
 
@@ -54,10 +55,11 @@ struct JobRecord {
   bool restored = false;
   // Set when the gang was told to stop; repeated to nodes that come back.
   std::optional<Duration> stop_grace;
-  int culprit = -1;                   // rank whose end gave the verdict; -1 = none
   int attempts_without_progress = 0;  // ended ones in a row that left no newer checkpoint
   MonotonicTime not_before{};         // back-off: not placed earlier
-  std::set<NodeId> excluded;          // nodes on which a launch failed for good
+  std::optional<Failure> failure;     // the last one, until the job is resumed
+  std::set<NodeId> avoided;           // nodes that the next placement does without if it can
+  std::int64_t reached_step = 0;      // of this attempt, as far as its rank 0 has told
   std::string waiting;                // why it is not placed, while QUEUED
   std::string checkpoint_refusal;     // why its checkpoints wait on their nodes; "" = they do not
 
@@ -68,6 +70,15 @@ struct JobRecord {
 // STARTING, RUNNING or STOPPING: an attempt holds devices.
 bool is_active(v1::JobState state);
 bool is_final(v1::JobState state);
+
+// The attempt is asked to make room: it goes on elsewhere, and nothing counts against the job.
+bool is_preempted(const JobRecord& record);
+
+// How long a gang that makes room has for its checkpoint: the job's own grace, 300 s at least.
+Duration preemption_grace(const v1::JobSpec& spec);
+
+// Leaves a node out of all later placements of the job. The first reason stands.
+void exclude_node(v1::Job& job, const NodeId& node, std::string name, std::string reason);
 
 // The attempt's verdict stands or the job is STOPPING: its ranks are on their way out.
 bool is_ending(const JobRecord& record);

@@ -81,6 +81,29 @@ TEST(RestoreTest, LostAttemptsNeitherCountNorBreakARow) {
   EXPECT_EQ(restore(queued_job(), attempts, "", kNow).attempts_without_progress, 2);
 }
 
+TEST(RestoreTest, GangThatMakesRoomKeepsItsTime) {
+  v1::Job job = queued_job();
+  job.set_state(v1::JOB_STATE_RUNNING);
+  v1::Attempt attempt;
+  attempt.set_number(1);
+  attempt.set_outcome(std::string(outcome::kPreempted));
+  attempt.set_cause(v1::END_CAUSE_PREEMPTED);
+  attempt.add_ranks()->set_node_id("n1");
+  EXPECT_EQ(restore(job, std::vector{attempt}, "", kNow).stop_grace, seconds(300));
+}
+
+TEST(RestoreTest, LastFailureIsRememberedUnlessTheJobWasResumed) {
+  v1::Attempt attempt = failed(2, "", 99'000'000);
+  attempt.set_blamed_node("n1");
+  JobRecord record = restore(queued_job(), std::vector{attempt}, "", kNow);
+  ASSERT_TRUE(record.failure.has_value());
+  EXPECT_EQ(record.failure->attempt, 2);
+  EXPECT_TRUE(record.avoided.contains(NodeId{"n1"}));
+  v1::Job resumed = queued_job();
+  resumed.set_restarts(0);
+  EXPECT_FALSE(restore(resumed, std::vector{attempt}, "", kNow).failure.has_value());
+}
+
 TEST(RestoreTest, AnEndingAttemptIsStoppedAgainWhenItsNodesComeBack) {
   v1::Job job = queued_job();
   job.set_state(v1::JOB_STATE_STOPPING);

@@ -103,6 +103,9 @@ class NodeEvents {
   // `permanent`: trying again on this node cannot help.
   virtual void launch_failed(const NodeId& node, const AttemptId& attempt,
                              const std::string& reason, bool permanent) = 0;
+  // A line of a rank's output fits the log policy of that index. May be told again.
+  virtual void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
+                           const std::string& line) = 0;
 };
 
 }  // namespace lctl::jobs

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/printable_line.h"
 #include "server/jobs/verdict.h"
 
 namespace lctl::jobs {
@@ -13,6 +14,8 @@ namespace {
 // Ranks of a broken gang often hang in a collective: they get just enough time to write a
 // checkpoint where they still can.
 constexpr Duration kBrokenGangGrace = std::chrono::seconds(1);
+
+constexpr std::size_t kPatternShown = 100;  // bytes
 
 // One application of one event.
 class Step {
@@ -27,6 +30,8 @@ class Step {
   void on(const NodeReturned& event);
   void on(const StopRequested& event);
   void on(const ResumeRequested& event);
+  void on(const PreemptRequested& event);
+  void on(const LogMatched& event);
   void on(const GangOver& event);
 
   Effects take() { return std::move(effects_); }
@@ -36,7 +41,7 @@ class Step {
   v1::RankStatus* rank_on(const NodeId& node, int rank);
   void enter(v1::JobState state, std::string reason);
   void say(std::string reason);
-  void condemn(std::string_view outcome, int culprit, std::string reason);
+  void condemn(const Verdict& verdict, Duration grace = kBrokenGangGrace);
   void lost_with_reboot(const v1::RankStatus& rank);
   void stop_gang(Duration grace, const std::string& reason);
   void launch(int node_rank);
@@ -75,13 +80,13 @@ void Step::say(std::string reason) {
 }
 
 // The attempt's first verdict stands; its gang is stopped at once.
-void Step::condemn(std::string_view verdict, int culprit, std::string reason) {
+void Step::condemn(const Verdict& verdict, Duration grace) {
   if (is_ending(record_)) return;
-  record_.attempt.set_outcome(std::string(verdict));
-  record_.attempt.set_reason(reason);
-  record_.culprit = culprit;
-  stop_gang(kBrokenGangGrace, reason);
-  say(fmt::format("{}; waiting for the attempt's ranks to end", reason));
+  record_.attempt.set_outcome(std::string(verdict.outcome));
+  record_.attempt.set_cause(verdict.cause);
+  record_.attempt.set_reason(verdict.reason);
+  stop_gang(grace, verdict.reason);
+  say(fmt::format("{}; waiting for the attempt's ranks to end", verdict.reason));
 }
 
 void Step::stop_gang(Duration grace, const std::string& reason) {
@@ -168,7 +173,7 @@ void Step::on(const Placed& event) {
   record_.rendezvous_port = 0;
   record_.restored = false;
   record_.stop_grace.reset();
-  record_.culprit = -1;
+  record_.reached_step = event.resume_step;
 
   std::string where = event.nodes.front().name;
   if (event.nodes.size() > 1) where += fmt::format(" and {} more", event.nodes.size() - 1);
@@ -203,7 +208,13 @@ void Step::on(const RankReported& event) {
       lost_with_reboot(*rank);
     } else if (report.exit_code != 0) {
       const Verdict verdict = verdict_of_exit(*rank);
-      condemn(verdict.outcome, rank->rank(), verdict.reason);
+      if (!is_ending(record_)) {
+        record_.attempt.set_culprit(rank->rank());
+        if (verdict.cause == v1::END_CAUSE_INFRASTRUCTURE) {
+          record_.attempt.set_blamed_node(rank->node_id());
+        }
+      }
+      condemn(verdict);
     }
   }
   const auto& ranks = record_.attempt.ranks();
@@ -223,10 +234,14 @@ void Step::on(const RankReported& event) {
 void Step::lost_with_reboot(const v1::RankStatus& rank) {
   const std::string reason =
       fmt::format("rank {} was lost with a reboot of node {}", rank.rank(), rank.node_name());
-  condemn(outcome::kLost, rank.rank(), reason);
-  if (record_.attempt.outcome() != outcome::kFailed) return;
-  record_.attempt.set_outcome(std::string(outcome::kLost));
-  record_.attempt.set_reason(reason);
+  condemn({outcome::kLost, v1::END_CAUSE_INFRASTRUCTURE, reason});
+  v1::Attempt& attempt = record_.attempt;
+  if (attempt.outcome() != outcome::kFailed) return;
+  attempt.set_outcome(std::string(outcome::kLost));
+  attempt.set_cause(v1::END_CAUSE_INFRASTRUCTURE);
+  attempt.set_reason(reason);
+  attempt.clear_culprit();
+  attempt.clear_blamed_node();
 }
 
 void Step::on(const LaunchFailed& event) {
@@ -239,9 +254,12 @@ void Step::on(const LaunchFailed& event) {
   }
   if (name.empty())
     return;  // not a node of this attempt, or its ranks are under way: a late answer
-  if (event.permanent) record_.excluded.insert(event.node);
-  condemn(outcome::kFailed, -1,
-          fmt::format("node {} could not start its ranks: {}", name, event.reason));
+  if (event.permanent) {
+    exclude_node(record_.job, event.node, name, "it could not be launched there: " + event.reason);
+  }
+  if (!is_ending(record_)) record_.attempt.set_blamed_node(event.node.str());
+  condemn({outcome::kFailed, v1::END_CAUSE_INFRASTRUCTURE,
+           fmt::format("node {} could not start its ranks: {}", name, event.reason)});
   check_over();
 }
 
@@ -256,7 +274,7 @@ void Step::on(const NodeLost& event) {
   }
   if (lost < 0) return;
   effects_.changed = true;
-  condemn(outcome::kLost, -1, event.why);
+  condemn({outcome::kLost, v1::END_CAUSE_INFRASTRUCTURE, event.why});
   check_over();
 }
 
@@ -321,7 +339,8 @@ void Step::on(const StopRequested& event) {
     }
     return;
   }
-  const bool was_ending = is_ending(record_);
+  // A gang that makes room has the time to write its checkpoint; a broken one has not.
+  const bool was_ending = is_ending(record_) && !is_preempted(record_);
   enter(v1::JOB_STATE_STOPPING, event.reason);
   stop_gang(was_ending ? std::min(event.grace, kBrokenGangGrace) : event.grace, event.reason);
   check_over();
@@ -334,17 +353,59 @@ void Step::on(const ResumeRequested&) {
   record_.job.set_restarts(0);
   record_.attempts_without_progress = 0;
   record_.not_before = MonotonicTime{};
-  record_.excluded.clear();
+  record_.failure.reset();
+  record_.avoided.clear();
+  record_.job.clear_excluded_nodes();
+  record_.job.clear_retries_cancelled();
   enter(v1::JOB_STATE_QUEUED, "resumed by the user");
+}
+
+void Step::on(const PreemptRequested& event) {
+  if (!active() || is_ending(record_)) return;
+  condemn({outcome::kPreempted, v1::END_CAUSE_PREEMPTED, event.reason}, event.grace);
+  check_over();
+}
+
+void Step::on(const LogMatched& event) {
+  if (!active() || event.policy < 0 || event.policy >= record_.spec->log_policies_size()) return;
+  const v1::RankStatus* rank = rank_on(event.node, event.rank);
+  if (rank == nullptr) return;
+  const v1::LogPolicy& policy = record_.spec->log_policies(event.policy);
+  const std::string why = fmt::format("log policy `{}` matched rank {} on {}: {}",
+                                      printable_line(policy.pattern(), kPatternShown), event.rank,
+                                      rank->node_name(), event.line);
+  switch (policy.action()) {
+    case v1::LogPolicy::ACTION_EXCLUDE_NODE:
+      exclude_node(record_.job, event.node, rank->node_name(), why);
+      effects_.changed = true;
+      return;
+    case v1::LogPolicy::ACTION_CANCEL_RETRIES:
+      if (!record_.job.retries_cancelled().empty()) return;
+      record_.job.set_retries_cancelled(why);
+      effects_.changed = true;
+      return;
+    case v1::LogPolicy::ACTION_LABEL:
+      effects_.tags.emplace("log_policy." + policy.label(), event.line);
+      return;
+    default:
+      return;  // of a newer client
+  }
 }
 
 void Step::on(const GangOver& event) {
   if (!active()) return;
-  const Conclusion end = conclude(record_, event.finished, event.newest_checkpoint);
   v1::Attempt& attempt = record_.attempt;
-  attempt.set_outcome(std::string(end.outcome));
-  attempt.set_reason(end.attempt_reason);
   attempt.set_finished_us(unix_micros(now_.wall));
+  attempt.set_ended_at_step(record_.reached_step);
+  Conclusion end = conclude(record_, event.finished, event.newest_checkpoint);
+  attempt.set_outcome(std::string(end.outcome));
+  attempt.set_cause(end.cause);
+  attempt.set_reason(end.attempt_reason);
+  // Only what may be the node's fault is held against it.
+  if (end.cause != v1::END_CAUSE_INFRASTRUCTURE) attempt.clear_blamed_node();
+  record_.avoided.clear();
+  if (!attempt.blamed_node().empty()) record_.avoided.emplace(attempt.blamed_node());
+  record_.failure = std::move(end.failure);
   record_.job.set_restarts(end.restarts);
   record_.attempts_without_progress = end.attempts_without_progress;
   record_.not_before = now_.monotonic + end.pause;
@@ -360,38 +421,6 @@ Effects apply(JobRecord& record, const Event& event, Moment now) {
   Step step(record, now);
   std::visit([&](const auto& each) { step.on(each); }, event);
   return step.take();
-}
-
-absl::Status stop_refusal(const JobRecord& record) {
-  const v1::JobState state = record.job.state();
-  if (state != v1::JOB_STATE_SUCCEEDED && state != v1::JOB_STATE_FAILED) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      fmt::format("job {} cannot be stopped: it has {} already", record.job.id(), name_of(state)));
-}
-
-absl::Status resume_refusal(const JobRecord& record) {
-  const v1::JobState state = record.job.state();
-  if (state == v1::JOB_STATE_STOPPED || state == v1::JOB_STATE_FAILED) return absl::OkStatus();
-  return absl::FailedPreconditionError(fmt::format(
-      "job {} cannot be resumed: it is {}, and only a STOPPED or FAILED job can go on{}",
-      record.job.id(), name_of(state),
-      state == v1::JOB_STATE_SUCCEEDED ? "; submit it again to train further" : ""));
-}
-
-NewJob make_job(v1::JobSpec spec, const JobId& id, std::string submitted_by, Moment now) {
-  NewJob made;
-  v1::Job& job = made.record.job;
-  job.set_id(id.str());
-  job.set_state(v1::JOB_STATE_QUEUED);
-  job.set_reason("submitted");
-  job.set_submitted_us(unix_micros(now.wall));
-  job.set_submitted_by(std::move(submitted_by));
-  *job.mutable_tags() = spec.tags();
-  made.record.spec = std::make_shared<const v1::JobSpec>(std::move(spec));
-  made.transition.set_time_us(unix_micros(now.wall));
-  made.transition.set_to(v1::JOB_STATE_QUEUED);
-  made.transition.set_reason("submitted");
-  return made;
 }
 
 }  // namespace lctl::jobs

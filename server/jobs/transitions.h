@@ -9,11 +9,13 @@
 //     ▲                  │  StopRequested            │
 //     │                  └────────────▶ STOPPING ◀───┘   all ranks drained or lost ─▶ STOPPED
 //     │ a rank failed, was interrupted or lost: the gang is stopped (the verdict stands in the
-//     └ attempt, the job keeps its state until all ranks are over), then QUEUED, or FAILED when no
-//       restart is left or the configuration is bad. StopRequested while QUEUED: STOPPED at once.
-//       ResumeRequested: STOPPED or FAILED → QUEUED.
+//     │ attempt, the job keeps its state until all ranks are over), then QUEUED, or FAILED when no
+//     │ restart is left or trying again is of no use (failure.h). StopRequested while QUEUED:
+//     STOPPED │ at once. ResumeRequested: STOPPED or FAILED → QUEUED. └ PreemptRequested: the same
+//     way, with time for a checkpoint, and nothing counts.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -85,14 +87,30 @@ struct StopRequested {
 
 struct ResumeRequested {};
 
+// The gang has to make room: it writes a checkpoint, ends, and is placed again. `reason`: "node
+// gpu-3 is drained: new disk".
+struct PreemptRequested {
+  Duration grace{};
+  std::string reason;
+};
+
+// A line of a rank's output fits one of the job's log policies.
+struct LogMatched {
+  NodeId node;
+  int rank = 0;
+  int policy = 0;    // index in the spec
+  std::string line;  // printable
+};
+
 // All ranks are over: what they said, and from where a next attempt would go on.
 struct GangOver {
   std::vector<std::optional<v1::Finished>> finished;  // by rank; may be shorter than the gang
   std::string newest_checkpoint;                      // id; "" = none
 };
 
-using Event = std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost,
-                           NodeReturned, StopRequested, ResumeRequested, GangOver>;
+using Event =
+    std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost, NodeReturned,
+                 StopRequested, ResumeRequested, PreemptRequested, LogMatched, GangOver>;
 
 // --- what follows ---
 
@@ -118,6 +136,8 @@ struct Effects {
   std::vector<Command> commands;            // to carry out, in order, once the change is durable
   // Every rank is over: the caller owes a GangOver event.
   bool gang_over = false;
+  // The caller owes the job these tags.
+  std::map<std::string, std::string> tags;
 };
 
 // Applies the event to the record. An event that does not fit the state (a late report, a repeated

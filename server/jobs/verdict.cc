@@ -58,31 +58,59 @@ void conclude_stop(const JobRecord& record, Conclusion& end) {
   end.attempt_reason = end.job_reason;
 }
 
-void conclude_failure(const JobRecord& record, std::string cause, Conclusion& end) {
+// Why this failure is the last one; "" = there is another try.
+std::string why_the_last(const JobRecord& record, const Failure& now, const Conclusion& end) {
+  if (!record.job.retries_cancelled().empty()) {
+    return "not tried again: " + record.job.retries_cancelled();
+  }
+  if (record.failure && !record.spec->retry_crash_loops()) {
+    std::string why = why_not_again(*record.failure, now, end.attempts_without_progress >= 2);
+    if (!why.empty()) return why + "; `job.crash_loop: retry` uses all restarts";
+  }
+  const int allowed = record.spec->max_restarts();
+  if (allowed > 0 && record.job.restarts() >= allowed) {
+    return fmt::format("all {} restarts are used", allowed);
+  }
+  return "";
+}
+
+void conclude_failure(const JobRecord& record, v1::EndCause cause, std::string reason,
+                      Conclusion& end) {
   const int allowed = record.spec->max_restarts();
   end.outcome = outcome::kFailed;
-  end.attempt_reason = cause;
-  if (record.job.restarts() >= allowed) {
+  end.cause = cause;
+  end.attempt_reason = reason;
+  v1::Attempt ended = record.attempt;
+  ended.set_cause(cause);
+  ended.set_reason(reason);
+  end.failure = failure_of(ended);
+  if (const std::string last = why_the_last(record, *end.failure, end);
+      !last.empty() || allowed == 0) {
     end.next = v1::JOB_STATE_FAILED;
-    end.job_reason = allowed == 0 ? std::move(cause)
-                                  : fmt::format("{}; all {} restarts are used", cause, allowed);
+    end.job_reason = last.empty() ? std::move(reason) : fmt::format("{}; {}", reason, last);
     return;
   }
   end.next = v1::JOB_STATE_QUEUED;
   end.restarts = record.job.restarts() + 1;
   end.job_reason = fmt::format("attempt {} failed, restart {} of {}: {}", record.attempt.number(),
-                               end.restarts, allowed, cause);
+                               end.restarts, allowed, reason);
+}
+
+// The rank whose end gave the verdict; nullptr = a launch did, or nothing yet.
+const v1::RankStatus* culprit_of(const v1::Attempt& attempt) {
+  if (!attempt.has_culprit()) return nullptr;
+  return &attempt.ranks(attempt.culprit());
 }
 
 }  // namespace
 
 Verdict verdict_of_exit(const v1::RankStatus& rank) {
   if (rank.exit_code() == kExitStopped) {
-    return {outcome::kPreempted,
+    return {outcome::kPreempted, v1::END_CAUSE_INFRASTRUCTURE,
             fmt::format("rank {} was interrupted on its node (exit code {} without a stop request)",
                         rank.rank(), kExitStopped)};
   }
-  return {outcome::kFailed, describe_rank(rank, {})};
+  return {outcome::kFailed, cause_of_exit(rank.exit_code(), nullptr), describe_rank(rank, {})};
 }
 
 Conclusion conclude(const JobRecord& record, FinishedByRank finished,
@@ -98,7 +126,7 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
   if (any([](const auto& rank) {
         return rank.state() != v1::RANK_STATE_DRAINED || rank.exit_code() != 0;
       }) == ranks.end() &&
-      record.attempt.outcome().empty()) {
+      (record.attempt.outcome().empty() || is_preempted(record))) {
     const v1::Finished* said = said_by(finished, 0);
     end.outcome = outcome::kSucceeded;
     end.next = v1::JOB_STATE_SUCCEEDED;
@@ -115,6 +143,7 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
   if (const auto bad = any([&](const auto& rank) { return is_bad_spec(rank, finished); });
       bad != ranks.end()) {
     end.outcome = outcome::kFailed;
+    end.cause = v1::END_CAUSE_USER;
     end.next = v1::JOB_STATE_FAILED;
     end.job_reason = end.attempt_reason = bad_spec_reason(*bad, finished);
     return end;
@@ -122,6 +151,8 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
   const auto lost = any([](const auto& rank) { return rank.state() == v1::RANK_STATE_LOST; });
   if (lost != ranks.end() || record.attempt.outcome() == outcome::kLost) {
     end.outcome = outcome::kLost;
+    end.cause = v1::END_CAUSE_INFRASTRUCTURE;
+    end.failure = record.failure;
     end.next = v1::JOB_STATE_QUEUED;
     end.attempt_reason = lost != ranks.end() ? lost->message() : record.attempt.reason();
     end.job_reason =
@@ -129,22 +160,36 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
     return end;
   }
 
+  if (is_preempted(record)) {
+    end.outcome = outcome::kPreempted;
+    end.cause = v1::END_CAUSE_PREEMPTED;
+    end.failure = record.failure;
+    end.next = v1::JOB_STATE_QUEUED;
+    end.attempt_reason = record.attempt.reason();
+    end.job_reason = fmt::format("attempt {} was preempted: {}", record.attempt.number(),
+                                 record.attempt.reason());
+    return end;
+  }
   const bool progress = record.attempt.resumed_from_checkpoint() != newest_checkpoint;
   end.attempts_without_progress = progress ? 0 : record.attempts_without_progress + 1;
   end.pause = back_off(end.attempts_without_progress);
   if (record.attempt.outcome() == outcome::kPreempted) {
     end.outcome = outcome::kPreempted;
+    end.cause = v1::END_CAUSE_INFRASTRUCTURE;
+    end.failure = record.failure;
     end.next = v1::JOB_STATE_QUEUED;
     end.attempt_reason = record.attempt.reason();
     end.job_reason =
         fmt::format("attempt {} goes on: {}", record.attempt.number(), record.attempt.reason());
     return end;
   }
-  const bool exited = record.culprit >= 0 && ranks[record.culprit].exit_code() != 0;
-  conclude_failure(record,
-                   exited ? describe_rank(ranks[record.culprit], finished)
-                          : std::string(record.attempt.reason()),
-                   end);
+  if (const v1::RankStatus* culprit = culprit_of(record.attempt)) {
+    conclude_failure(record,
+                     cause_of_exit(culprit->exit_code(), said_by(finished, culprit->rank())),
+                     describe_rank(*culprit, finished), end);
+  } else {
+    conclude_failure(record, record.attempt.cause(), record.attempt.reason(), end);
+  }
   return end;
 }
 

@@ -11,6 +11,7 @@ Snapshot Monitor::snapshot() const {
     all.engine = sources_.engine.view(kMaxJobSeries);
     all.nodes = sources_.nodes.view();
     all.node_use = sources_.engine.node_use();
+    for (const auto& [node, drain] : sources_.engine.drains()) all.drained.insert(node);
   });
   all.ingest = sources_.intake.counts();
   all.store = sources_.store.statistics();

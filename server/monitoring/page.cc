@@ -52,6 +52,19 @@ std::string_view label_of(nodes::NodeState state) {
   return "unknown";
 }
 
+std::string_view label_of(v1::EndCause cause) {
+  switch (cause) {
+    case v1::END_CAUSE_PROGRAM:
+      return "program";
+    case v1::END_CAUSE_INFRASTRUCTURE:
+      return "infrastructure";
+    case v1::END_CAUSE_PREEMPTED:
+      return "preempted";
+    default:
+      return "unknown";
+  }
+}
+
 template <typename Map, typename Key>
 auto value_or_zero(const Map& map, const Key& key) {
   const auto found = map.find(key);
@@ -80,6 +93,15 @@ void add_queue(Exposition& page, const jobs::EngineView& engine) {
   page.family("lctl_attempts_placed_total", Type::kCounter,
               "Attempts that were given nodes: starts, restarts and resumes.")
       .sample({}, engine.counts.attempts_placed);
+  Family requeued = page.family("lctl_attempts_requeued_total", Type::kCounter,
+                                "Attempts that ended and go on in another one, by cause.");
+  for (const v1::EndCause cause :
+       {v1::END_CAUSE_PROGRAM, v1::END_CAUSE_INFRASTRUCTURE, v1::END_CAUSE_PREEMPTED}) {
+    requeued.sample({{"cause", label_of(cause)}}, value_or_zero(engine.counts.requeued, cause));
+  }
+  page.family("lctl_preemptions_total", Type::kCounter,
+              "Gangs that were asked to make room for a job of higher priority.")
+      .sample({}, engine.counts.preemptions);
   page.family("lctl_scheduler_pass_seconds", Type::kSummary,
               "Time of the scheduler's passes in which at least one job was waiting.")
       .summary({}, seconds(engine.counts.scheduling_time), engine.counts.scheduling_passes);
@@ -189,6 +211,11 @@ void add_nodes(Exposition& page, const Snapshot& all) {
                           {"state", label_of(state)}},
                          node.state == state ? 1 : 0);
          }
+       });
+  each("lctl_node_drained", "1 while the node takes no new ranks, since it is drained.",
+       [&](Family& family, const nodes::NodeStatus& node) {
+         family.sample({{"node", node.info.name}, {"node_id", node.info.id.str()}},
+                       all.drained.contains(node.info.id) ? 1 : 0);
        });
   each("lctl_node_devices", "Devices that the node offers, by kind.",
        [](Family& family, const nodes::NodeStatus& node) {

@@ -40,6 +40,8 @@ TEST(ServerMetricsTest, JobsAreCountedAndThoseThatHoldDevicesHaveSeries) {
   all.engine.unfinished = {{v1::JOB_STATE_QUEUED, 4}, {v1::JOB_STATE_RUNNING, 1}};
   all.engine.counts.finished = {{v1::JOB_STATE_FAILED, 2}};
   all.engine.counts.attempts_placed = 7;
+  all.engine.counts.requeued = {{v1::END_CAUSE_PREEMPTED, 2}};
+  all.engine.counts.preemptions = 1;
   all.engine.counts.scheduling_passes = 3;
   all.engine.counts.scheduling_time = std::chrono::milliseconds(1'500);
   all.engine.active = {running("abc")};
@@ -48,6 +50,9 @@ TEST(ServerMetricsTest, JobsAreCountedAndThoseThatHoldDevicesHaveSeries) {
   EXPECT_THAT(page, HasSubstr("lctl_jobs{state=\"queued\"} 4\n"));
   EXPECT_THAT(page, HasSubstr("lctl_jobs_finished_total{state=\"failed\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("lctl_attempts_placed_total 7\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_attempts_requeued_total{cause=\"program\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_attempts_requeued_total{cause=\"preempted\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_preemptions_total 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_scheduler_pass_seconds_sum 1.5\n"
                               "lctl_scheduler_pass_seconds_count 3\n"));
   EXPECT_THAT(page, HasSubstr("lctl_job_info{job_id=\"abc\",name=\"digits \\\"7\\\"\","
@@ -70,10 +75,12 @@ TEST(ServerMetricsTest, NodesHaveOneStateAndTheirDevicesByKind) {
   node.state = nodes::NodeState::kSuspect;
   all.nodes = {node};
   all.node_use[NodeId{"n1"}].devices_in_use = 2;
+  all.drained = {NodeId{"n1"}};
   const std::string page = server_metrics(all);
   const std::string labels = "node=\"gpu-1\",node_id=\"n1\"";
   EXPECT_THAT(page, HasSubstr("lctl_node_state{" + labels + ",state=\"ready\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_state{" + labels + ",state=\"suspect\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_node_drained{" + labels + "} 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_devices{" + labels + ",kind=\"cuda\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_devices_in_use{" + labels + "} 2\n"));
 }

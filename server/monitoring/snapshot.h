@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct Snapshot {
   jobs::EngineView engine;
   std::vector<nodes::NodeStatus> nodes;
   std::map<NodeId, jobs::NodeUse> node_use;
+  std::set<NodeId> drained;  // nodes that take no new ranks
   ingest::IntakeCounts ingest;
   storage::StoreStatistics store;
   server::GarbageCounts garbage;

@@ -128,6 +128,9 @@ void NodeTable::register_node(Connection& connection, const v1::Register& messag
   registered.mutable_registered()->set_server_version(kVersion);
   connection.stream->send(std::move(registered));
   events_->node_joined(info, checked->ranks);
+  for (const LogMatch& match : checked->log_matches) {
+    events_->log_matched(info.id, match.attempt, match.rank, match.policy, match.line);
+  }
 }
 
 void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
@@ -158,6 +161,16 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
       const v1::LaunchFailed& failed = message.launch_failed();
       events_->launch_failed(id, attempt_of(failed.job_id(), failed.attempt()),
                              failed.reason().substr(0, 4096), failed.permanent());
+      return;
+    }
+    case v1::AgentMessage::kLogMatch: {
+      const auto match = check_log_match(message.log_match());
+      if (!match.ok()) {
+        log().warn("node {} sent a match that is ignored: {}", id.str(),
+                   message_of(match.status()));
+        return;
+      }
+      events_->log_matched(id, match->attempt, match->rank, match->policy, match->line);
       return;
     }
     case v1::AgentMessage::kRegister:

@@ -49,6 +49,11 @@ class EventLog final : public jobs::NodeEvents {
                      bool permanent) override {
     lines.push_back("failed " + attempt.str() + " " + reason + (permanent ? " for good" : ""));
   }
+  void log_matched(const NodeId&, const AttemptId& attempt, int rank, int policy,
+                   const std::string& line) override {
+    lines.push_back("matched " + attempt.str() + " " + std::to_string(rank) + " policy " +
+                    std::to_string(policy) + ": " + line);
+  }
   std::vector<std::string> take() { return std::exchange(lines, {}); }
   std::vector<std::string> lines;
 };
@@ -199,6 +204,32 @@ TEST_F(NodeTableTest, MessagesOfANodeGoToTheEngine) {
   receive(stream, message);
   EXPECT_THAT(events_.take(),
               ElementsAre("rank j.1 3", "rendezvous j.1 4000", "failed j.1 disk full for good"));
+}
+
+TEST_F(NodeTableTest, MatchesOfLogPoliciesGoToTheEngineAlsoThoseOfARegistration) {
+  v1::LogMatch match;
+  match.set_job_id("j");
+  match.set_attempt(1);
+  match.set_rank(2);
+  match.set_policy(3);
+  match.set_line("Xid 79");
+  const auto stream = open();
+  v1::AgentMessage message;
+  v1::Register& registration = *message.mutable_register_();
+  registration.set_node_id(kA);
+  registration.set_name("a");
+  registration.set_address("127.0.0.1");
+  registration.set_version(kVersion);
+  *registration.add_log_matches() = match;
+  receive(stream, message);
+  EXPECT_THAT(events_.take(), ElementsAre("joined a 0", "matched j.1 2 policy 3: Xid 79"));
+
+  *message.mutable_log_match() = match;
+  receive(stream, message);
+  EXPECT_THAT(events_.take(), ElementsAre("matched j.1 2 policy 3: Xid 79"));
+  message.mutable_log_match()->set_policy(-1);
+  receive(stream, message);
+  EXPECT_THAT(events_.take(), IsEmpty());
 }
 
 TEST_F(NodeTableTest, NonsenseIsIgnoredAndTheStreamLives) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/printable_line.h"
 #include "base/version.h"
 
 namespace lctl::nodes {
@@ -18,6 +19,7 @@ constexpr std::size_t kMaxNameLength = 253;  // of a DNS name
 constexpr int kMaxDevices = 4096;
 constexpr int kMaxRanks = 4096;
 constexpr int kMaxRankNumber = 4096 * 1024;
+constexpr int kMaxLogPolicies = 32;  // of a job
 constexpr std::size_t kMaxJobIdLength = 64;
 constexpr std::size_t kMaxMessageLength = 4096;
 
@@ -63,18 +65,36 @@ absl::Status check_devices(const v1::Register& message) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message) {
+// Which rank the message is about.
+template <typename Message>
+absl::Status check_rank(std::string_view what, const Message& message) {
   if (message.job_id().empty() || message.job_id().size() > kMaxJobIdLength ||
       message.attempt() < 1) {
-    return absl::InvalidArgumentError(
-        fmt::format("a rank report names no attempt: job '{}', attempt {}",
-                    one_line(message.job_id()), message.attempt()));
+    return absl::InvalidArgumentError(fmt::format("{} names no attempt: job '{}', attempt {}", what,
+                                                  one_line(message.job_id()), message.attempt()));
   }
   if (message.rank() < 0 || message.rank() >= kMaxRankNumber) {
     return absl::InvalidArgumentError(fmt::format("rank {} is out of range", message.rank()));
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message) {
+  LCTL_RETURN_IF_ERROR(check_rank("a match of a log policy", message));
+  if (message.policy() < 0 || message.policy() >= kMaxLogPolicies) {
+    return absl::InvalidArgumentError(
+        fmt::format("log policy {} is out of range", message.policy()));
+  }
+  return LogMatch{.attempt = {JobId(message.job_id()), message.attempt()},
+                  .rank = message.rank(),
+                  .policy = message.policy(),
+                  .line = printable_line(message.line())};
+}
+
+absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message) {
+  LCTL_RETURN_IF_ERROR(check_rank("a rank report", message));
   if (message.state() < v1::RANK_STATE_LAUNCHING || message.state() > v1::RANK_STATE_DRAINED) {
     return absl::InvalidArgumentError(fmt::format("rank state {} is none that a node reports",
                                                   static_cast<int>(message.state())));
@@ -133,6 +153,15 @@ absl::StatusOr<Registration> check_registration(const v1::Register& message) {
   for (const v1::RankReport& rank : message.ranks()) {
     LCTL_ASSIGN_OR_RETURN(jobs::RankReport report, check_rank_report(rank));
     checked.ranks.push_back(std::move(report));
+  }
+  if (message.log_matches_size() > kMaxRanks * kMaxLogPolicies) {
+    return absl::InvalidArgumentError(fmt::format("{} matches of log policies; at most {} are sent",
+                                                  message.log_matches_size(),
+                                                  kMaxRanks * kMaxLogPolicies));
+  }
+  for (const v1::LogMatch& match : message.log_matches()) {
+    LCTL_ASSIGN_OR_RETURN(LogMatch known, check_log_match(match));
+    checked.log_matches.push_back(std::move(known));
   }
   return checked;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -11,11 +12,20 @@
 
 namespace lctl::nodes {
 
+// A line of a rank's output that fits a log policy of its job.
+struct LogMatch {
+  AttemptId attempt;
+  int rank = 0;
+  int policy = 0;
+  std::string line;
+};
+
 struct Registration {
   jobs::NodeInfo info;
   int cpus = 0;
   std::int64_t memory_bytes = 0;
   std::vector<jobs::RankReport> ranks;
+  std::vector<LogMatch> log_matches;
 };
 
 // InvalidArgument (what is wrong, and with which value) for a registration that cannot be accepted;
@@ -23,6 +33,8 @@ struct Registration {
 absl::StatusOr<Registration> check_registration(const v1::Register& message);
 
 absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message);
+
+absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message);
 
 // The message for one node. Copies the spec.
 v1::ServerMessage to_message(const jobs::LaunchOrder& order);

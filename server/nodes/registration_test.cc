@@ -113,5 +113,28 @@ TEST(RegistrationTest, LaunchOrderBecomesItsMessage) {
   EXPECT_EQ(launch.resume_checkpoint_size(), 12);
 }
 
+TEST(CheckLogMatchTest, LineBecomesPrintableAndWhatCannotBeIsRefused) {
+  v1::LogMatch match;
+  match.set_job_id("aaaaaaaaaa");
+  match.set_attempt(2);
+  match.set_rank(1);
+  match.set_policy(31);
+  match.set_line("two\nlines " + std::string(5000, 'x'));
+  const auto checked = check_log_match(match);
+  ASSERT_TRUE(checked.ok());
+  EXPECT_EQ(checked->attempt.str(), "aaaaaaaaaa.2");
+  EXPECT_EQ(checked->line.substr(0, 10), "two lines ");
+  EXPECT_EQ(checked->line.size(), 500u);
+
+  match.set_policy(32);
+  EXPECT_EQ(message_of(check_log_match(match).status()), "log policy 32 is out of range");
+  match.set_policy(0);
+  match.set_rank(-1);
+  EXPECT_EQ(message_of(check_log_match(match).status()), "rank -1 is out of range");
+  match.set_attempt(0);
+  EXPECT_EQ(message_of(check_log_match(match).status()),
+            "a match of a log policy names no attempt: job 'aaaaaaaaaa', attempt 0");
+}
+
 }  // namespace
 }  // namespace lctl::nodes

@@ -80,6 +80,28 @@ std::optional<std::vector<NodePlacement>> DevicePool::take(const GangShape& gang
   return placed;
 }
 
+void DevicePool::expect(const RunningGang& gang) {
+  if (gang.kind != kind_) return;
+  for (const auto& [node, devices] : gang.devices) {
+    const auto entry =
+        std::lower_bound(entries_.begin(), entries_.end(), node,
+                         [](const Entry& each, const NodeId& id) { return each.node->id < id; });
+    if (entry != entries_.end() && entry->node->id == node) entry->expected += devices;
+  }
+}
+
+std::map<NodeId, int> DevicePool::room_for(const GangShape& gang) const {
+  std::map<NodeId, int> room;
+  for (const Entry& entry : entries_) {
+    if (!entry.node->accepting || entry.total < gang.devices_per_node ||
+        excludes(gang, entry.node->id)) {
+      continue;
+    }
+    room.emplace_hint(room.end(), entry.node->id, entry.takeable() + entry.expected);
+  }
+  return room;
+}
+
 void DevicePool::reserve(const JobId& job, const GangShape& gang) {
   LCTL_CHECK(!reserved_for_, "a pool has one reservation");
   std::vector<std::size_t> candidates;
@@ -90,11 +112,13 @@ void DevicePool::reserve(const JobId& job, const GangShape& gang) {
   }
   const auto wanted = static_cast<std::size_t>(gang.nodes);
   LCTL_CHECK(candidates.size() >= wanted, "a reservation needs nodes that could hold the gang");
-  // The most nearly free nodes. Since reserved devices are not taken, the sum over the chosen nodes
-  // of min(free, wanted) never falls from one decision to the next: it ends at "all free".
+  // The most nearly free nodes; what is expected counts, so that a gang gets those that others were
+  // asked to leave. Since reserved devices are not taken, the sum over the chosen nodes of
+  // min(free + expected, wanted) never falls from one decision to the next: it ends at "all free".
   const auto rank = [&](std::size_t i) {
     const Entry& entry = entries_[i];
-    return std::tuple(!entry.node->accepting, -std::min(entry.free, gang.devices_per_node), i);
+    return std::tuple(!entry.node->accepting,
+                      -std::min(entry.free + entry.expected, gang.devices_per_node), i);
   };
   std::partial_sort(candidates.begin(), candidates.begin() + gang.nodes, candidates.end(),
                     [&](std::size_t a, std::size_t b) { return rank(a) < rank(b); });

@@ -34,6 +34,13 @@ class DevicePool {
   // Takes the gang's devices, or takes nothing and returns nullopt.
   std::optional<std::vector<NodePlacement>> take(const GangShape& gang);
 
+  // Devices that a gang which is ending will give back. Before reserve().
+  void expect(const RunningGang& gang);
+
+  // Where the gang may be placed: devices of each node that takes ranks, is large enough and is not
+  // excluded, which are free or expected.
+  std::map<NodeId, int> room_for(const GangShape& gang) const;
+
   // Keeps the nodes nearest to being free for this gang: later takes leave it its devices there.
   // At most one reservation in a pool's life. Requires could_ever_fit.
   void reserve(const JobId& job, const GangShape& gang);
@@ -56,9 +63,10 @@ class DevicePool {
   struct Entry {
     const NodeView* node = nullptr;
     int total = 0;
-    int free = 0;     // not taken, whether accepting or not
-    int kept = 0;     // of those, kept for the reservation
-    int reserve = 0;  // devices that the reservation wants here; 0 = not part of it
+    int free = 0;      // not taken, whether accepting or not
+    int kept = 0;      // of those, kept for the reservation
+    int reserve = 0;   // devices that the reservation wants here; 0 = not part of it
+    int expected = 0;  // that gangs which are ending hold
 
     int takeable() const { return node->accepting ? free - kept : 0; }
   };

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "server/scheduler/device_pool.h"
+#include "server/scheduler/making_room.h"
 
 namespace lctl::scheduler {
 namespace {
@@ -46,8 +47,7 @@ std::string why_impossible(const DevicePool& pool, const GangShape& gang, bool a
                       census.big_enough == 1 ? "has" : "have");
   }
   if (census.excluded > 0) {
-    why += fmt::format(" ({} left out: it could not be launched there)",
-                       counted(census.excluded, "node"));
+    why += fmt::format(" ({} left out: excluded for this job)", counted(census.excluded, "node"));
   }
   return fmt::format("waiting: {}, {}; it starts when such nodes join", need(gang, pool.kind()),
                      why);
@@ -77,8 +77,18 @@ Waiting why_not_now(const DevicePool& pool, const QueuedJob& job, const GangShap
 // One decision in the making.
 class Round {
  public:
-  explicit Round(std::span<const NodeView* const> nodes)
-      : any_node_(!nodes.empty()), cpu_(DeviceKind::kCpu, nodes), cuda_(DeviceKind::kCuda, nodes) {}
+  Round(std::span<const NodeView* const> nodes, std::span<const RunningGang> running)
+      : any_node_(!nodes.empty()),
+        running_(running),
+        cpu_(DeviceKind::kCpu, nodes),
+        cuda_(DeviceKind::kCuda, nodes) {
+    for (const RunningGang& gang : running_) {
+      if (!gang.ending) continue;
+      any_ending_ = true;
+      cpu_.expect(gang);
+      cuda_.expect(gang);
+    }
+  }
 
   void consider(const QueuedJob& job, Decision& decision) {
     LCTL_CHECK(job.nodes >= 1 && job.devices_per_node >= 1, "a gang has at least one rank");
@@ -92,13 +102,14 @@ class Round {
     Waiting waiting;
     if (!pool.could_ever_fit(gang)) {
       waiting = {job.id, WaitCause::kImpossible, why_impossible(pool, gang, any_node_)};
-    } else if (auto nodes = pool.take(gang)) {
+    } else if (auto nodes = take(pool, job, gang)) {
       decision.start.push_back({job.id, pool.kind(), *std::move(nodes)});
       seen_.clear();  // counts of free devices have changed
       return;
     } else {
       waiting = why_not_now(pool, job, gang);
       if (!pool.reserved_for()) {
+        make_room(pool, job, gang, waiting, decision);
         pool.reserve(job.id, gang);
         seen_.clear();
         decision.wait.push_back(std::move(waiting));
@@ -111,6 +122,46 @@ class Round {
 
  private:
   using Shape = std::tuple<DeviceKind, int, int>;
+
+  static std::optional<std::vector<NodePlacement>> take(DevicePool& pool, const QueuedJob& job,
+                                                        const GangShape& gang) {
+    if (!job.avoided.empty()) {
+      std::vector<NodeId> left_out = job.excluded;
+      left_out.insert(left_out.end(), job.avoided.begin(), job.avoided.end());
+      if (auto elsewhere = pool.take({gang.nodes, gang.devices_per_node, left_out})) {
+        return elsewhere;
+      }
+    }
+    return pool.take(gang);
+  }
+
+  // Names the gangs that have to end for the job, where that helps.
+  void make_room(DevicePool& pool, const QueuedJob& job, const GangShape& gang, Waiting& waiting,
+                 Decision& decision) const {
+    std::vector<const RunningGang*> candidates;
+    for (const RunningGang& each : running_) {
+      if (each.preemptible && !each.ending && each.kind == pool.kind() &&
+          each.priority < job.priority) {
+        candidates.push_back(&each);
+      }
+    }
+    if (candidates.empty() && !any_ending_) return;
+    const auto victims = whom_to_end(pool.room_for(gang), gang, candidates);
+    if (!victims) return;
+    if (victims->empty()) {
+      waiting.reason =
+          fmt::format("waiting: {}; jobs that are ending make room", need(gang, pool.kind()));
+      return;
+    }
+    for (const RunningGang* victim : *victims) {
+      decision.preempt.push_back({victim->id, job.id});
+      pool.expect(*victim);
+    }
+    waiting.reason = fmt::format(
+        "waiting: {}; {} of lower priority {} a checkpoint and {} room", need(gang, pool.kind()),
+        counted(static_cast<int>(victims->size()), "job"),
+        victims->size() == 1 ? "writes" : "write", victims->size() == 1 ? "makes" : "make");
+  }
 
   static Shape shape_of(const DevicePool& pool, const QueuedJob& job) {
     return {pool.kind(), job.nodes, job.devices_per_node};
@@ -136,6 +187,8 @@ class Round {
   }
 
   bool any_node_;
+  std::span<const RunningGang> running_;
+  bool any_ending_ = false;
   DevicePool cpu_;
   DevicePool cuda_;
   std::map<Shape, Waiting> seen_;
@@ -145,7 +198,8 @@ class Round {
 
 std::string_view to_string(DeviceKind kind) { return kind == DeviceKind::kCuda ? "cuda" : "cpu"; }
 
-Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue) {
+Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue,
+                  std::span<const RunningGang> running) {
   std::vector<const NodeView*> by_id;
   by_id.reserve(nodes.size());
   for (const NodeView& node : nodes) by_id.push_back(&node);
@@ -161,7 +215,7 @@ Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> qu
   });
 
   Decision decision;
-  Round round(by_id);
+  Round round(by_id, running);
   for (const QueuedJob* job : order) round.consider(*job, decision);
   return decision;
 }

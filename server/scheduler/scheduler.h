@@ -14,7 +14,13 @@
 //    so a stream of small jobs never starves a wide one. Nothing is known of how long jobs run, so
 //    a reserved device stays idle until its job starts.
 // 4. A job that cannot run on the nodes that are there, whatever ends, reserves nothing.
-// 5. "auto" means CUDA devices when the nodes that are there could ever hold the gang on them, else
+// 5. A job goes round nodes on which it has just failed as long as it fits elsewhere now.
+// 6. When a job with a reservation would fit if running gangs of lower priority ended, the decision
+//    names them (preemption); none when it would not fit even then. Of each node those are chosen
+//    that have the lowest priority, then the youngest; of the nodes those whose highest victim is
+//    lowest, then those with the fewest victims. Nobody is named who is not needed. Gangs that are
+//    ending already count as room.
+// 7. "auto" means CUDA devices when the nodes that are there could ever hold the gang on them, else
 //    CPU slots.
 //
 // Cost: O(nodes log nodes) for each reservation (at most two), O(log nodes) for each started rank,
@@ -22,6 +28,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +68,18 @@ struct QueuedJob {
   int devices_per_node = 1;    // >= 1
   Accelerator accelerator = Accelerator::kAuto;
   std::vector<NodeId> excluded;  // nodes on which it must not be placed
+  std::vector<NodeId> avoided;   // nodes that it does without when it fits elsewhere now
+};
+
+// A gang that holds devices.
+struct RunningGang {
+  JobId id;
+  int priority = 50;
+  std::int64_t started = 0;  // the larger the younger; any unit
+  bool preemptible = false;  // it may be asked to end
+  bool ending = false;       // it is about to end by itself
+  DeviceKind kind = DeviceKind::kCpu;
+  std::map<NodeId, int> devices;  // that it holds
 };
 
 struct NodePlacement {
@@ -86,14 +105,23 @@ struct Waiting {
   std::string reason;  // one line for people; `lctl status` prints it unchanged
 };
 
-// Both lists are in the order in which the jobs were considered.
+// A running gang that has to make room.
+struct Preemption {
+  JobId victim;
+  JobId beneficiary;
+};
+
+// All lists are in the order in which the jobs were considered.
 struct Decision {
   std::vector<Placement> start;
   std::vector<Waiting> wait;
+  std::vector<Preemption> preempt;
 };
 
-// Every job of `queue` is in exactly one list of the answer. The order of the arguments does not
-// matter. Node ids and job ids must not repeat.
-Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue);
+// Every job of `queue` is in exactly one of `start` and `wait`. The order of the arguments does not
+// matter. Node ids and job ids must not repeat. `running` may leave out gangs that are neither
+// preemptible nor ending.
+Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue,
+                  std::span<const RunningGang> running = {});
 
 }  // namespace lctl::scheduler

@@ -78,6 +78,10 @@ const QueuedJob& job_of(const Case& c, const JobId& id) {
   return *std::find_if(c.queue.begin(), c.queue.end(), [&](const auto& j) { return j.id == id; });
 }
 
+bool before(const QueuedJob& a, const QueuedJob& b) {
+  return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
+}
+
 RC_GTEST_PROP(SchedulePropertyTest, EveryJobIsInExactlyOneListAndWaitersHaveReasons, ()) {
   const Case c = *any_case();
   const Decision decision = schedule(c.nodes, c.queue);
@@ -138,9 +142,6 @@ RC_GTEST_PROP(SchedulePropertyTest, OrderOfTheArgumentsDoesNotMatter, ()) {
 // Whether a job starts depends on nothing behind it in the order.
 RC_GTEST_PROP(SchedulePropertyTest, JobsBehindDoNotChangeWhatHappensToThoseBefore, ()) {
   Case c = *any_case();
-  const auto before = [](const QueuedJob& a, const QueuedJob& b) {
-    return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
-  };
   std::sort(c.queue.begin(), c.queue.end(), before);
   const Decision all = schedule(c.nodes, c.queue);
   const std::size_t kept = c.queue.size() / 2;
@@ -175,9 +176,6 @@ RC_GTEST_PROP(SchedulePropertyTest, StartedJobsTakeNothingThatTheFirstWaitingJob
       each.resize(static_cast<std::size_t>(job.nodes));
     return each;
   };
-  const auto before = [](const QueuedJob& a, const QueuedJob& b) {
-    return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
-  };
   const Decision decision = schedule(c.nodes, c.queue);
   const auto first = std::find_if(decision.wait.begin(), decision.wait.end(),
                                   [](const Waiting& w) { return w.cause == WaitCause::kBusy; });
@@ -194,6 +192,98 @@ RC_GTEST_PROP(SchedulePropertyTest, StartedJobsTakeNothingThatTheFirstWaitingJob
     }
   }
   RC_ASSERT(free_for(head, taken_in_all) == free_for(head, taken_before));
+}
+
+// Running gangs on the devices that are not free.
+rc::Gen<std::vector<RunningGang>> any_running(const Case& c) {
+  return rc::gen::resize(
+      100, rc::gen::exec([&c] {
+        std::vector<RunningGang> running(static_cast<std::size_t>(*rc::gen::inRange(1, 6)));
+        for (std::size_t i = 0; i < running.size(); ++i) {
+          running[i].id = JobId{"r" + std::to_string(i)};
+          running[i].priority = *rc::gen::inRange(0, 3);
+          running[i].started = *rc::gen::inRange(0, 3);
+          running[i].preemptible = *rc::gen::inRange(0, 4) > 0;
+          running[i].ending = *rc::gen::inRange(0, 6) == 0;
+          running[i].kind = *rc::gen::element(DeviceKind::kCpu, DeviceKind::kCuda);
+        }
+        for (const NodeView& node : c.nodes) {
+          for (const DeviceKind kind : {DeviceKind::kCpu, DeviceKind::kCuda}) {
+            const DevicesView& devices = kind == DeviceKind::kCuda ? node.cuda : node.cpu;
+            const int busy = devices.total - static_cast<int>(devices.free.size());
+            for (int i = 0; i < busy; ++i) {
+              RunningGang& gang = running[*rc::gen::inRange<std::size_t>(0, running.size())];
+              if (gang.kind == kind) ++gang.devices[node.id];
+            }
+          }
+        }
+        return running;
+      }));
+}
+
+// Whether the gang fits into what is free, and what `extra` adds to it.
+bool fits(const Case& c, const QueuedJob& job, DeviceKind kind,
+          const std::map<NodeId, int>& extra) {
+  int nodes = 0;
+  for (const NodeView& node : c.nodes) {
+    if (!node.accepting) continue;
+    if (std::find(job.excluded.begin(), job.excluded.end(), node.id) != job.excluded.end())
+      continue;
+    const DevicesView& devices = kind == DeviceKind::kCuda ? node.cuda : node.cpu;
+    const auto more = extra.find(node.id);
+    const int free =
+        static_cast<int>(devices.free.size()) + (more == extra.end() ? 0 : more->second);
+    nodes += free >= job.devices_per_node;
+  }
+  return nodes >= job.nodes;
+}
+
+RC_GTEST_PROP(SchedulePropertyTest, PreemptionIsOfLowerPriorityNeededAndOfUse, ()) {
+  const Case c = *any_case();
+  const std::vector<RunningGang> running = *any_running(c);
+  const Decision decision = schedule(c.nodes, c.queue, running);
+  std::set<JobId> named;
+  std::map<JobId, std::vector<const RunningGang*>> by_beneficiary;
+  for (const Preemption& each : decision.preempt) {
+    const auto victim = std::find_if(running.begin(), running.end(),
+                                     [&](const auto& gang) { return gang.id == each.victim; });
+    RC_ASSERT(victim != running.end());
+    RC_ASSERT(named.insert(each.victim).second);
+    RC_ASSERT(victim->preemptible);
+    RC_ASSERT(!victim->ending);
+    RC_ASSERT(victim->priority < job_of(c, each.beneficiary).priority);
+    by_beneficiary[each.beneficiary].push_back(&*victim);
+  }
+  RC_CLASSIFY(!named.empty(), "somebody makes room");
+  RC_ASSERT(by_beneficiary.size() <= 2u);
+  for (const auto& [id, victims] : by_beneficiary) {
+    const QueuedJob& job = job_of(c, id);
+    RC_ASSERT(std::any_of(decision.wait.begin(), decision.wait.end(),
+                          [&](const auto& waiting) { return waiting.job == id; }));
+    // What jobs before it have taken in this decision is not there for it.
+    const DeviceKind kind = victims[0]->kind;
+    std::map<NodeId, int> extra;
+    for (const Placement& placement : decision.start) {
+      if (placement.kind != kind || !before(job_of(c, placement.job), job)) continue;
+      for (const NodePlacement& part : placement.nodes)
+        extra[part.node] -= static_cast<int>(part.devices.size());
+    }
+    for (const RunningGang& gang : running) {
+      if (!gang.ending || gang.kind != kind) continue;
+      for (const auto& [node, count] : gang.devices) extra[node] += count;
+    }
+    RC_ASSERT(!fits(c, job, kind, extra));
+    for (const RunningGang* victim : victims) {
+      RC_ASSERT(victim->kind == kind);
+      for (const auto& [node, count] : victim->devices) extra[node] += count;
+    }
+    RC_ASSERT(fits(c, job, kind, extra));
+    for (const RunningGang* spared : victims) {
+      std::map<NodeId, int> without = extra;
+      for (const auto& [node, count] : spared->devices) without[node] -= count;
+      RC_ASSERT(!fits(c, job, kind, without));
+    }
+  }
 }
 
 }  // namespace

@@ -208,7 +208,107 @@ TEST(ScheduleTest, ExcludedNodesAreNotUsedAndTheReasonCountsThem) {
   EXPECT_EQ(
       reason_of(schedule(nodes, queue), "j"),
       "waiting: needs 2 cpu slots on one node, but no node that it may use has cpu slots (2 nodes "
-      "left out: it could not be launched there); it starts when such nodes join");
+      "left out: excluded for this job); it starts when such nodes join");
+}
+
+TEST(ScheduleTest, AvoidedNodesAreUsedOnlyWhenItFitsNowhereElse) {
+  std::vector<NodeView> nodes = {cpu_node("n1", 2, 2), cpu_node("n2", 4, 4)};
+  std::vector<QueuedJob> queue = {job("j", 1, 2)};
+  EXPECT_EQ(schedule(nodes, queue).start.at(0).nodes[0].node, NodeId{"n1"}) << "the best fit";
+  queue[0].avoided = {NodeId{"n1"}};
+  EXPECT_EQ(schedule(nodes, queue).start.at(0).nodes[0].node, NodeId{"n2"});
+  nodes[1] = cpu_node("n2", 4, 1);
+  EXPECT_EQ(schedule(nodes, queue).start.at(0).nodes[0].node, NodeId{"n1"});
+}
+
+RunningGang gang(const char* id, int priority, std::map<NodeId, int> devices,
+                 std::int64_t started = 0) {
+  return {.id = JobId{id},
+          .priority = priority,
+          .started = started,
+          .preemptible = true,
+          .devices = std::move(devices)};
+}
+std::vector<std::string> victims(const Decision& decision) {
+  std::vector<std::string> ids;
+  for (const Preemption& each : decision.preempt) ids.push_back(each.victim.str());
+  return ids;
+}
+
+//   node  of 4 held by          job    wants       priority
+//   n1    old 2, young 2        big    1 x 2       50
+TEST(SchedulePreemptionTest, LowestPriorityThenTheYoungestMakesRoom) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 4, 0)};
+  const std::vector<QueuedJob> queue = {job("big", 1, 2)};
+  const NodeId n1{"n1"};
+
+  Decision decision = schedule(
+      nodes, queue, std::vector{gang("old", 10, {{n1, 2}}, 1), gang("young", 10, {{n1, 2}}, 2)});
+  EXPECT_THAT(victims(decision), ElementsAre("young"));
+  EXPECT_EQ(decision.preempt[0].beneficiary, JobId{"big"});
+  EXPECT_EQ(reason_of(decision, "big"),
+            "waiting: needs 2 cpu slots on one node; 1 job of lower priority writes a checkpoint "
+            "and makes room");
+
+  decision = schedule(nodes, queue,
+                      std::vector{gang("old", 9, {{n1, 2}}, 1), gang("young", 10, {{n1, 2}}, 2)});
+  EXPECT_THAT(victims(decision), ElementsAre("old"));
+  decision =
+      schedule(nodes, queue, std::vector{gang("a", 50, {{n1, 2}}), gang("b", 60, {{n1, 2}})});
+  EXPECT_THAT(victims(decision), IsEmpty()) << "nobody has a lower priority";
+}
+
+//   node  of 4 held by          job    wants       priority
+//   n1    a 1, b 1, c 2         big    1 x 4       50
+//   n2    d 4 (priority 20)
+TEST(SchedulePreemptionTest, NodeWithTheLowestVictimsIsCleared) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 4, 0), cpu_node("n2", 4, 0)};
+  std::vector<RunningGang> running = {
+      gang("a", 10, {{NodeId{"n1"}, 1}}), gang("b", 10, {{NodeId{"n1"}, 1}}),
+      gang("c", 10, {{NodeId{"n1"}, 2}}), gang("d", 20, {{NodeId{"n2"}, 4}})};
+  EXPECT_THAT(victims(schedule(nodes, std::vector{job("big", 1, 4)}, running)),
+              ElementsAre("a", "b", "c"));
+  running[3].priority = 10;
+  EXPECT_THAT(victims(schedule(nodes, std::vector{job("big", 1, 4)}, running)), ElementsAre("d"))
+      << "one is fewer than three";
+}
+
+TEST(SchedulePreemptionTest, NobodyEndsInVain) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 4, 0), cpu_node("n2", 4, 0)};
+  const std::vector<RunningGang> running = {gang("low", 10, {{NodeId{"n1"}, 4}}),
+                                            gang("high", 90, {{NodeId{"n2"}, 4}})};
+  EXPECT_THAT(victims(schedule(nodes, std::vector{job("wide", 2, 4)}, running)), IsEmpty());
+}
+
+//   n1 has 3 of 4 free (held by one that may not be asked), n2 none (held by a victim): the job's
+//   reservation is where it will fit, so the freed devices are nobody else's.
+TEST(SchedulePreemptionTest, DevicesThatAreFreedAreKeptForTheJobTheyAreFreedFor) {
+  std::vector<NodeView> nodes = {cpu_node("n1", 4, 3), cpu_node("n2", 4, 0)};
+  std::vector<RunningGang> running = {gang("victim", 10, {{NodeId{"n2"}, 4}})};
+  std::vector<QueuedJob> queue = {job("big", 1, 4), job("small", 1, 1, 1)};
+  queue[1].priority = 1;
+  const Decision first = schedule(nodes, queue, running);
+  EXPECT_THAT(victims(first), ElementsAre("victim"));
+  EXPECT_THAT(started(first), ElementsAre("small")) << "on n1, which big does not wait for";
+
+  running[0].ending = true;
+  nodes = {cpu_node("n1", 4, 0), cpu_node("n2", 4, 2)};  // two of the victim's ranks have ended
+  running[0].devices = {{NodeId{"n2"}, 2}};
+  const Decision second = schedule(nodes, queue, running);
+  EXPECT_THAT(victims(second), IsEmpty()) << "it is asked once";
+  EXPECT_THAT(started(second), IsEmpty());
+  EXPECT_EQ(reason_of(second, "big"),
+            "waiting: needs 4 cpu slots on one node; jobs that are ending make room");
+}
+
+TEST(SchedulePreemptionTest, WideGangThatClearsSeveralNodesSparesTheOthers) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 0), cpu_node("n2", 2, 0),
+                                       cpu_node("n3", 2, 0)};
+  const std::vector<RunningGang> running = {
+      gang("wide", 10, {{NodeId{"n2"}, 2}, {NodeId{"n3"}, 2}}),
+      gang("one", 5, {{NodeId{"n1"}, 2}})};
+  EXPECT_THAT(victims(schedule(nodes, std::vector{job("j", 2, 2)}, running)), ElementsAre("wide"))
+      << "with it the other is not needed";
 }
 
 // A stream of small jobs, each running for ever so short, against one wide gang: whenever a device

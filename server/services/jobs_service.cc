@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/services/last_lines.h"
 #include "server/services/source_check.h"
 #include "server/services/status.h"
 #include "storage/jobs/job_store.h"
@@ -116,6 +117,8 @@ grpc::Status JobsService::Get(grpc::ServerContext*, const v1::GetJobRequest* req
   LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<v1::Attempt> attempts, store.attempts(id));
   LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<v1::Transition> transitions, store.transitions(id));
   response->mutable_attempts()->Add(attempts.begin(), attempts.end());
+  LCTL_GRPC_RETURN_IF_ERROR(
+      add_last_lines(sources_.store.events(), id, *response->mutable_attempts()));
   response->mutable_transitions()->Add(transitions.begin(), transitions.end());
   LCTL_GRPC_ASSIGN_OR_RETURN(std::optional<v1::SourceCode> source,
                              store.source(id, /*with_diff=*/false));

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/pattern.h"
 #include "jobspec/config.h"
 
 namespace lctl::services {
@@ -30,6 +31,7 @@ absl::StatusOr<v1::JobSpec> check_spec(const v1::JobSpec& sent) {
   jobspec::ParseOptions options;
   if (!sent.config_name().empty()) options.file_name = sent.config_name();
   options.check_files = false;
+  options.pattern_problem = pattern_problem;
   LCTL_ASSIGN_OR_RETURN(jobspec::Config config, jobspec::parse(sent.config_yaml(), options));
   config.job.set_submit_dir(sent.submit_dir());
   return std::move(config.job);

@@ -54,6 +54,18 @@ v1::RankStatus rank_of(const Query& query) {
   return rank;
 }
 
+void read_excluded_nodes(Connection& connection, std::int64_t number, v1::Job& job) {
+  Query query = connection.query(
+      "SELECT node, name, reason FROM job_excluded_nodes WHERE job = ?1 ORDER BY name, node");
+  query.bind(number);
+  while (query.step()) {
+    v1::ExcludedNode& node = *job.add_excluded_nodes();
+    node.set_node_id(text_of(query.text(0)));
+    node.set_node_name(text_of(query.text(1)));
+    node.set_reason(text_of(query.text(2)));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number) {
@@ -61,7 +73,8 @@ absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number) {
   {
     Query query = connection.query(
         "SELECT j.id, j.state, j.attempt, j.restarts, j.reason, j.submitted_us, j.started_us,"
-        " j.finished_us, j.submitted_by, s.spec, p.progress, j.name, j.experiment FROM jobs j"
+        " j.finished_us, j.submitted_by, s.spec, p.progress, j.name, j.experiment,"
+        " j.retries_cancelled FROM jobs j"
         " JOIN job_specs s ON s.job = j.number LEFT JOIN job_progress p ON p.job = j.number"
         " WHERE j.number = ?1");
     query.bind(number);
@@ -84,7 +97,9 @@ absl::StatusOr<v1::Job> read_job(Connection& connection, std::int64_t number) {
     // Those of the submission may have been renamed since.
     job.mutable_spec()->set_name(text_of(query.text(11)));
     job.mutable_spec()->set_experiment(text_of(query.text(12)));
+    job.set_retries_cancelled(text_of(query.text(13)));
   }
+  read_excluded_nodes(connection, number, job);
   const Tags tags = read_tags(connection, number);
   job.mutable_tags()->insert(tags.begin(), tags.end());
   job.set_note(read_note(connection, number));
@@ -111,7 +126,8 @@ std::vector<v1::Attempt> read_attempts(Connection& connection, std::int64_t job)
   {
     Query query = connection.query(
         "SELECT a.number, a.started_us, a.finished_us, a.outcome, a.reason, c.id,"
-        " a.resumed_at_step FROM attempts a LEFT JOIN checkpoints c ON c.number = a.resumed_from"
+        " a.resumed_at_step, a.cause, a.culprit, a.ended_at_step, a.blamed_node FROM attempts a"
+        " LEFT JOIN checkpoints c ON c.number = a.resumed_from"
         " WHERE a.job = ?1 ORDER BY a.number");
     query.bind(job);
     while (query.step()) {
@@ -123,6 +139,10 @@ std::vector<v1::Attempt> read_attempts(Connection& connection, std::int64_t job)
       attempt.set_reason(text_of(query.text(4)));
       attempt.set_resumed_from_checkpoint(text_of(query.text(5)));
       attempt.set_resumed_at_step(query.integer(6));
+      attempt.set_cause(query.enumeration<v1::EndCause>(7));
+      if (!query.is_null(8)) attempt.set_culprit(query.small(8));
+      attempt.set_ended_at_step(query.integer(9));
+      attempt.set_blamed_node(text_of(query.text(10)));
     }
   }
   for (v1::Attempt& attempt : attempts) {

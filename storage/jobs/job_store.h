@@ -77,6 +77,8 @@ struct NodeRow {
   std::string version;
   std::string boot_id;
   std::int64_t last_seen_us = 0;
+  std::int64_t drained_us = 0;  // when it was drained; 0 = it is not. set_drained() changes it
+  std::string drain_reason;
 };
 
 // Part of Store; same errors and thread rule.
@@ -153,7 +155,11 @@ class JobStore {
   // Deletes the console output of a job that has ended. Errors as above.
   virtual absl::Status remove_output(const JobId& id) = 0;
 
+  // All but what set_drained() keeps.
   virtual absl::Status upsert_node(const NodeRow& node) = 0;
+  // `drained_us` 0 = it takes ranks again. NotFound for a node that has never registered.
+  virtual absl::Status set_drained(const NodeId& node, std::int64_t drained_us,
+                                   std::string_view reason) = 0;
   // By name.
   virtual absl::StatusOr<std::vector<NodeRow>> nodes() const = 0;
 };

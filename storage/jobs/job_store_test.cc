@@ -241,6 +241,57 @@ TEST_F(JobStoreTest, NodesAreKeptAsLastRegistered) {
   EXPECT_EQ(nodes[1].last_seen_us, 7);
 }
 
+TEST_F(JobStoreTest, DrainedNodeStaysSoWhateverItRegisters) {
+  EXPECT_EQ(jobs().set_drained(NodeId("n1"), 5, "disk").code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(jobs().upsert_node({.id = NodeId("n1"), .name = "a", .address = "x"}).ok());
+  ASSERT_TRUE(jobs().set_drained(NodeId("n1"), 5, "new disk").ok());
+  ASSERT_TRUE(jobs().upsert_node({.id = NodeId("n1"), .name = "b", .address = "y"}).ok());
+  reopen();
+  EXPECT_EQ((*jobs().nodes())[0].name, "b");
+  EXPECT_EQ((*jobs().nodes())[0].drained_us, 5);
+  EXPECT_EQ((*jobs().nodes())[0].drain_reason, "new disk");
+  ASSERT_TRUE(jobs().set_drained(NodeId("n1"), 0, "").ok());
+  EXPECT_EQ((*jobs().nodes())[0].drained_us, 0);
+}
+
+TEST_F(JobStoreTest, WhatRestartsGoByIsKept) {
+  add_job(store());
+  v1::Job job = make_job("aaaaaaaaaa", "digits");
+  job.set_attempt(1);
+  job.set_retries_cancelled("log policy `NaN` matched");
+  for (const char* name : {"b", "a"}) {
+    v1::ExcludedNode& node = *job.add_excluded_nodes();
+    node.set_node_id(std::string("id-") + name);
+    node.set_node_name(name);
+    node.set_reason("Xid 79");
+  }
+  v1::Attempt attempt;
+  attempt.set_number(1);
+  attempt.set_cause(v1::END_CAUSE_INFRASTRUCTURE);
+  attempt.set_culprit(0);
+  attempt.set_ended_at_step(17);
+  attempt.set_blamed_node("id-a");
+  attempt.add_ranks();
+  ASSERT_EQ(text_of(commit({.job = job, .attempt = attempt})), "OK");
+  reopen();
+  v1::Job read = *jobs().get(JobId("aaaaaaaaaa"));
+  EXPECT_EQ(read.retries_cancelled(), "log policy `NaN` matched");
+  ASSERT_EQ(read.excluded_nodes_size(), 2);
+  EXPECT_EQ(read.excluded_nodes(0).node_name(), "a");
+  EXPECT_EQ(read.excluded_nodes(1).reason(), "Xid 79");
+  const v1::Attempt stored = (*jobs().attempts(JobId("aaaaaaaaaa")))[0];
+  EXPECT_EQ(stored.cause(), v1::END_CAUSE_INFRASTRUCTURE);
+  EXPECT_TRUE(stored.has_culprit());
+  EXPECT_EQ(stored.ended_at_step(), 17);
+  EXPECT_EQ(stored.blamed_node(), "id-a");
+
+  job.clear_excluded_nodes();
+  attempt.clear_culprit();
+  ASSERT_EQ(text_of(commit({.job = job, .attempt = attempt})), "OK");
+  EXPECT_TRUE(jobs().get(JobId("aaaaaaaaaa"))->excluded_nodes().empty());
+  EXPECT_FALSE((*jobs().attempts(JobId("aaaaaaaaaa")))[0].has_culprit());
+}
+
 TEST_F(JobStoreTest, TheCodeOfAJobStaysAndGoesWithIt) {
   v1::SourceCode source;
   source.set_commit("0123abc");

@@ -52,16 +52,22 @@ absl::Status write_attempt(Connection& connection, std::int64_t job, const v1::A
     }
     resumed_from = query.integer(0);
   }
+  std::optional<std::int64_t> culprit;
+  if (attempt.has_culprit()) culprit = attempt.culprit();
   connection
       .query(
           "INSERT INTO attempts (job, number, started_us, finished_us, outcome, reason,"
-          " resumed_from, resumed_at_step) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+          " resumed_from, resumed_at_step, cause, culprit, ended_at_step, blamed_node)"
+          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
           " ON CONFLICT (job, number) DO UPDATE SET started_us = excluded.started_us,"
           " finished_us = excluded.finished_us, outcome = excluded.outcome,"
           " reason = excluded.reason, resumed_from = excluded.resumed_from,"
-          " resumed_at_step = excluded.resumed_at_step")
+          " resumed_at_step = excluded.resumed_at_step, cause = excluded.cause,"
+          " culprit = excluded.culprit, ended_at_step = excluded.ended_at_step,"
+          " blamed_node = excluded.blamed_node")
       .bind(job, attempt.number(), attempt.started_us(), attempt.finished_us(), attempt.outcome(),
-            attempt.reason(), resumed_from, attempt.resumed_at_step())
+            attempt.reason(), resumed_from, attempt.resumed_at_step(), attempt.cause(), culprit,
+            attempt.ended_at_step(), attempt.blamed_node())
       .run();
   connection.query("DELETE FROM ranks WHERE job = ?1 AND attempt = ?2")
       .bind(job, attempt.number())
@@ -72,6 +78,16 @@ absl::Status write_attempt(Connection& connection, std::int64_t job, const v1::A
         .run();
   }
   return absl::OkStatus();
+}
+
+void write_excluded_nodes(Connection& connection, std::int64_t job, const v1::Job& state) {
+  connection.query("DELETE FROM job_excluded_nodes WHERE job = ?1").bind(job).run();
+  for (const v1::ExcludedNode& node : state.excluded_nodes()) {
+    connection
+        .query("INSERT INTO job_excluded_nodes (job, node, name, reason) VALUES (?1, ?2, ?3, ?4)")
+        .bind(job, node.node_id(), node.node_name(), node.reason())
+        .run();
+  }
 }
 
 absl::Status write_history(Connection& connection, std::int64_t number, const JobChange& change) {
@@ -127,10 +143,13 @@ absl::Status update_job(Connection& connection, const JobChange& change) {
   connection
       .query(
           "UPDATE jobs SET state = ?2, attempt = ?3, restarts = ?4, reason = ?5, submitted_us = ?6,"
-          " started_us = ?7, finished_us = ?8, submitted_by = ?9 WHERE number = ?1")
+          " started_us = ?7, finished_us = ?8, submitted_by = ?9, retries_cancelled = ?10"
+          " WHERE number = ?1")
       .bind(row.number, job.state(), job.attempt(), job.restarts(), job.reason(),
-            job.submitted_us(), job.started_us(), job.finished_us(), job.submitted_by())
+            job.submitted_us(), job.started_us(), job.finished_us(), job.submitted_by(),
+            job.retries_cancelled())
       .run();
+  write_excluded_nodes(connection, row.number, job);
   return write_history(connection, row.number, change);
 }
 

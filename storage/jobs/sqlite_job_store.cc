@@ -226,10 +226,23 @@ absl::Status SqliteJobStore::upsert_node(const NodeRow& node) {
   });
 }
 
+absl::Status SqliteJobStore::set_drained(const NodeId& node, std::int64_t drained_us,
+                                         std::string_view reason) {
+  return database_.write([&](Connection& connection) -> absl::Status {
+    const std::int64_t changed =
+        connection.query("UPDATE nodes SET drained_us = ?2, drain_reason = ?3 WHERE id = ?1")
+            .bind(node.str(), drained_us, reason)
+            .run();
+    if (changed == 1) return absl::OkStatus();
+    return absl::NotFoundError(fmt::format("there is no node {}", node.str()));
+  });
+}
+
 absl::StatusOr<std::vector<NodeRow>> SqliteJobStore::nodes() const {
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<NodeRow>> {
     Query query = connection.query(
-        "SELECT id, name, address, version, boot_id, last_seen_us FROM nodes ORDER BY name, id");
+        "SELECT id, name, address, version, boot_id, last_seen_us, drained_us, drain_reason"
+        " FROM nodes ORDER BY name, id");
     std::vector<NodeRow> rows;
     while (query.step()) {
       rows.push_back({.id = NodeId(std::string(query.text(0))),
@@ -237,7 +250,9 @@ absl::StatusOr<std::vector<NodeRow>> SqliteJobStore::nodes() const {
                       .address = std::string(query.text(2)),
                       .version = std::string(query.text(3)),
                       .boot_id = std::string(query.text(4)),
-                      .last_seen_us = query.integer(5)});
+                      .last_seen_us = query.integer(5),
+                      .drained_us = query.integer(6),
+                      .drain_reason = std::string(query.text(7))});
     }
     return rows;
   });

@@ -35,6 +35,8 @@ class SqliteJobStore final : public JobStore {
   absl::StatusOr<std::int64_t> remove(const JobId& id) override;
   absl::Status remove_output(const JobId& id) override;
   absl::Status upsert_node(const NodeRow& node) override;
+  absl::Status set_drained(const NodeId& node, std::int64_t drained_us,
+                           std::string_view reason) override;
   absl::StatusOr<std::vector<NodeRow>> nodes() const override;
 
  private:

@@ -31,7 +31,7 @@ FORBIDDEN = {
     "//worker/spool/...": (GRPC, *LIBTORCH, "//third_party/system:boost", "//http/...", "//worker/agent/...", "//worker/trainer/..."),
     "//worker/keeper/...": (GRPC, *LIBTORCH, "//worker/agent/...", "//worker/trainer/..."),
     "//worker/agent/...": (*LIBTORCH, "//worker/trainer/...", "//server/...", "//storage/...", "//client/..."),
-    "//worker/trainer/...": (GRPC, "//worker/agent/...", "//server/...", "//storage/...", "//client/..."),
+    "//worker/trainer/...": (GRPC, "//third_party/system:re2", "//worker/agent/...", "//server/...", "//storage/...", "//client/..."),
     "//client/...": (*LIBTORCH, "//server/...", "//worker/...", "//storage/..."),
 }
 
@@ -41,6 +41,7 @@ ALLOWED = {
         "//base/...",
         "//third_party/system:absl",
         "//third_party/system:fmt",
+        "//third_party/system:re2",
         "//third_party/system:spdlog",
     ),
     "//proto/...": (

@@ -46,6 +46,7 @@ job:
   name: chaos-%(nodes)dx%(devices)d
   resources: {nodes: %(nodes)d, devices: %(devices)d, cpus_per_rank: 1}
   max_restarts: %(restarts)d
+  crash_loop: retry  # what happens here twice at the same place is chance
   checkpoint_every: 500ms
 """
 SHAPES = [(1, 1), (1, 2), (2, 1)]  # nodes, devices on each

@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/printable_line.h"
 #include "base/version.h"
 #include "worker/agent/connection.h"
 #include "worker/agent/devices.h"
-#include "worker/agent/last_words.h"
 #include "worker/agent/measuring/host_reading.h"
 #include "worker/agent/node_identity.h"
 
@@ -21,6 +21,16 @@ namespace {
 constexpr std::chrono::seconds kDrainPatience{5};
 // For killed processes to be gone.
 constexpr std::chrono::seconds kKillPatience{5};
+
+v1::LogMatch to_message(const v1::RankReport& rank, const LogMatches::value_type& match) {
+  v1::LogMatch message;
+  message.set_job_id(rank.job_id());
+  message.set_attempt(rank.attempt());
+  message.set_rank(rank.rank());
+  message.set_policy(match.first);
+  message.set_line(match.second);
+  return message;
+}
 
 }  // namespace
 
@@ -56,6 +66,11 @@ Agent::Agent(AgentOptions options, NodeId node_id)
       if (Rank* found = find(id, rank); found != nullptr) found->forwarded = true;
       settle(id, rank);
     });
+  };
+  callbacks.on_log_match = [this](const AttemptId& id, int rank, int policy,
+                                  const std::string& line) {
+    boost::asio::post(io_,
+                      [this, id, rank, policy, line] { on_log_match(id, rank, policy, line); });
   };
   callbacks.on_fenced = [this](const AttemptId& id) {
     boost::asio::post(io_, [this, id] { on_forget(id); });
@@ -100,9 +115,19 @@ void Agent::report(const Rank& rank) {
   session_->send(std::move(message));
 }
 
+void Agent::report_match(const Rank& rank, const LogMatches::value_type& match) {
+  v1::AgentMessage message;
+  *message.mutable_log_match() = to_message(rank.report, match);
+  session_->send(std::move(message));
+}
+
 void Agent::report_all() {
   for (const auto& [id, attempt] : attempts_) {
-    for (const auto& [number, rank] : attempt.ranks) report(rank);
+    for (const auto& [number, rank] : attempt.ranks) {
+      // Before the rank's state: a match counts for the attempt as long as that has not ended.
+      for (const auto& match : rank.log_matches) report_match(rank, match);
+      report(rank);
+    }
   }
 }
 
@@ -136,7 +161,12 @@ v1::Register Agent::registration() {
     registration.set_cpus(options_.cpus);
     registration.set_memory_bytes(options_.memory_bytes);
     for (const auto& [id, attempt] : attempts_) {
-      for (const auto& [number, rank] : attempt.ranks) *registration.add_ranks() = rank.report;
+      for (const auto& [number, rank] : attempt.ranks) {
+        *registration.add_ranks() = rank.report;
+        for (const auto& match : rank.log_matches) {
+          *registration.add_log_matches() = to_message(rank.report, match);
+        }
+      }
     }
     made.set_value(std::move(registration));
   });

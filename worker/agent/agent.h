@@ -76,6 +76,7 @@ class Agent {
         watch;               // readable when the watched process ends
     bool forwarded = false;  // all events and output acknowledged
     int uploads = 0;         // checkpoints on their way
+    LogMatches log_matches;  // as told to the server
   };
   struct Attempt {
     Attempt(RunFolder run_folder, v1::Launch attempt_launch, boost::asio::io_context& io)
@@ -111,6 +112,8 @@ class Agent {
   void on_checkpoint(const AttemptId& id, int rank, const v1::CheckpointWritten& written,
                      std::int64_t time_us);
 
+  void on_log_match(const AttemptId& id, int rank, int policy, const std::string& line);
+
   void begin_measuring(const AttemptId& id, const Attempt& attempt);
   void watch_end(const AttemptId& id, Rank& rank, const Descriptor& process);
   void conclude(const AttemptId& id, Rank& rank, const char* without_exit_file);
@@ -119,6 +122,7 @@ class Agent {
   void signal_ranks(Attempt& attempt, int signal);
   void remove_if_over(const AttemptId& id);
   void report(const Rank& rank);
+  void report_match(const Rank& rank, const LogMatches::value_type& match);
   void report_all();
   void report_rendezvous(const AttemptId& id, int port);
   void report_failed_launch(const v1::Launch& launch, const absl::Status& status);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/printable_line.h"
 #include "worker/agent/last_words.h"
 #include "worker/agent/launch_check.h"
 
@@ -69,7 +70,8 @@ void Agent::adopt(const AttemptId& id) {
 
 void Agent::adopt_rank(const AttemptId& id, Attempt& attempt, Rank& rank, bool rebooted) {
   const int number = rank.report.rank();
-  forwarder_->add(id, number, attempt.folder);
+  rank.log_matches = attempt.folder.log_matches(number);
+  forwarder_->add(id, number, attempt.folder, attempt.launch.spec());
   if (rebooted) {
     rank.report.set_lost_with_reboot(!attempt.folder.exit(number).has_value());
     conclude(id, rank, kRebooted);
@@ -172,7 +174,7 @@ void Agent::on_launched(const AttemptId& id, absl::StatusOr<Launched> launched) 
     rank.process = process;
     rank.report.set_pid(process.rank);
     rank.report.set_state(v1::RANK_STATE_RUNNING);
-    forwarder_->add(id, number, attempt->folder);
+    forwarder_->add(id, number, attempt->folder, attempt->launch.spec());
     if (absl::StatusOr<Descriptor> keeper = open_process(process.keeper, process.keeper_start);
         keeper.ok()) {
       rank.keeper = *std::move(keeper);
@@ -311,6 +313,14 @@ void Agent::on_checkpoint(const AttemptId& id, int number, const v1::CheckpointW
   }
   ++rank->uploads;
   uploader_->add({id, number, written, time_us, find(id)->folder.stage(number) / written.file()});
+}
+
+void Agent::on_log_match(const AttemptId& id, int number, int policy, const std::string& line) {
+  Rank* rank = find(id, number);
+  if (rank == nullptr) return;
+  log().info("{} rank {}: log policy {} matches: {}", id.str(), number, policy, line);
+  const auto kept = rank->log_matches.insert_or_assign(policy, line).first;
+  report_match(*rank, *kept);
 }
 
 void Agent::on_uploaded(const Upload& upload, const absl::Status& status) {

@@ -56,12 +56,17 @@ void Forwarder::wake_up() {
   changed_.notify_all();
 }
 
-void Forwarder::add(const AttemptId& attempt, int rank, const RunFolder& folder) {
+void Forwarder::add(const AttemptId& attempt, int rank, const RunFolder& folder,
+                    const v1::JobSpec& spec) {
   auto entry = std::make_unique<Entry>(
-      RankTail(attempt, rank, folder,
-               [this, attempt, rank](const v1::CheckpointWritten& written, std::int64_t time_us) {
-                 callbacks_.on_checkpoint(attempt, rank, written, time_us);
-               }),
+      RankTail(
+          attempt, rank, folder, spec.log_policies(),
+          [this, attempt, rank](const v1::CheckpointWritten& written, std::int64_t time_us) {
+            callbacks_.on_checkpoint(attempt, rank, written, time_us);
+          },
+          [this, attempt, rank](int policy, const std::string& line) {
+            callbacks_.on_log_match(attempt, rank, policy, line);
+          }),
       folder.rank(rank));
   const bool watched = watch_.add(entry->folder);
   {

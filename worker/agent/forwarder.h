@@ -41,13 +41,16 @@ class Forwarder {
     std::function<void(const AttemptId&, int rank)>
         on_forwarded;  // all of an ended rank is acknowledged
     std::function<void(const AttemptId&)> on_fenced;
+    // A log policy of the job has found its first line in the rank's output.
+    std::function<void(const AttemptId&, int rank, int policy, const std::string& line)>
+        on_log_match;
   };
 
   Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks);
   ~Forwarder();
 
   // Starts with a rank's files (which may not exist yet).
-  void add(const AttemptId& attempt, int rank, const RunFolder& folder);
+  void add(const AttemptId& attempt, int rank, const RunFolder& folder, const v1::JobSpec& spec);
   void process_ended(const AttemptId& attempt, int rank);
   void remove(const AttemptId& attempt);
 

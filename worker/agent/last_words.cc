@@ -7,7 +7,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "base/utf8.h"
+#include "base/printable_line.h"
 
 namespace lctl::agent {
 namespace {
@@ -15,24 +15,6 @@ namespace {
 constexpr std::int64_t kTailBytes = 4096;
 
 }  // namespace
-
-std::string printable_line(std::string_view text, std::size_t limit) {
-  std::string line;
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (line.size() + std::max<std::size_t>(length, 1) > limit) break;
-    if (length == 0) {
-      line += '?';
-    } else if (length == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F)) {
-      line += ' ';
-    } else {
-      line += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return line;
-}
 
 std::string last_words(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary | std::ios::ate);

@@ -3,15 +3,10 @@
 
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "worker/agent/run_folder.h"
 
 namespace lctl::agent {
-
-// `text` as one line that every protobuf string, terminal and JSON file can take: at most `limit`
-// bytes, valid UTF-8 (what is not becomes '?'), control characters become spaces. Pure.
-std::string printable_line(std::string_view text, std::size_t limit = 500);
 
 // The last line with something in it of a console file, as a printable line; "" when there is none.
 std::string last_words(const std::filesystem::path& file);

@@ -40,9 +40,7 @@ TEST_F(LastWordsTest, BytesThatAreNoTextBecomeQuestionMarks) {
   EXPECT_EQ(of("bell\a tab\there"), "bell  tab here");
 }
 
-TEST_F(LastWordsTest, LongLineIsCutBetweenCharacters) {
-  EXPECT_EQ(printable_line("aa\xc3\xbc", 3), "aa");
-  EXPECT_EQ(printable_line("aa\xc3\xbc", 4), "aa\xc3\xbc");
+TEST_F(LastWordsTest, LongLineIsCut) {
   // Only the tail of a file is read, wherever that cuts it.
   std::string text;
   for (int i = 0; i < 3000; ++i) text += "\xc3\xbc";

@@ -27,11 +27,15 @@ bool has_records(v1::StreamKind kind) {
 
 }  // namespace
 
-RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint)
+RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder,
+                   const google::protobuf::RepeatedPtrField<v1::LogPolicy>& policies,
+                   OnCheckpoint on_checkpoint, OnLogMatch on_log_match)
     : attempt_(attempt),
       rank_(rank),
       folder_(std::move(folder)),
-      on_checkpoint_(std::move(on_checkpoint)) {
+      on_checkpoint_(std::move(on_checkpoint)),
+      on_log_match_(std::move(on_log_match)),
+      scanner_(policies, folder_.log_matches(rank_)) {
   const RankOffsets offsets = folder_.offsets(rank_);
   stream(v1::STREAM_KIND_EVENTS).acknowledged = offsets.events;
   stream(v1::STREAM_KIND_STDOUT).acknowledged = offsets.out;
@@ -157,7 +161,10 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKin
   if (fstat(console.file.get(), &info) != 0)
     return errno_status(errno, fmt::format("asking for the size of {}", file(kind).string()));
   const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size <= console.sent) return std::nullopt;
+  if (size <= console.sent) {
+    if (ended_) tell_matches(scanner_.end(kind));
+    return std::nullopt;
+  }
   v1::IngestBatch batch = empty_batch(kind, now_us);
   std::string& text = *batch.mutable_text();
   text.resize(
@@ -170,7 +177,34 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_text(v1::StreamKin
   batch.set_from_offset(console.sent);
   console.sent += static_cast<std::uint64_t>(got);
   batch.set_to_offset(console.sent);
+  if (scanner_.is_looking()) look_for_policies(kind, batch);
   return batch;
+}
+
+// A daemon that was restarted begins where the server's copy ends, which may be inside a line.
+void RankTail::look_for_policies(v1::StreamKind kind, const v1::IngestBatch& batch) {
+  const std::uint64_t from = batch.from_offset();
+  if (scanner_.expected(kind) == 0 && from > 0) {
+    std::string before(std::min<std::uint64_t>(from, LogScanner::kMaxLineBytes), '\0');
+    const std::uint64_t start = from - before.size();
+    const ssize_t got =
+        pread(stream(kind).file.get(), before.data(), before.size(), static_cast<off_t>(start));
+    const std::size_t newline = before.find_last_of("\r\n");
+    const std::size_t line = newline == std::string::npos ? 0 : newline + 1;
+    if (got == static_cast<ssize_t>(before.size())) {
+      tell_matches(scanner_.scan(kind, start + line, std::string_view(before).substr(line)));
+    }
+  }
+  tell_matches(scanner_.scan(kind, from, batch.text()));
+}
+
+// First into the folder: the lines are not looked at again once the server has them.
+void RankTail::tell_matches(const std::vector<int>& policies) {
+  if (policies.empty()) return;
+  if (const absl::Status kept = folder_.save_log_matches(rank_, scanner_.known()); !kept.ok()) {
+    logger("forwarder").warn("{}", message_of(kept));
+  }
+  for (const int policy : policies) on_log_match_(policy, scanner_.known().at(policy));
 }
 
 bool RankTail::acknowledge(const v1::IngestAck& ack) {

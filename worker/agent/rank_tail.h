@@ -9,11 +9,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/id.h"
 #include "base/status.h"
 #include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/ingest.pb.h"
+#include "worker/agent/log_scanner.h"
 #include "worker/agent/process_start.h"
 #include "worker/agent/run_folder.h"
 #include "worker/spool/spool_reader.h"
@@ -33,7 +35,13 @@ class RankTail {
   // It is called under the caller's lock: post from it.
   using OnCheckpoint = std::function<void(const v1::CheckpointWritten&, std::int64_t time_us)>;
 
-  RankTail(const AttemptId& attempt, int rank, RunFolder folder, OnCheckpoint on_checkpoint);
+  // Called with each first line that fits one of `policies`, once it is written down in the rank's
+  // folder, and before the line is sent. Under the caller's lock, too.
+  using OnLogMatch = std::function<void(int policy, const std::string& line)>;
+
+  RankTail(const AttemptId& attempt, int rank, RunFolder folder,
+           const google::protobuf::RepeatedPtrField<v1::LogPolicy>& policies,
+           OnCheckpoint on_checkpoint, OnLogMatch on_log_match);
 
   // The next unsent part of one of the streams; nullopt when there is nothing to send now (nothing
   // new, or too much is unacknowledged). Errors are those of the files; damaged records are said
@@ -80,6 +88,8 @@ class RankTail {
                                                               std::int64_t now_us);
   absl::StatusOr<std::optional<v1::IngestBatch>> next_text(v1::StreamKind kind,
                                                            std::int64_t now_us);
+  void look_for_policies(v1::StreamKind kind, const v1::IngestBatch& batch);
+  void tell_matches(const std::vector<int>& policies);
   void announce(const v1::Event& event);
   void tell_damage(const absl::Status& status);
   void scan_acknowledged_checkpoints();
@@ -94,6 +104,8 @@ class RankTail {
   const int rank_;
   const RunFolder folder_;
   const OnCheckpoint on_checkpoint_;
+  const OnLogMatch on_log_match_;
+  LogScanner scanner_;
   Stream streams_[4];                          // by v1::StreamKind - 1
   std::map<v1::StreamKind, Records> records_;  // EVENTS and NODE
   std::uint64_t announced_ = 0;                // checkpoints before this offset were announced

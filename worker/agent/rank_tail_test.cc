@@ -33,10 +33,15 @@ class RankTailTest : public ::testing::Test {
   // A daemon that starts.
   void open() {
     announced_.clear();
-    tail_ = std::make_unique<RankTail>(id_, 0, folder_,
-                                       [this](const v1::CheckpointWritten& written, std::int64_t) {
-                                         announced_.push_back(written.file());
-                                       });
+    matched_.clear();
+    tail_ = std::make_unique<RankTail>(
+        id_, 0, folder_, policies_,
+        [this](const v1::CheckpointWritten& written, std::int64_t) {
+          announced_.push_back(written.file());
+        },
+        [this](int policy, const std::string& line) {
+          matched_.push_back(std::to_string(policy) + ": " + line);
+        });
   }
 
   void write_log(const std::string& text) {
@@ -94,6 +99,8 @@ class RankTailTest : public ::testing::Test {
   std::unique_ptr<spool::SpoolWriter> writer_;
   std::unique_ptr<RankTail> tail_;
   std::vector<std::string> announced_;
+  google::protobuf::RepeatedPtrField<v1::LogPolicy> policies_;
+  std::vector<std::string> matched_;
 };
 
 TEST_F(RankTailTest, BatchesFollowOnEachOther) {
@@ -284,6 +291,34 @@ TEST_F(RankTailTest, NameThatWasUsedTwiceIsAnnouncedOnceAfterARestart) {
   acknowledge_all();
   open();
   EXPECT_THAT(announced_, ElementsAre("other.ckpt", "last.ckpt"));
+}
+
+TEST_F(RankTailTest, MatchOfALogPolicyIsToldOnceAlsoByADaemonThatIsRestarted) {
+  policies_.Add()->set_pattern("Xid");
+  policies_.Add()->set_pattern("^lost$");
+  open();
+  print("NVRM: Xid 79\nlo");
+  acknowledge_all();
+  EXPECT_THAT(matched_, ElementsAre("0: NVRM: Xid 79"));
+  open();
+  print("st\nXid 80\n");
+  const auto batch = next(kStdout);
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_EQ(batch->text(), "st\nXid 80\n") << "only what the server lacks";
+  EXPECT_THAT(matched_, ElementsAre("1: lost"));
+  EXPECT_THAT(folder_.log_matches(0),
+              ElementsAre(testing::Pair(0, "NVRM: Xid 79"), testing::Pair(1, "lost")));
+}
+
+TEST_F(RankTailTest, LastLineOfARankThatEndedNeedsNoEnd) {
+  policies_.Add()->set_pattern("out of memory");
+  open();
+  print("CUDA out of memory");
+  acknowledge_all();
+  EXPECT_THAT(matched_, IsEmpty());
+  tail_->process_ended();
+  acknowledge_all();
+  EXPECT_THAT(matched_, ElementsAre("0: CUDA out of memory"));
 }
 
 TEST_F(RankTailTest, SpaceOfAcknowledgedOutputIsReleasedButForATail) {

@@ -72,6 +72,19 @@ std::optional<RankOffsets> parse_offsets(const std::string& text) {
   return RankOffsets{events, out, err, node};
 }
 
+std::map<int, std::string> parse_log_matches(const std::string& text) {
+  std::map<int, std::string> matches;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    int policy = -1;
+    const char* end = line.data() + line.size();
+    const auto [stop, failure] = std::from_chars(line.data(), end, policy);
+    if (failure != std::errc() || policy < 0 || stop == end || *stop != ' ') continue;
+    matches.emplace(policy, std::string(stop + 1, end));
+  }
+  return matches;
+}
+
 RunFolder::RunFolder(const std::filesystem::path& data_dir, const AttemptId& attempt)
     : path_(data_dir / "runs" / attempt.str()) {}
 
@@ -133,6 +146,16 @@ absl::Status RunFolder::save_offsets(int r, const RankOffsets& offsets) const {
   return write_small_file(rank(r) / "offsets",
                           fmt::format("events {} stdout {} stderr {} node {}\n", offsets.events,
                                       offsets.out, offsets.err, offsets.node));
+}
+
+std::map<int, std::string> RunFolder::log_matches(int r) const {
+  return parse_log_matches(slurp(rank(r) / "log_matches"));
+}
+
+absl::Status RunFolder::save_log_matches(int r, const std::map<int, std::string>& matches) const {
+  std::string text;
+  for (const auto& [policy, line] : matches) text += fmt::format("{} {}\n", policy, line);
+  return write_small_file(rank(r) / "log_matches", text);
 }
 
 absl::Status RunFolder::add_note(int r, const std::string& text) const {

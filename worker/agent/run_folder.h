@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ struct RankOffsets {
 std::optional<RankProcess> parse_process(const std::string& text);
 std::optional<RankExit> parse_exit(const std::string& text);
 std::optional<RankOffsets> parse_offsets(const std::string& text);
+// By policy; lines that are torn or no match are left out.
+std::map<int, std::string> parse_log_matches(const std::string& text);
 
 // Paths and files; no state of its own beyond the paths. Thread rule: immutable.
 class RunFolder {
@@ -81,6 +84,10 @@ class RunFolder {
   std::optional<RankExit> exit(int rank) const;
   RankOffsets offsets(int rank) const;  // zeros when the file is absent or torn
   absl::Status save_offsets(int rank, const RankOffsets& offsets) const;
+
+  // What log policies of the job have found in the rank's output, by policy.
+  std::map<int, std::string> log_matches(int rank) const;
+  absl::Status save_log_matches(int rank, const std::map<int, std::string>& matches) const;
 
   // Adds a line of the daemon's own to the rank's stderr, and so to the job's log.
   absl::Status add_note(int rank, const std::string& text) const;

@@ -137,6 +137,17 @@ TEST_F(RunFolderTest, RendezvousPortIsKept) {
   EXPECT_EQ(folder.rendezvous_port(), 29'500);
 }
 
+TEST_F(RunFolderTest, LogMatchesAreKept) {
+  const RunFolder folder(data_dir_, id_);
+  ASSERT_TRUE(folder.create(launch_, "boot").ok());
+  EXPECT_TRUE(folder.log_matches(4).empty());
+  const std::map<int, std::string> matches = {{0, "CUDA error"}, {11, "two  blanks"}};
+  ASSERT_TRUE(folder.save_log_matches(4, matches).ok());
+  EXPECT_EQ(folder.log_matches(4), matches);
+  EXPECT_EQ(parse_log_matches("x y\n3\n-1 a\n2 good\n5 torn"),
+            (std::map<int, std::string>{{2, "good"}}));
+}
+
 TEST_F(RunFolderTest, NotesAreAddedToStderr) {
   const RunFolder folder(data_dir_, id_);
   ASSERT_TRUE(folder.create(launch_, "boot").ok());

@@ -33,6 +33,10 @@ void add_completion(CLI::App& program, Session& session);
 // Below `lctl checkpoints`.
 void add_checkpoints_diff(CLI::App& checkpoints, Session& session);
 
+// Below `lctl nodes`.
+void add_nodes_drain(CLI::App& nodes, Session& session);
+void add_nodes_undrain(CLI::App& nodes, Session& session);
+
 // The hidden `lctl __complete -- WORDS`: prints what may stand at the last word.
 int run_complete(const CLI::App& program, const Session& session, std::vector<std::string> words);
 

@@ -8,6 +8,7 @@
 #include "client/cli/json.h"
 #include "client/cli/terminal/human.h"
 #include "client/cli/terminal/table.h"
+#include "client/cli/terminal/text.h"
 
 namespace lctl::cli {
 namespace {
@@ -33,6 +34,8 @@ Tone node_tone(v1::NodeState state) {
     case v1::NODE_STATE_READY:
       return Tone::kGood;
     case v1::NODE_STATE_SUSPECT:
+    case v1::NODE_STATE_DRAINING:
+    case v1::NODE_STATE_DRAINED:
       return Tone::kBusy;
     default:
       return Tone::kBad;
@@ -75,6 +78,12 @@ int nodes(const Session& session, const Options& options) {
                devices_text(node)});
   }
   session.out() << table.render(session.look());
+  for (const v1::Node& node : *nodes) {
+    if (node.drained_us() == 0) continue;
+    session.out() << fmt::format(
+        "{} is drained since {}{}{}\n", printable(node.name()), human_time(node.drained_us()),
+        node.drain_reason().empty() ? "" : ": ", printable(node.drain_reason()));
+  }
   return kExitOk;
 }
 
@@ -85,14 +94,21 @@ void add_nodes(CLI::App& program, Session& session) {
   CLI::App* command = add_command(
       program,
       {.name = "nodes",
-       .summary = "Show the machines and their devices",
+       .summary = "Show the machines, or take one out of use",
        .about = "Shows every machine that runs lctl-worker: whether it is READY, SUSPECT (its "
-                "heartbeats are late) or LOST, how many of its devices (GPUs, or CPU slots) are in "
-                "use, and when it was last heard of.",
+                "heartbeats are late), LOST, DRAINING or DRAINED (out of use), how many of its "
+                "devices (GPUs, or CPU slots) are in use, and when it was last heard of.",
        .examples = "  lctl nodes\n"
-                   "  lctl nodes --json | jq '[.[] | select(.state == \"READY\")] | length'"});
+                   "  lctl nodes --json | jq '[.[] | select(.state == \"READY\")] | length'\n"
+                   "  lctl nodes drain gpu-3 --reason 'new disk' --wait"});
   add_json(command, options->json);
-  run_with(command, session, options, nodes);
+  add_nodes_drain(*command, session);
+  add_nodes_undrain(*command, session);
+  command->callback([command, &session, options] {
+    // It is called for its subcommands, too, after them.
+    if (!command->get_subcommands().empty()) return;
+    session.action = [&session, options] { return nodes(session, *options); };
+  });
 }
 
 }  // namespace lctl::cli

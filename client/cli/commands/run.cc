@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/pattern.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/local_cluster/programs.h"
 #include "client/cli/spec_findings.h"
@@ -40,6 +41,7 @@ std::vector<std::string> on_this_machine(const v1::Resources& resources) {
 int run(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
+  parsing.pattern_problem = pattern_problem;
   for (const auto& [name, command] : jobspec::kCommandNames) {
     if (name == options.command) parsing.command = command;
   }

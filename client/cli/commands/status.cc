@@ -44,6 +44,10 @@ void print_facts(const Session& session, const v1::JobDetails& details, std::int
   facts.add("note", job.note());
   facts.add("state", state_name(job.state()), state_tone(job.state()));
   facts.add("why", job.reason());
+  facts.add("no retries", job.retries_cancelled());
+  for (const auto& node : job.excluded_nodes()) {
+    facts.add("left out", fmt::format("{}: {}", node.node_name(), node.reason()));
+  }
   // None were asked for by what a script logs from outside.
   if (job.spec().resources().nodes() > 0) {
     facts.add("resources", resources_text(job.spec().resources(), look));
@@ -120,6 +124,20 @@ void print_environments(const Session& session, const v1::JobDetails& details) {
   }
 }
 
+// Of the newest attempt that failed: what its culprit said last.
+void print_last_lines(const Session& session,
+                      const google::protobuf::RepeatedPtrField<v1::Attempt>& attempts) {
+  for (auto attempt = attempts.rbegin(); attempt != attempts.rend(); ++attempt) {
+    if (attempt->last_lines().empty()) continue;
+    session.out() << fmt::format("\nLast output of rank {}, attempt {}:\n", attempt->culprit(),
+                                 attempt->number());
+    for (const auto& line : attempt->last_lines()) {
+      session.out() << "  " << printable(line) << '\n';
+    }
+    return;
+  }
+}
+
 void print_attempts(const Session& session, const v1::JobDetails& details, std::int64_t now) {
   if (details.attempts().empty()) return;
   Table table({{"ATTEMPT", true},
@@ -136,6 +154,7 @@ void print_attempts(const Session& session, const v1::JobDetails& details, std::
                attempt.outcome().empty() ? "running" : attempt.outcome(), attempt.reason()});
   }
   session.out() << '\n' << table.render(session.look());
+  print_last_lines(session, details.attempts());
 }
 
 void print_ranks(const Session& session, const v1::Job& job) {

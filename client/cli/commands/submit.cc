@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/pattern.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/follow.h"
 #include "client/cli/job_text.h"
@@ -25,6 +26,7 @@ struct Options {
 int submit(const Session& session, const Options& options) {
   jobspec::ParseOptions parsing;
   parsing.overrides = session.overrides;
+  parsing.pattern_problem = pattern_problem;
   const auto config = jobspec::parse_file(options.file, parsing);
   if (!config.ok()) return report_findings(session, config.status(), "nothing was submitted");
   if (options.dry_run) {

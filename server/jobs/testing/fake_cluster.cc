@@ -82,6 +82,14 @@ void FakeCluster::drain(const NodeId& id, std::size_t process) {
   report(id, each);
 }
 
+void FakeCluster::match(const NodeId& id, std::size_t process, int policy,
+                        const std::string& line) {
+  const Process& each = nodes_.at(id).processes.at(process);
+  send(id, [id, attempt = each.attempt, rank = each.rank, policy, line](NodeEvents& server) {
+    server.log_matched(id, attempt, rank, policy, line);
+  });
+}
+
 void FakeCluster::finish_all(int code) {
   for (auto& [id, node] : nodes_) {
     for (std::size_t i = 0; i < node.processes.size(); ++i) {
@@ -176,6 +184,7 @@ void FakeCluster::stop(const NodeId& id, const AttemptId& attempt, Duration grac
   for (std::size_t i = 0; i < node.processes.size(); ++i) {
     if (node.processes[i].attempt != attempt) continue;
     node.processes[i].asked_to_stop = true;
+    node.processes[i].grace = grace;
     if (grace == Duration::zero()) exit(id, i, 137);
   }
 }

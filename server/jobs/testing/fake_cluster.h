@@ -26,6 +26,7 @@ class FakeCluster final : public Launcher {
     v1::RankState state = v1::RANK_STATE_RUNNING;
     int exit_code = 0;
     bool asked_to_stop = false;
+    Duration grace{};  // that it was given
   };
   struct Node {
     NodeInfo info;
@@ -59,6 +60,8 @@ class FakeCluster final : public Launcher {
   // A process takes its next step: RUNNING → EXITED with `code` → DRAINED.
   void exit(const NodeId& id, std::size_t process, int code);
   void drain(const NodeId& id, std::size_t process);
+  // A line of its output fits that log policy of its job.
+  void match(const NodeId& id, std::size_t process, int policy, const std::string& line);
   // Every running process ends: with 75 when it was asked to stop, else with `code`; then all
   // drain.
   void finish_all(int code = 0);

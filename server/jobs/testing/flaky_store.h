@@ -84,6 +84,11 @@ class FlakyStore final : public storage::Store, private storage::JobStore {
   absl::Status upsert_node(const storage::NodeRow& node) override {
     return real_.jobs().upsert_node(node);
   }
+  absl::Status set_drained(const NodeId& node, std::int64_t drained_us,
+                           std::string_view reason) override {
+    if (!failure.ok()) return failure;
+    return real_.jobs().set_drained(node, drained_us, reason);
+  }
   absl::StatusOr<std::vector<storage::NodeRow>> nodes() const override {
     return real_.jobs().nodes();
   }
