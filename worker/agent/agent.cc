@@ -19,6 +19,8 @@ namespace {
 
 // For the last of what stopped ranks wrote to arrive; what does not is sent after the next start.
 constexpr std::chrono::seconds kDrainPatience{5};
+// A registration is one message of bounded size; report_all() tells the rest.
+constexpr int kMaxMatchesRegistered = 2'000;
 // For killed processes to be gone.
 constexpr std::chrono::seconds kKillPatience{5};
 
@@ -164,6 +166,7 @@ v1::Register Agent::registration() {
       for (const auto& [number, rank] : attempt.ranks) {
         *registration.add_ranks() = rank.report;
         for (const auto& match : rank.log_matches) {
+          if (registration.log_matches_size() == kMaxMatchesRegistered) break;
           *registration.add_log_matches() = to_message(rank.report, match);
         }
       }
