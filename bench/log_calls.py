@@ -8,9 +8,9 @@ import tempfile
 from bench.harness.benchmark import Benchmark, Variant
 from bench.harness.cluster import program
 from bench.harness.process import output_of
+from bench.step_overhead import ONE_THREAD
 
 VALUES = 10
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 class LogCalls(Benchmark):

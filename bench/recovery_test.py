@@ -12,9 +12,10 @@ class RecoveryTest(unittest.TestCase):
         row, = [row for row in main.run(benchmark, 1, show_progress=False) if row["variant"] == "lctl"]
         self.assertGreater(row["median"], 0.01)
         self.assertEqual(list(row["phases"]), ["noticed, placed again", "ranks load, do the step"])
-        (last, first), = benchmark.resumed
-        self.assertGreater(first, 0)
-        self.assertLessEqual(first, last + 1)
+        self.assertGreaterEqual(len(benchmark.resumed), 1)  # a round that only warms up counts, too
+        for last, first in benchmark.resumed:
+            self.assertGreater(first, 0)
+            self.assertLessEqual(first, last + 1)
 
 
 if __name__ == "__main__":
