@@ -1,8 +1,6 @@
 // lctl note: a text about a job.
 #include <fmt/format.h>
 
-#include <sstream>
-
 #include "client/cli/commands/commands.h"
 #include "client/cli/job_text.h"
 #include "client/cli/json.h"
@@ -34,12 +32,6 @@ absl::StatusOr<std::string> read_text(std::istream& in) {
   return text;
 }
 
-// Line by line, so that nothing in it controls the terminal.
-void print_text(std::ostream& out, const std::string& text) {
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) out << printable(line) << '\n';
-}
-
 int note(const Session& session, const Options& options) {
   client::LabelChange change;
   if (options.given) {
@@ -67,7 +59,7 @@ int note(const Session& session, const Options& options) {
   } else if (job.note().empty()) {
     session.out() << printable(job_title(job)) << " has no note.\n";
   } else if (!change.note) {
-    print_text(session.out(), job.note());
+    print_lines(session.out(), job.note());
   } else {
     session.out() << "Noted: " << printable(job_title(job)) << '\n';
   }

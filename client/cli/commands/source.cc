@@ -1,8 +1,6 @@
 // lctl source: the code that a job was submitted from.
 #include <fmt/format.h>
 
-#include <sstream>
-
 #include "client/cli/commands/commands.h"
 #include "client/cli/job_text.h"
 #include "client/cli/json.h"
@@ -57,8 +55,7 @@ void print_diff(const Session& session, const std::string& diff) {
     session.out() << diff;
     return;
   }
-  std::istringstream in(diff);
-  for (std::string line; std::getline(in, line);) session.out() << printable(line) << '\n';
+  print_lines(session.out(), diff);
 }
 
 int source(const Session& session, const Options& options) {

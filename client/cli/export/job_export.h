@@ -2,9 +2,10 @@
 //
 //   DIR/NAME-ID/job.yaml          its job file, with the defaults
 //   DIR/NAME-ID/hparams.yaml      what model and data module saved; absent when they saved nothing
-//   DIR/NAME-ID/changes.diff      what differed from the commit it was submitted from; absent for
-//   none DIR/NAME-ID/status.json       what `lctl status --json` prints DIR/NAME-ID/metrics.csv all
-//   its curves (metrics_csv.h) DIR/NAME-ID/logs/attempt-1/rank-0.stdout.txt, .stderr.txt
+//   DIR/NAME-ID/changes.diff      what differed from its commit; absent when nothing did
+//   DIR/NAME-ID/status.json       what `lctl status --json` prints
+//   DIR/NAME-ID/metrics.csv       all its curves (metrics_csv.h)
+//   DIR/NAME-ID/logs/attempt-1/rank-0.stdout.txt, .stderr.txt
 //   DIR/NAME-ID/checkpoints/*.ckpt
 //   DIR/NAME-ID/export.json       written last: the export is whole
 #pragma once

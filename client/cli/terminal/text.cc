@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <sstream>
 
 #include "base/utf8.h"
 
@@ -90,6 +91,11 @@ std::string printable(std::string_view text) {
     at += glyph.bytes;
   }
   return out;
+}
+
+void print_lines(std::ostream& out, const std::string& text) {
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) out << printable(line) << '\n';
 }
 
 std::string fit(std::string_view text, int width, const Look& look) {
