@@ -221,10 +221,7 @@ TEST_F(TransitionsTest, ExitSeventyFiveUnaskedIsAnInterruptionThatDoesNotCount) 
 }
 
 TEST_F(TransitionsTest, LostNodePutsTheJobBackWithoutCounting) {
-  place(1, 1);
-  on(RendezvousReady{kA, 1});
-  running(0);
-  running(1);
+  start_pair();
   on(NodeLost{kB, "node b has not answered for 10 s"});
   EXPECT_THAT(commands(), ElementsAre("stop node-a 1000"));
   exits(0, 1);
@@ -238,10 +235,7 @@ TEST_F(TransitionsTest, LostNodePutsTheJobBackWithoutCounting) {
 
 // The collectives of the living ranks fail at once, the dead node is noticed seconds later.
 TEST_F(TransitionsTest, LostNodeExplainsEarlierFailuresOfOtherRanks) {
-  place(1, 1);
-  on(RendezvousReady{kA, 1});
-  running(0);
-  running(1);
+  start_pair();
   exits(0, 1, "connection closed by peer");
   drains(0);
   EXPECT_FALSE(owes_end);
@@ -252,10 +246,7 @@ TEST_F(TransitionsTest, LostNodeExplainsEarlierFailuresOfOtherRanks) {
 }
 
 TEST_F(TransitionsTest, RankLostWithARebootIsNoFailure) {
-  place(1, 1);
-  on(RendezvousReady{kA, 1});
-  running(0);
-  running(1);
+  start_pair();
   lost_with_reboot(1);
   EXPECT_THAT(commands(), ElementsAre("stop node-a 1000", "stop node-b 1000"));
   exits(0, 1, "connection closed by peer");
@@ -270,10 +261,7 @@ TEST_F(TransitionsTest, RankLostWithARebootIsNoFailure) {
 }
 
 TEST_F(TransitionsTest, RebootExplainsEarlierFailuresOfOtherRanks) {
-  place(1, 1);
-  on(RendezvousReady{kA, 1});
-  running(0);
-  running(1);
+  start_pair();
   exits(0, 1, "connection closed by peer");
   drains(0);
   lost_with_reboot(1);

@@ -78,6 +78,13 @@ class TransitionsTest : public testing::Test {
     ASSERT_TRUE(owes_end);
     on(GangOver{std::move(finished), std::move(newest)});
   }
+  // A rank on node a and one on node b.
+  void start_pair() {
+    place(1, 1);
+    on(RendezvousReady{kA, 1});
+    running(0);
+    running(1);
+  }
   void start(int ranks) {
     place(ranks);
     for (int i = 0; i < ranks; ++i) running(i);
