@@ -113,15 +113,17 @@ void FiniteGuard::on_before_backward(Trainer& /*trainer*/, TrainableModule& /*mo
   loss_ = loss.detach();
 }
 
-bool FiniteGuard::is_finite(Trainer& trainer, TrainableModule& module) const {
+bool FiniteGuard::is_finite(Trainer& trainer, Optimizer& optimizer) const {
   if (trainer.options().precision == kScaled) {
     // Of all ranks: a loss is a rank's own.
     return trainer.strategy().reduce_boolean_decision(all_finite(loss_), /*all=*/true);
   }
   std::vector<at::Tensor> gradients;
-  for (const NamedTensor& parameter : module.parameter_list()) {
-    if (const at::Tensor& gradient = parameter.tensor.grad(); gradient.defined())
-      gradients.push_back(gradient);
+  for (const ParamGroup& group : optimizer.param_groups()) {
+    for (const at::Tensor& parameter : group.params) {
+      if (const at::Tensor& gradient = parameter.grad(); gradient.defined())
+        gradients.push_back(gradient);
+    }
   }
   if (gradients.empty()) return true;
   // One number for all of them: a norm is not finite when any of its values is not.
@@ -129,8 +131,8 @@ bool FiniteGuard::is_finite(Trainer& trainer, TrainableModule& module) const {
 }
 
 void FiniteGuard::on_before_optimizer_step(Trainer& trainer, TrainableModule& module,
-                                           Optimizer& /*optimizer*/) {
-  if (is_finite(trainer, module)) {
+                                           Optimizer& optimizer) {
+  if (is_finite(trainer, optimizer)) {
     in_a_row_ = 0;
     return;
   }
@@ -138,12 +140,12 @@ void FiniteGuard::on_before_optimizer_step(Trainer& trainer, TrainableModule& mo
     throw std::runtime_error(diagnosis(trainer, module));
   ++skipped_;
   ++in_a_row_;
-  for (const NamedTensor& parameter : module.parameter_list())
-    parameter.tensor.mutable_grad().reset();
+  for (const ParamGroup& group : optimizer.param_groups()) {
+    for (const at::Tensor& parameter : group.params) parameter.mutable_grad().reset();
+  }
   console::warn(
       fmt::format("FiniteGuard: step {} (epoch {}, batch {}) is skipped: loss {}, gradients that "
-                  "are not finite; {} "
-                  "skipped so far.",
+                  "are not finite; {} skipped so far.",
                   trainer.global_step(), trainer.current_epoch(), batch_idx_,
                   loss_.defined() ? loss_.item<double>() : 0.0, skipped_));
 }
@@ -177,8 +179,7 @@ std::string FiniteGuard::diagnosis(Trainer& trainer, TrainableModule& module) {
   });
   return text +
          ". Look at these samples; a smaller learning rate, `gradient_clip_val`, or `action: skip` "
-         "may "
-         "help";
+         "may help";
 }
 
 std::string describe_values(const at::Tensor& tensor) {

@@ -21,13 +21,13 @@ struct FiniteGuardOptions {
   std::int64_t max_skipped = 10;
 };
 
-// Looks at the gradients before each optimizer step, after the ranks have averaged them, so that
-// all ranks decide alike. A failure names the step, the loss, the first parameters whose gradient
-// is not finite, the first layer that gives such values (the forward pass is run once more, of
-// declarative models) and the values of the batch. Waits for the device once a step: on a GPU that
-// costs what reading the loss costs. With 16-bit scaled gradients (precision 16-mixed) infinite
-// gradients belong to the search for a scale; there only a loss that is not finite counts. Thread
-// rule: one strand only (the training thread).
+// Looks at the gradients of an optimizer's parameters before each step of it, after the ranks have
+// averaged them, so that all ranks decide alike. A failure names the step, the loss, the first
+// parameters whose gradient is not finite, the first layer that gives such values (the forward pass
+// is run once more, of declarative models) and the values of the batch. Waits for the device once a
+// step: on a GPU that costs what reading the loss costs. With 16-bit scaled gradients (precision
+// 16-mixed) infinite gradients belong to the search for a scale; there only a loss that is not
+// finite counts. Thread rule: one strand only (the training thread).
 class FiniteGuard final : public Callback {
  public:
   // Throws MisconfigurationException when max_skipped is negative.
@@ -49,7 +49,7 @@ class FiniteGuard final : public Callback {
   std::int64_t skipped() const { return skipped_; }  // since training began
 
  private:
-  bool is_finite(Trainer& trainer, TrainableModule& module) const;
+  bool is_finite(Trainer& trainer, Optimizer& optimizer) const;
   std::string diagnosis(Trainer& trainer, TrainableModule& module);
 
   const FiniteGuardOptions options_;
