@@ -167,8 +167,8 @@ TEST_F(EngineRestartsTest, GangLeavesAFaultyDeviceAndNobodyIsPlacedOnIt) {
   cluster_.drain(a_, 0);
   deliver();
   EXPECT_EQ((*store().jobs().attempts(id))[0].reason(),
-            fmt::format("CPU slot {} of node a must not be used: Xid 79: fell off the bus",
-                        device.index));
+            "CPU slot " + std::to_string(device.index) +
+                " of node a must not be used: Xid 79: fell off the bus");
   EXPECT_EQ(job(id).restarts(), 0);
   EXPECT_THAT(cluster_.launched(), Contains(id.str() + ".2@b"));
   EXPECT_EQ(state(beside), v1::JOB_STATE_RUNNING);
