@@ -336,8 +336,9 @@ TEST_F(DaemonRanksTest, FaultyGpusAreToldAtOnceAndWithEachRegistration) {
   coordinator_.drop_session();
   ASSERT_TRUE(coordinator_.wait(
       [](const Received& received) { return received.registrations.size() == 2; }));
+  const v1::Register again = coordinator_.received().registrations[1];
   int faulty = 0;
-  for (const v1::Device& device : coordinator_.received().registrations[1].devices())
+  for (const v1::Device& device : again.devices())
     faulty += device.fault().empty() ? 0 : 1;
   EXPECT_EQ(faulty, 1);
 }
