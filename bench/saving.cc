@@ -1,6 +1,7 @@
 // What bench/checkpoint measures of ours: a training run that saves, and the limit of the disk.
 //
-// usage: saving train FOLDER PARAMETERS [sync]   seconds that the loop is blocked, until the file
+// usage: saving train FOLDER PARAMETERS [sync|gpu]
+//                                                seconds that the loop is blocked, until the file
 //                                                is whole and synced, and the file's bytes
 //        saving frozen FOLDER PARAMETERS        two checkpoints, first.ckpt and second.ckpt, of a
 //        model
@@ -113,8 +114,9 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-void fit(Wide& module, std::shared_ptr<L::Callback> saver, bool async) {
-  L::Trainer trainer({.accelerator = "cpu",
+void fit(Wide& module, std::shared_ptr<L::Callback> saver, bool async,
+         const std::string& accelerator = "cpu") {
+  L::Trainer trainer({.accelerator = accelerator,
                       .logger = false,
                       .callbacks = {std::move(saver)},
                       .max_epochs = 1,
@@ -131,10 +133,10 @@ void frozen(const fs::path& folder, std::int64_t parameters) {
   std::printf("%jd\n", static_cast<std::intmax_t>(module.trained_parameters() * 3 * 4));
 }
 
-void train(const fs::path& folder, std::int64_t parameters, bool async) {
+void train(const fs::path& folder, std::int64_t parameters, const std::string& how) {
   Wide module(parameters);
   const auto saver = std::make_shared<TimedSave>(folder / "saved.ckpt");
-  fit(module, saver, async);
+  fit(module, saver, how != "sync", how == "gpu" ? "gpu" : "cpu");
   std::printf("%.6f %.6f %ju\n", median(saver->blocked), median(saver->whole),
               static_cast<std::uintmax_t>(fs::file_size(folder / "saved.ckpt")));
 }
@@ -177,7 +179,8 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
     if (words.size() >= 3 && words[0] == "train") {
-      return L::run_program([&] { train(words[1], std::stoll(words[2]), words.size() == 3); });
+      return L::run_program(
+          [&] { train(words[1], std::stoll(words[2]), words.size() > 3 ? words[3] : ""); });
     }
     if (words.size() == 3 && words[0] == "frozen")
       return L::run_program([&] { frozen(words[1], std::stoll(words[2])); });

@@ -311,6 +311,8 @@ TEST_F(CommandsTest, NodesShowDevicesAndSilence) {
   node.set_name("worker-1");
   node.set_state(v1::NODE_STATE_SUSPECT);
   for (int i = 0; i < 2; ++i) node.add_devices()->set_name("cpu slot");
+  node.mutable_devices(1)->set_index(1);
+  node.mutable_devices(1)->set_fault("too hot");
   node.set_devices_in_use(1);
   node.set_cpus(2);
   node.set_memory_bytes(8LL << 30);
@@ -319,8 +321,12 @@ TEST_F(CommandsTest, NodesShowDevicesAndSilence) {
   server_.put_node(node);
   EXPECT_EQ(run({"nodes"}).out,
             "NAME      STATE    USED  CORES   MEMORY  LOAD  SEEN  DEVICES\n"
-            "worker-1  SUSPECT   1/2      2  8.0 GiB   0.5  4.0s  2 cpu slot\n");
-  EXPECT_EQ(json::parse(run({"nodes", "--json"}).out)[0]["devices"].size(), 2u);
+            "worker-1  SUSPECT   1/2      2  8.0 GiB   0.5  4.0s  2 cpu slot\n"
+            "CPU slot 1 of worker-1 is not used: too hot\n");
+  const json shown = json::parse(run({"nodes", "--json"}).out)[0]["devices"];
+  ASSERT_EQ(shown.size(), 2u);
+  EXPECT_EQ(shown[0]["fault"], "");
+  EXPECT_EQ(shown[1]["fault"], "too hot");
 }
 
 TEST_F(CommandsTest, NodeIsDrainedWaitedForAndPutBack) {

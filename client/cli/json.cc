@@ -200,7 +200,8 @@ Json node_json(const v1::Node& node) {
     devices.push_back({{"index", device.index()},
                        {"kind", device.kind()},
                        {"name", device.name()},
-                       {"memory_bytes", device.memory_bytes()}});
+                       {"memory_bytes", device.memory_bytes()},
+                       {"fault", device.fault()}});
   }
   Json jobs = Json::array();
   for (const auto& id : node.job_ids()) jobs.push_back(id);

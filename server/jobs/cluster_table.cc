@@ -34,6 +34,21 @@ void ClusterTable::set_available(const NodeId& node, bool available) {
 
 void ClusterTable::remove(const NodeId& node) { nodes_.erase(node); }
 
+void ClusterTable::set_faults(const NodeId& node, std::span<const DeviceFault> faults) {
+  if (const auto found = nodes_.find(node); found != nodes_.end())
+    found->second.info.faults = {faults.begin(), faults.end()};
+}
+
+const DeviceFault* ClusterTable::fault_of(const NodeId& node, std::string_view kind,
+                                          int index) const {
+  const NodeInfo* info = find(node);
+  if (info == nullptr) return nullptr;
+  for (const DeviceFault& fault : info->faults) {
+    if (fault.device.kind == kind && fault.device.index == index) return &fault;
+  }
+  return nullptr;
+}
+
 const NodeInfo* ClusterTable::find(const NodeId& node) const {
   const auto found = nodes_.find(node);
   return found == nodes_.end() ? nullptr : &found->second.info;
@@ -96,6 +111,7 @@ std::vector<scheduler::NodeView> ClusterTable::views(
     const bool accepting = node.available && node.stale.empty() && !drains_.contains(id);
     scheduler::NodeView view{.id = id, .accepting = accepting};
     for (const NodeDevice& device : node.info.devices) {
+      if (fault_of(id, device.kind, device.index) != nullptr) continue;
       scheduler::DevicesView& devices =
           device.kind == to_string(DeviceKind::kCuda) ? view.cuda : view.cpu;
       ++devices.total;

@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -41,6 +42,11 @@ class ClusterTable {
   void set_available(const NodeId& node, bool available);
   void remove(const NodeId& node);
 
+  // All devices that must not be used, of a node that is there.
+  void set_faults(const NodeId& node, std::span<const DeviceFault> faults);
+  // nullptr when the device may be used, or is not there.
+  const DeviceFault* fault_of(const NodeId& node, std::string_view kind, int index) const;
+
   // nullptr when it is not there.
   const NodeInfo* find(const NodeId& node) const;
 
@@ -57,7 +63,8 @@ class ClusterTable {
   std::vector<std::pair<NodeId, AttemptId>> expire_stale(MonotonicTime now);
   std::optional<MonotonicTime> next_expiry() const;
 
-  // For the scheduler: free are the devices that no rank of `records` holds.
+  // For the scheduler: free are the devices that no rank of `records` holds. Faulty ones are left
+  // out.
   std::vector<scheduler::NodeView> views(const std::map<JobId, JobRecord>& records) const;
 
  private:

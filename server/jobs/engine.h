@@ -116,6 +116,7 @@ class JobsEngine final : public NodeEvents {
   void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) override;
   void launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
                      bool permanent) override;
+  void device_faults(const NodeId& node, std::span<const DeviceFault> faults) override;
   void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                    const std::string& line) override;
 
@@ -140,6 +141,7 @@ class JobsEngine final : public NodeEvents {
   void fence(const NodeId& node, const RankReport& report);
   absl::StatusOr<storage::NodeRow> node_named(const std::string& name) const;
   void make_room_on(const NodeId& node, const Drain& drain, std::optional<Duration> grace);
+  void leave_faulty_devices(const NodeId& node);
 
   void expire(MonotonicTime now);
   void conclude_gangs();

@@ -23,6 +23,10 @@ constexpr Duration kStaleRankLimit = std::chrono::seconds(30);
 
 constexpr std::size_t kNodesNamed = 8;  // in messages
 
+std::string name_of(const NodeDevice& device) {
+  return fmt::format("{} {}", device.kind == "cuda" ? "GPU" : "CPU slot", device.index);
+}
+
 }  // namespace
 
 // A rank that nobody waits for: its attempt was replaced or its job is not known here.
@@ -68,6 +72,7 @@ void JobsEngine::node_joined(const NodeInfo& node, std::span<const RankReport> r
   }
   for (const RankReport& report : ranks) rank_reported(node.id, report);
   if (const Drain* drain = cluster_.drain_of(node.id)) make_room_on(node.id, *drain, std::nullopt);
+  leave_faulty_devices(node.id);
 }
 
 void JobsEngine::node_unavailable(const NodeId& node) { cluster_.set_available(node, false); }
@@ -110,6 +115,33 @@ void JobsEngine::log_matched(const NodeId& node, const AttemptId& attempt, int r
                              const std::string& line) {
   if (JobRecord* record = current(attempt)) {
     handle(*record, LogMatched{node, rank, policy, line});
+  }
+}
+
+// --- faulty devices ---
+
+void JobsEngine::device_faults(const NodeId& node, std::span<const DeviceFault> faults) {
+  cluster_.set_faults(node, faults);
+  reschedule_ = true;
+  leave_faulty_devices(node);
+}
+
+// Their gangs have their own grace for a last checkpoint, not a drain's: ranks on a faulty device
+// may never answer.
+void JobsEngine::leave_faulty_devices(const NodeId& node) {
+  const NodeInfo* info = cluster_.find(node);
+  if (info == nullptr || info->faults.empty()) return;
+  for (auto& [id, record] : records_) {
+    if (!is_active(record.job.state()) || is_ending(record)) continue;
+    for (const v1::RankStatus& rank : record.attempt.ranks()) {
+      if (rank.node_id() != node.str() || !holds_device(rank.state())) continue;
+      const DeviceFault* fault = cluster_.fault_of(node, rank.device_kind(), rank.device_index());
+      if (fault == nullptr) continue;
+      handle(record, PreemptRequested{std::chrono::milliseconds(record.spec->grace_ms()),
+                                      fmt::format("{} of node {} must not be used: {}",
+                                                  name_of(fault->device), info->name, fault->why)});
+      break;
+    }
   }
 }
 

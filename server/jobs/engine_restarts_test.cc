@@ -152,6 +152,48 @@ TEST_F(EngineRestartsTest, DrainedNodeGetsNothingAndItsJobsGoOnElsewhere) {
   EXPECT_FALSE(engine_->node_use().contains(a_));
 }
 
+TEST_F(EngineRestartsTest, GangLeavesAFaultyDeviceAndNobodyIsPlacedOnIt) {
+  const JobId id = submit(1, 1);
+  const JobId beside = submit(1, 1);
+  deliver();
+  const NodeDevice device = cluster_.node(a_).processes[0].device;
+  const std::vector<DeviceFault> faults = {{device, "Xid 79: fell off the bus"}};
+  engine_->device_faults(a_, faults);
+  engine_->settle();
+  EXPECT_TRUE(cluster_.node(a_).processes[0].asked_to_stop);
+  EXPECT_EQ(cluster_.node(a_).processes[0].grace, Duration(seconds(30)));
+  EXPECT_FALSE(cluster_.node(a_).processes[1].asked_to_stop) << "its device is sound";
+  cluster_.exit(a_, 0, 137);
+  cluster_.drain(a_, 0);
+  deliver();
+  EXPECT_EQ((*store().jobs().attempts(id))[0].reason(),
+            "CPU slot " + std::to_string(device.index) +
+                " of node a must not be used: Xid 79: fell off the bus");
+  EXPECT_EQ(job(id).restarts(), 0);
+  EXPECT_THAT(cluster_.launched(), Contains(id.str() + ".2@b"));
+  EXPECT_EQ(state(beside), v1::JOB_STATE_RUNNING);
+  const JobId third = submit(1, 1);
+  const JobId fourth = submit(1, 1);
+  EXPECT_EQ(state(third), v1::JOB_STATE_STARTING);
+  EXPECT_EQ(state(fourth), v1::JOB_STATE_QUEUED) << "there are three sound devices";
+  engine_->device_faults(a_, {});
+  engine_->settle();
+  EXPECT_EQ(state(fourth), v1::JOB_STATE_STARTING);
+}
+
+TEST_F(EngineRestartsTest, GangWhoseDeviceIsFoundFaultyWhenItsNodeReturnsLeaves) {
+  const JobId id = submit(1, 1);
+  deliver();
+  cluster_.disconnect(a_);
+  cluster_.node(a_).info.faults = {{cluster_.node(a_).processes[0].device, "Xid 48"}};
+  cluster_.connect(a_);
+  engine_->settle();
+  EXPECT_TRUE(cluster_.node(a_).processes[0].asked_to_stop);
+  cluster_.finish_all();
+  deliver();
+  EXPECT_THAT(cluster_.launched(), Contains(id.str() + ".2@b"));
+}
+
 TEST_F(EngineRestartsTest, DrainLastsAcrossARestartUntilItIsTakenBack) {
   ASSERT_TRUE(engine_->drain(a_.str(), "new disk", std::nullopt).ok());
   restart_server();

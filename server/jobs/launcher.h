@@ -25,6 +25,12 @@ struct NodeDevice {
   std::string kind;  // "cpu" or "cuda"
 };
 
+// A device that must not be used now.
+struct DeviceFault {
+  NodeDevice device;
+  std::string why;  // one line for people
+};
+
 // A node as it registered; checked by server/nodes.
 struct NodeInfo {
   NodeId id;
@@ -33,6 +39,7 @@ struct NodeInfo {
   std::string version;
   std::string boot_id;
   std::vector<NodeDevice> devices;
+  std::vector<DeviceFault> faults;
 };
 
 // What a node says of one rank.
@@ -103,6 +110,8 @@ class NodeEvents {
   // `permanent`: trying again on this node cannot help.
   virtual void launch_failed(const NodeId& node, const AttemptId& attempt,
                              const std::string& reason, bool permanent) = 0;
+  // All devices of the node that must not be used from now on; the others may.
+  virtual void device_faults(const NodeId& node, std::span<const DeviceFault> faults) = 0;
   // A line of a rank's output fits the log policy of that index. May be told again.
   virtual void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                            const std::string& line) = 0;

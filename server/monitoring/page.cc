@@ -226,6 +226,11 @@ void add_nodes(Exposition& page, const Snapshot& all) {
                {{"node", node.info.name}, {"node_id", node.info.id.str()}, {"kind", kind}}, count);
          }
        });
+  each("lctl_node_devices_faulty", "Devices of the node that must not be used: see lctl nodes.",
+       [](Family& family, const nodes::NodeStatus& node) {
+         family.sample({{"node", node.info.name}, {"node_id", node.info.id.str()}},
+                       static_cast<double>(node.info.faults.size()));
+       });
   each("lctl_node_devices_in_use", "Devices of the node that ranks hold.",
        [&](Family& family, const nodes::NodeStatus& node) {
          family.sample({{"node", node.info.name}, {"node_id", node.info.id.str()}},

@@ -72,6 +72,7 @@ TEST(ServerMetricsTest, NodesHaveOneStateAndTheirDevicesByKind) {
   node.info.id = NodeId{"n1"};
   node.info.name = "gpu-1";
   node.info.devices = {{0, "cuda"}, {1, "cuda"}, {0, "cpu"}};
+  node.info.faults = {{{1, "cuda"}, "Xid 79"}};
   node.state = nodes::NodeState::kSuspect;
   all.nodes = {node};
   all.node_use[NodeId{"n1"}].devices_in_use = 2;
@@ -82,6 +83,7 @@ TEST(ServerMetricsTest, NodesHaveOneStateAndTheirDevicesByKind) {
   EXPECT_THAT(page, HasSubstr("lctl_node_state{" + labels + ",state=\"suspect\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_drained{" + labels + "} 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_devices{" + labels + ",kind=\"cuda\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_node_devices_faulty{" + labels + "} 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_node_devices_in_use{" + labels + "} 2\n"));
 }
 

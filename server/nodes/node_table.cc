@@ -173,10 +173,27 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
       events_->log_matched(id, match->attempt, match->rank, match->policy, match->line);
       return;
     }
+    case v1::AgentMessage::kDeviceFaults:
+      return note_faults(id, message.device_faults());
     case v1::AgentMessage::kRegister:
     case v1::AgentMessage::KIND_NOT_SET:
       return;  // the latter: of a newer agent
   }
+}
+
+void NodeTable::note_faults(const NodeId& id, const v1::DeviceFaults& message) {
+  NodeStatus& status = nodes_.at(id).status;
+  status.info.faults = check_faults(message.devices(), status.info.devices);
+  for (v1::Device& device : status.devices) device.clear_fault();
+  for (const jobs::DeviceFault& fault : status.info.faults) {
+    log().warn("node {}: {} {} must not be used: {}", status.info.name, fault.device.kind,
+               fault.device.index, fault.why);
+    for (v1::Device& device : status.devices) {
+      if (device.kind() == fault.device.kind && device.index() == fault.device.index)
+        device.set_fault(fault.why);
+    }
+  }
+  events_->device_faults(id, status.info.faults);
 }
 
 // --- life and death ---

@@ -103,6 +103,7 @@ class NodeTable final : public jobs::Launcher {
   void register_node(Connection& connection, const v1::Register& message, MonotonicTime at);
   void refuse(Connection& connection, const absl::Status& status);
   void handle(const NodeId& node, const v1::AgentMessage& message);
+  void note_faults(const NodeId& id, const v1::DeviceFaults& message);
   void forgive_own_sleep(MonotonicTime now);
   void judge(Node& node, MonotonicTime now);
   void update_availability(Node& node);

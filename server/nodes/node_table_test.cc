@@ -1,5 +1,6 @@
 #include "server/nodes/node_table.h"
 
+#include "base/printable_line.h"
 #include "base/version.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -53,6 +54,12 @@ class EventLog final : public jobs::NodeEvents {
                    const std::string& line) override {
     lines.push_back("matched " + attempt.str() + " " + std::to_string(rank) + " policy " +
                     std::to_string(policy) + ": " + line);
+  }
+  void device_faults(const NodeId& node, std::span<const jobs::DeviceFault> faults) override {
+    std::string line = "faults of " + node.str() + ":";
+    for (const auto& fault : faults)
+      line += " " + fault.device.kind + std::to_string(fault.device.index) + " " + fault.why;
+    lines.push_back(line);
   }
   std::vector<std::string> take() { return std::exchange(lines, {}); }
   std::vector<std::string> lines;
@@ -230,6 +237,42 @@ TEST_F(NodeTableTest, MatchesOfLogPoliciesGoToTheEngineAlsoThoseOfARegistration)
   message.mutable_log_match()->set_policy(-1);
   receive(stream, message);
   EXPECT_THAT(events_.take(), IsEmpty());
+}
+
+TEST_F(NodeTableTest, FaultsOfItsDevicesGoToTheEngineAndAreShown) {
+  const auto stream = open();
+  v1::AgentMessage registration;
+  registration.mutable_register_()->set_node_id(kA);
+  registration.mutable_register_()->set_name("a");
+  registration.mutable_register_()->set_address("127.0.0.1");
+  registration.mutable_register_()->set_version(kVersion);
+  for (int i = 0; i < 2; ++i) {
+    v1::Device& device = *registration.mutable_register_()->add_devices();
+    device.set_kind("cuda");
+    device.set_index(i);
+  }
+  registration.mutable_register_()->mutable_devices(0)->set_fault("Xid 48");
+  receive(stream, registration);
+  EXPECT_EQ(table_.view()[0].info.faults.at(0).why, "Xid 48");
+  events_.take();
+
+  v1::AgentMessage message;
+  v1::Device& faulty = *message.mutable_device_faults()->add_devices();
+  faulty.set_kind("cuda");
+  faulty.set_index(1);
+  faulty.set_fault("Xid\n79");
+  *message.mutable_device_faults()->add_devices() = faulty;
+  message.mutable_device_faults()->mutable_devices(1)->set_index(7);  // it has none
+  receive(stream, message);
+  EXPECT_THAT(events_.take(),
+              ElementsAre("faults of " + kA + ": cuda1 " + printable_line("Xid\n79")));
+  EXPECT_EQ(table_.view()[0].devices[0].fault(), "");
+  EXPECT_EQ(table_.view()[0].devices[1].fault(), printable_line("Xid\n79"));
+
+  message.mutable_device_faults()->Clear();
+  receive(stream, message);
+  EXPECT_THAT(events_.take(), ElementsAre("faults of " + kA + ":"));
+  EXPECT_EQ(table_.view()[0].devices[1].fault(), "");
 }
 
 TEST_F(NodeTableTest, NonsenseIsIgnoredAndTheStreamLives) {

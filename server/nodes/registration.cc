@@ -81,6 +81,19 @@ absl::Status check_rank(std::string_view what, const Message& message) {
 
 }  // namespace
 
+std::vector<jobs::DeviceFault> check_faults(
+    const google::protobuf::RepeatedPtrField<v1::Device>& faulty,
+    const std::vector<jobs::NodeDevice>& devices) {
+  std::vector<jobs::DeviceFault> faults;
+  for (const jobs::NodeDevice& device : devices) {
+    const auto found = std::find_if(faulty.begin(), faulty.end(), [&](const v1::Device& each) {
+      return each.kind() == device.kind && each.index() == device.index && !each.fault().empty();
+    });
+    if (found != faulty.end()) faults.push_back({device, printable_line(found->fault())});
+  }
+  return faults;
+}
+
 absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message) {
   LCTL_RETURN_IF_ERROR(check_rank("a match of a log policy", message));
   if (message.policy() < 0 || message.policy() >= kMaxLogPolicies) {
@@ -150,6 +163,7 @@ absl::StatusOr<Registration> check_registration(const v1::Register& message) {
   for (const v1::Device& device : message.devices()) {
     checked.info.devices.push_back({device.index(), device.kind()});
   }
+  checked.info.faults = check_faults(message.devices(), checked.info.devices);
   for (const v1::RankReport& rank : message.ranks()) {
     LCTL_ASSIGN_OR_RETURN(jobs::RankReport report, check_rank_report(rank));
     checked.ranks.push_back(std::move(report));

@@ -34,6 +34,11 @@ absl::StatusOr<Registration> check_registration(const v1::Register& message);
 
 absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message);
 
+// Those that are devices of a node with `devices`; others are left out.
+std::vector<jobs::DeviceFault> check_faults(
+    const google::protobuf::RepeatedPtrField<v1::Device>& faulty,
+    const std::vector<jobs::NodeDevice>& devices);
+
 absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message);
 
 // The message for one node. Copies the spec.

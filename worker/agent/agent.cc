@@ -51,8 +51,10 @@ Agent::Agent(AgentOptions options, NodeId node_id)
       boot_id_(kernel_boot_id()),
       channel_(make_channel(options_.server)),
       work_(boost::asio::make_work_guard(io_)),
-      meter_(
-          {.data_dir = options_.data_dir, .node = options_.name, .every = options_.measure_every}) {
+      meter_({.data_dir = options_.data_dir,
+              .node = options_.name,
+              .gpu_library = options_.gpu_library,
+              .every = options_.measure_every}) {
   uploader_ = std::make_unique<Uploader>(
       channel_, [this](const Upload& upload, const absl::Status& status) {
         boost::asio::post(io_, [this, upload, status] { on_uploaded(upload, status); });
@@ -81,6 +83,7 @@ Agent::Agent(AgentOptions options, NodeId node_id)
 }
 
 Agent::~Agent() {
+  gpu_watch_.reset();
   // Those that wait for the strand end while it still runs; then the strand, which uses all the
   // others.
   session_->stop();
@@ -106,9 +109,34 @@ void Agent::connect() {
   session_ = std::make_unique<Session>(channel_, std::move(callbacks));
   // Only now: what the strand does may use the session.
   strand_thread_ = std::thread([this] { io_.run(); });
+  gpu_watch_ = std::make_unique<GpuWatch>(GpuWatch::Options{
+      .gpu_library = options_.gpu_library, .changed = [this](const GpuFaults& faults) {
+        boost::asio::post(io_, [this, faults] {
+          gpu_faults_ = faults;
+          report_faults();
+        });
+      }});
 }
 
 // ---- telling
+
+void Agent::report_faults() {
+  v1::AgentMessage message;
+  for (const v1::Device& device : devices()) {
+    if (!device.fault().empty()) *message.mutable_device_faults()->add_devices() = device;
+  }
+  message.mutable_device_faults();  // also when none is left
+  session_->send(std::move(message));
+}
+
+std::vector<v1::Device> Agent::devices() const {
+  std::vector<v1::Device> devices = options_.devices;
+  for (v1::Device& device : devices) {
+    const auto fault = gpu_faults_.find(static_cast<unsigned>(device.index()));
+    if (device.kind() == "cuda" && fault != gpu_faults_.end()) device.set_fault(fault->second);
+  }
+  return devices;
+}
 
 void Agent::report(const Rank& rank) {
   if (session_ == nullptr) return;  // during adoption: the registration will tell
@@ -124,6 +152,7 @@ void Agent::report_match(const Rank& rank, const LogMatches::value_type& match) 
 }
 
 void Agent::report_all() {
+  if (!gpu_faults_.empty()) report_faults();
   for (const auto& [id, attempt] : attempts_) {
     for (const auto& [number, rank] : attempt.ranks) {
       // Before the rank's state: a match counts for the attempt as long as that has not ended.
@@ -159,7 +188,7 @@ v1::Register Agent::registration() {
     registration.set_address(options_.address);
     registration.set_version(kVersion);
     registration.set_boot_id(boot_id_);
-    for (const v1::Device& device : options_.devices) *registration.add_devices() = device;
+    for (v1::Device& device : devices()) *registration.add_devices() = std::move(device);
     registration.set_cpus(options_.cpus);
     registration.set_memory_bytes(options_.memory_bytes);
     for (const auto& [id, attempt] : attempts_) {

@@ -32,6 +32,7 @@
 #include "worker/agent/cancellation.h"
 #include "worker/agent/forwarder.h"
 #include "worker/agent/launch_work.h"
+#include "worker/agent/measuring/gpu_watch.h"
 #include "worker/agent/measuring/node_meter.h"
 #include "worker/agent/session.h"
 #include "worker/agent/upload.h"
@@ -49,7 +50,8 @@ struct AgentOptions {
   int cpus = 1;
   std::int64_t memory_bytes = 0;
   Duration measure_every =
-      std::chrono::seconds(10);  // what the node does while ranks run; 0 = never
+      std::chrono::seconds(10);           // what the node does while ranks run; 0 = never
+  std::string gpu_library = kGpuLibrary;  // looks after the GPUs among `devices`
 };
 
 // Thread rule: all but view() from one thread.
@@ -126,6 +128,8 @@ class Agent {
   void report_all();
   void report_rendezvous(const AttemptId& id, int port);
   void report_failed_launch(const v1::Launch& launch, const absl::Status& status);
+  void report_faults();
+  std::vector<v1::Device> devices() const;  // with their faults
   Attempt* find(const AttemptId& id);
   Rank* find(const AttemptId& id, int rank);
   v1::Register registration();  // blocks on the strand; for the session's thread
@@ -147,12 +151,14 @@ class Agent {
 
   // The strand's.
   std::map<AttemptId, Attempt> attempts_;
+  GpuFaults gpu_faults_;
   std::vector<Waiting> waiting_;  // for all ranks to be that far
 
   NodeMeter meter_;
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<GpuWatch> gpu_watch_;
   std::thread strand_thread_;
 };
 

@@ -312,7 +312,14 @@ void Agent::on_checkpoint(const AttemptId& id, int number, const v1::CheckpointW
     return;
   }
   ++rank->uploads;
-  uploader_->add({id, number, written, time_us, find(id)->folder.stage(number) / written.file()});
+  const Attempt& attempt = *find(id);
+  uploader_->add({.attempt = id,
+                  .rank = number,
+                  .written = written,
+                  .time_us = time_us,
+                  .file = attempt.folder.stage(number) / written.file(),
+                  // Which of them are the first past so many steps is the store's to say.
+                  .even_if_overtaken = attempt.launch.spec().retention().keep_every() > 0});
 }
 
 void Agent::on_log_match(const AttemptId& id, int number, int policy, const std::string& line) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <numeric>
 
 #include "base/clock.h"
@@ -309,6 +311,36 @@ TEST_F(DaemonRanksTest, AcknowledgedOutputGivesItsDiskSpaceBack) {
     return stat(file.c_str(), &status) == 0 && status.st_size == 12'000'000 &&
            status.st_blocks * 512 < 4'000'000;
   }));
+}
+
+TEST_F(DaemonRanksTest, FaultyGpusAreToldAtOnceAndWithEachRegistration) {
+  const std::filesystem::path xids = folder_ / "xids";
+  std::ofstream{xids};
+  setenv("FAKE_NVML_GPUS", "2", 1);
+  setenv("FAKE_NVML_XIDS", xids.c_str(), 1);
+  start_daemon({"--gpu-library", runfile("worker/agent/testing/libfake_nvml.so")});
+  unsetenv("FAKE_NVML_GPUS");
+  unsetenv("FAKE_NVML_XIDS");
+  ASSERT_TRUE(coordinator_.wait([](const Received& received) {
+    return !received.registrations.empty() && received.registrations[0].devices_size() >= 2;
+  }));
+  std::ofstream(xids) << "1 79\n" << std::flush;
+  ASSERT_TRUE(
+      coordinator_.wait([](const Received& received) { return !received.device_faults.empty(); }));
+  const v1::DeviceFaults faults = coordinator_.received().device_faults[0];
+  ASSERT_EQ(faults.devices_size(), 1);
+  EXPECT_EQ(faults.devices(0).kind(), "cuda");
+  EXPECT_EQ(faults.devices(0).index(), 1);
+  EXPECT_EQ(faults.devices(0).fault(), "Xid 79: fell off the bus");
+
+  coordinator_.drop_session();
+  ASSERT_TRUE(coordinator_.wait(
+      [](const Received& received) { return received.registrations.size() == 2; }));
+  const v1::Register again = coordinator_.received().registrations[1];
+  int faulty = 0;
+  for (const v1::Device& device : again.devices())
+    faulty += device.fault().empty() ? 0 : 1;
+  EXPECT_EQ(faulty, 1);
 }
 
 }  // namespace

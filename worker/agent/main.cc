@@ -37,6 +37,7 @@ struct Flags {
   int cpu_slots = -1;
   std::string metrics;
   double measure_every = 10;
+  std::string gpu_library = lctl::agent::kGpuLibrary;
   std::string log_level = "info";
   bool die_with_parent = false;
   bool stop_ranks_on_exit = false;
@@ -100,6 +101,9 @@ void declare_flags(CLI::App& app, Flags& flags) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
+  app.add_option("--gpu-library", flags.gpu_library,
+                 "NVIDIA's management library, by which GPUs are found and watched")
+      ->capture_default_str();
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str();
   app.add_flag("--die-with-parent", flags.die_with_parent, "End when the starting process ends");
@@ -111,8 +115,7 @@ void declare_flags(CLI::App& app, Flags& flags) {
 
 lctl::agent::AgentOptions make_options(const Flags& flags) {
   std::string reason;
-  const std::vector<lctl::agent::Gpu> gpus =
-      lctl::agent::list_gpus(lctl::agent::kGpuLibrary, &reason);
+  const std::vector<lctl::agent::Gpu> gpus = lctl::agent::list_gpus(flags.gpu_library, &reason);
   if (!reason.empty()) lctl::logger("devices").info("GPUs: {}", reason);
   lctl::agent::AgentOptions options;
   options.server = flags.server;
@@ -122,6 +125,7 @@ lctl::agent::AgentOptions make_options(const Flags& flags) {
       flags.address.empty() ? lctl::agent::address_towards(flags.server) : flags.address;
   options.trainer = find_program(flags.trainer, "lctl-trainer", "trainer/lctl-trainer");
   options.keeper = find_program(flags.keeper, "lctl-keeper", "keeper/lctl-keeper");
+  options.gpu_library = flags.gpu_library;
   options.cpus = lctl::agent::usable_cpus();
   options.memory_bytes = lctl::agent::physical_memory();
   options.measure_every = std::chrono::duration_cast<lctl::Duration>(

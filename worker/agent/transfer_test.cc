@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <future>
+#include <mutex>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -86,6 +87,41 @@ TEST_F(TransferTest, FailingUploadKeepsTheOrderOfItsRankAndHoldsUpNoOther) {
   uploader.add(staged("other", "3", /*rank=*/1));
   wait_stored(3);
   EXPECT_THAT(stored(), ElementsAre("other", "first", "second"));
+}
+
+TEST_F(TransferTest, RecoveryCheckpointThatIsOvertakenWhileItWaitsIsNotSent) {
+  coordinator_.fail_commits(kUnavailable, 1);
+  std::mutex mutex;
+  std::vector<std::string> done;
+  Uploader uploader(channel_, [&](const Upload& upload, const absl::Status& status) {
+    EXPECT_TRUE(status.ok());
+    const std::lock_guard lock(mutex);
+    done.push_back(upload.written.file());
+  });
+  const auto of_kind = [](Upload upload, v1::CheckpointKind kind) {
+    upload.written.set_kind(kind);
+    return upload;
+  };
+  uploader.add(staged("of another", "0", /*rank=*/1));  // its failure keeps the thread busy
+  ASSERT_TRUE(coordinator_.wait([](const Received& r) { return r.chunks == 1; }));
+  coordinator_.fail_commits(kUnavailable, 1'000);
+  uploader.add(of_kind(staged("model", "1"), v1::CHECKPOINT_KIND_MODEL));
+  uploader.add(of_kind(staged("old", "2"), v1::CHECKPOINT_KIND_RECOVERY));
+  Upload kept = of_kind(staged("kept", "3"), v1::CHECKPOINT_KIND_RECOVERY);
+  kept.even_if_overtaken = true;
+  uploader.add(kept);
+  uploader.add(of_kind(staged("new", "4"), v1::CHECKPOINT_KIND_RECOVERY));
+  uploader.add(of_kind(staged("stop", "5"), v1::CHECKPOINT_KIND_STOP));
+  {
+    const std::lock_guard lock(mutex);
+    EXPECT_THAT(done, ElementsAre("old", "new"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "old"));
+  coordinator_.fail_commits(kUnavailable, 0);
+  wait_stored(4);
+  std::vector<std::string> names = stored();
+  std::erase(names, "of another");
+  EXPECT_THAT(names, ElementsAre("model", "kept", "stop"));
 }
 
 TEST_F(TransferTest, RefusedUploadIsGivenUpWithItsReason) {

@@ -103,11 +103,35 @@ Uploader::~Uploader() {
 }
 
 void Uploader::add(Upload upload) {
+  std::vector<Upload> overtaken;
   {
     const std::lock_guard lock(mutex_);
+    overtaken = take_overtaken(upload);
     queue_.push_back({.upload = std::move(upload), .number = ++added_});
   }
   changed_.notify_all();
+  for (const Upload& each : overtaken) {
+    logger("upload").info("{} is not sent: a newer one is there", name_of(each));
+    std::error_code ignored;
+    std::filesystem::remove(each.file, ignored);
+    on_done_(each, absl::OkStatus());
+  }
+}
+
+std::vector<Upload> Uploader::take_overtaken(const Upload& by) {
+  std::vector<Upload> taken;
+  const v1::CheckpointKind kind = by.written.kind();
+  if (kind != v1::CHECKPOINT_KIND_RECOVERY && kind != v1::CHECKPOINT_KIND_STOP) return taken;
+  std::erase_if(queue_, [&](Waiting& each) {
+    const Upload& older = each.upload;
+    if (each.number == in_flight_ || older.even_if_overtaken || older.attempt != by.attempt ||
+        older.rank != by.rank || older.written.kind() != v1::CHECKPOINT_KIND_RECOVERY) {
+      return false;
+    }
+    taken.push_back(std::move(each.upload));
+    return true;
+  });
+  return taken;
 }
 
 void Uploader::drop(const AttemptId& attempt) {
@@ -139,10 +163,11 @@ void Uploader::run() {
       continue;
     }
     const Upload next = due->upload;
-    const std::uint64_t number = due->number;
+    const std::uint64_t number = in_flight_ = due->number;
     lock.unlock();
     const absl::Status status = upload(next);
     lock.lock();
+    in_flight_ = 0;
     if (!stopping_.cancelled()) finished(number, status, lock);
   }
 }

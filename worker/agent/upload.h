@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -30,6 +31,8 @@ struct Upload {
   v1::CheckpointWritten written;
   std::int64_t time_us = 0;
   std::filesystem::path file;
+  // A recovery checkpoint that is sent although a newer one of its rank waits, too.
+  bool even_if_overtaken = false;
 };
 
 // Uploads files one after another: in chunks (chunk_cuts.h) of which only those that the store
@@ -37,11 +40,16 @@ struct Upload {
 // order; one that fails is tried again for ever with growing pauses (200 ms to 10 s) while other
 // ranks' go on, except after refusals that no repetition can change.
 //
+// A recovery checkpoint is for going on from, so one that still waits when a newer one of its rank
+// (or its stop checkpoint) is there is deleted unsent: whoever restarts waits for one upload, not
+// for all that a slow disk or network has left behind.
+//
 // Restart. Nothing is remembered here: what waits is known from the spool and the stage folder. A
 // file that is gone was committed before. Thread rule: internally locked.
 class Uploader {
  public:
-  // `status`: OK, or why the file was given up. Called on the uploader's thread: post from it.
+  // `status`: OK (stored, or overtaken), or why the file was given up. Called on the uploader's
+  // thread, or add()'s: post from it.
   using OnDone = std::function<void(const Upload&, const absl::Status& status)>;
 
   Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done);
@@ -59,6 +67,7 @@ class Uploader {
     MonotonicTime not_before{};
   };
 
+  std::vector<Upload> take_overtaken(const Upload& by);
   void run();
   Waiting* next_due(MonotonicTime now);
   void finished(std::uint64_t number, const absl::Status& status,
@@ -78,6 +87,7 @@ class Uploader {
   std::condition_variable changed_;
   std::deque<Waiting> queue_;
   std::uint64_t added_ = 0;
+  std::uint64_t in_flight_ = 0;  // number of what is being uploaded; 0 = nothing
 
   std::thread thread_;
 };

@@ -79,6 +79,12 @@ int nodes(const Session& session, const Options& options) {
   }
   session.out() << table.render(session.look());
   for (const v1::Node& node : *nodes) {
+    for (const v1::Device& device : node.devices()) {
+      if (device.fault().empty()) continue;
+      session.out() << fmt::format("{} {} of {} is not used: {}\n",
+                                   device.kind() == "cuda" ? "GPU" : "CPU slot", device.index(),
+                                   printable(node.name()), printable(device.fault()));
+    }
     if (node.drained_us() == 0) continue;
     session.out() << fmt::format(
         "{} is drained since {}{}{}\n", printable(node.name()), human_time(node.drained_us()),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,15 @@ struct GpuReading {
   std::optional<double> temperature_celsius;
 };
 
+// What may be a sign of a fault; nullopt where the card does not say.
+struct GpuSigns {
+  bool lost = false;  // the driver cannot reach it any more
+  // Memory errors that ECC could not correct, since the driver was loaded.
+  std::optional<std::uint64_t> uncorrected_errors;
+  std::optional<double> temperature_celsius;
+  std::optional<double> slowdown_celsius;  // from there on it slows itself down
+};
+
 // Thread rule: caller locks.
 class GpuLibrary {
  public:
@@ -44,6 +54,13 @@ class GpuLibrary {
 
   // By the driver's index. Costs some milliseconds on a real card.
   GpuReading read(unsigned index) const;
+  GpuSigns signs(unsigned index) const;
+
+  // From now on the Xid errors (the driver's, of all processes) are collected; nothing on drivers
+  // that cannot.
+  void watch_xids();
+  // Those since the last call, by the driver's index. Does not wait.
+  std::map<unsigned, std::vector<std::uint64_t>> take_xids();
 
  private:
   struct Functions;
@@ -51,6 +68,8 @@ class GpuLibrary {
 
   std::unique_ptr<void, int (*)(void*)> handle_;  // of dlopen()
   std::unique_ptr<Functions> functions_;
+  void* xids_ = nullptr;               // an event set; null = not watched
+  std::map<void*, unsigned> watched_;  // handles and their indexes
 };
 
 }  // namespace lctl::agent

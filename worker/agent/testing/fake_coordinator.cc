@@ -130,6 +130,8 @@ class SessionFake final : public v1::NodeSession::Service {
       answer.mutable_registered()->set_server_version("fake");
       stream->Write(answer);
       state_.node = stream;
+    } else if (message.has_device_faults()) {
+      received.device_faults.push_back(message.device_faults());
     } else if (message.has_heartbeat()) {
       ++received.heartbeats;
       answer.mutable_heartbeat_ack()->set_sequence(message.heartbeat().sequence());

@@ -40,6 +40,7 @@ struct Received {
 
   std::vector<v1::Register> registrations;
   int heartbeats = 0;
+  std::vector<v1::DeviceFaults> device_faults;
   std::map<RankName, Rank> ranks;
   std::vector<v1::RendezvousReady> rendezvous;
   std::vector<v1::LaunchFailed> failed_launches;

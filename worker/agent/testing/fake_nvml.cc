@@ -4,6 +4,8 @@
 //   FAKE_NVML_GPUS       how many GPUs there are (default 0)
 //   FAKE_NVML_BROKEN     index of a GPU that does not answer
 //   FAKE_NVML_NO_DRIVER  set: initialisation fails, as with a library without its driver
+//   FAKE_NVML_XIDS       a file of lines "GPU XID": each is an error that the driver reports, once
+//   FAKE_NVML_LOST       index of a GPU that the driver has lost
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +14,8 @@ namespace {
 
 constexpr int kSuccess = 0;
 constexpr int kFailure = 999;
+constexpr int kLost = 15;
+constexpr int kTimeout = 10;
 
 int number(const char* name, int otherwise) {
   const char* text = std::getenv(name);
@@ -83,8 +87,62 @@ int nvmlDeviceGetEnforcedPowerLimit(void*, unsigned* milliwatts) {
 
 // A card without a sensor.
 int nvmlDeviceGetTemperature(void* device, int, unsigned* celsius) {
+  if (static_cast<int>(index_of(device)) == number("FAKE_NVML_LOST", -1)) return kLost;
   if (index_of(device) > 0) return kFailure;
   *celsius = 61;
   return kSuccess;
+}
+
+int nvmlDeviceGetTemperatureThreshold(void*, int, unsigned* celsius) {
+  *celsius = 90;
+  return kSuccess;
+}
+
+int nvmlDeviceGetTotalEccErrors(void*, int, int, unsigned long long* errors) {
+  *errors = 0;
+  return kSuccess;
+}
+
+struct Event {
+  void* device;
+  unsigned long long type, data;
+  unsigned gpu_instance, compute_instance;
+};
+
+// How many lines of the file were reported.
+struct EventSet {
+  int reported = 0;
+};
+
+int nvmlEventSetCreate(void** set) {
+  *set = new EventSet();
+  return kSuccess;
+}
+
+int nvmlEventSetFree(void* set) {
+  delete static_cast<EventSet*>(set);
+  return kSuccess;
+}
+
+int nvmlDeviceRegisterEvents(void*, unsigned long long, void*) { return kSuccess; }
+
+int nvmlEventSetWait_v2(void* set, Event* event, unsigned) {
+  const char* name = std::getenv("FAKE_NVML_XIDS");
+  std::FILE* file = name == nullptr ? nullptr : std::fopen(name, "r");
+  if (file == nullptr) return kTimeout;
+  int& reported = static_cast<EventSet*>(set)->reported;
+  std::size_t gpu = 0;
+  unsigned long long xid = 0;
+  int line = 0;
+  int result = kTimeout;
+  while (std::fscanf(file, "%zu %llu\n", &gpu, &xid) == 2) {
+    if (line++ < reported) continue;
+    ++reported;
+    *event = {reinterpret_cast<void*>(gpu + 1), 0x8, xid, 0, 0};
+    result = kSuccess;
+    break;
+  }
+  std::fclose(file);
+  return result;
 }
 }

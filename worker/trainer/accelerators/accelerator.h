@@ -7,6 +7,7 @@
 #include <c10/util/intrusive_ptr.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -53,6 +54,10 @@ class Accelerator {
   // ordinary memory where that is pointless. Memory of tensors that are gone is used again. Any
   // thread.
   virtual at::Tensor empty_pinned(at::IntArrayRef sizes, at::ScalarType dtype) = 0;
+
+  // Makes memory that is there one that the device can write to directly, until the handle is gone;
+  // null where that is pointless or refused. Any thread.
+  virtual std::shared_ptr<void> pin(void* memory, std::size_t bytes) = 0;
 
   // What a monitor shows of a device: percentages of the host on the CPU, torch.cuda.memory_stats'
   // numbers (bytes, counts) on CUDA. Does not wait for the device.

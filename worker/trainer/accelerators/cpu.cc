@@ -27,6 +27,7 @@ class CpuAccelerator final : public Accelerator {
   at::Tensor empty_pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
     return at::empty(sizes, dtype);
   }
+  std::shared_ptr<void> pin(void*, std::size_t) override { return nullptr; }
 
   DeviceStats device_stats(c10::Device) override { return host_.read(); }
   std::string device_name(c10::Device) const override { return "cpu"; }

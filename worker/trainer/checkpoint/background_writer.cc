@@ -73,7 +73,7 @@ BackgroundWriter::Kept* BackgroundWriter::memory_for(std::size_t bytes) {
     return unused != nullptr && unused->memory.capacity() >= bytes ? unused : nullptr;
   }
   if (unused != nullptr) return unused;
-  return memories_.emplace_back(std::make_unique<Kept>()).get();
+  return memories_.emplace_back(std::make_unique<Kept>(options_.pin)).get();
 }
 
 void BackgroundWriter::write(const std::string& file, const Value& value, Work then, Work done) {
@@ -87,10 +87,10 @@ void BackgroundWriter::write(const std::string& file, const Value& value, Work t
     if (done) done();
     return;
   }
-  auto copy = std::make_shared<const Pickled>(snapshot(std::move(pickled), kept->memory));
+  auto copy = std::make_shared<const Snapshot>(snapshot(std::move(pickled), kept->memory));
   expected_[file] = true;
   submit({[file, copy = std::move(copy), then = std::move(then)] {
-            write_file(file, *copy);
+            write_file(file, copy->wait());
             if (then) then();
           },
           std::move(done), kept});
@@ -193,7 +193,7 @@ void BackgroundWriter::wait() {
 
 void BackgroundWriter::expect(std::size_t bytes) {
   if (!options_.in_background || !memories_.empty() || !affordable(bytes)) return;
-  Kept* const kept = memories_.emplace_back(std::make_unique<Kept>()).get();
+  Kept* const kept = memories_.emplace_back(std::make_unique<Kept>(options_.pin)).get();
   kept->preparing = true;  // nobody else knows it yet
   submit({[kept, bytes] { kept->memory.reserve(bytes); }, nullptr, kept});
 }

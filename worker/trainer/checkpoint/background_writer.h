@@ -21,7 +21,8 @@
 namespace lctl::checkpoint {
 
 // What is asked of it happens in that order, on a thread of its own; write() returns as soon as
-// the tensors are copied to memory of the host. Two checkpoints may be on their way, a third one
+// the tensors are copied to memory of the host (those of a device: as soon as that has been told to
+// do so, before anything that comes later). Two checkpoints may be on their way, a third one
 // waits for the first, so memory is bounded by two of them. When memory is scarce write() writes
 // before it returns, and copies nothing.
 //
@@ -37,6 +38,7 @@ class BackgroundWriter {
     bool in_background = true;  // else everything is done at once, by the caller
     // Bytes of memory that may still be used; negative: nobody knows.
     std::function<std::int64_t()> available_memory;
+    PinMemory pin = nullptr;  // for tensors of a device; null: ordinary memory
   };
 
   explicit BackgroundWriter(Options options);
@@ -71,6 +73,7 @@ class BackgroundWriter {
 
  private:
   struct Kept {
+    explicit Kept(const PinMemory& pin) : memory(pin) {}
     SnapshotMemory memory;
     bool used = false;       // protected by mutex_
     bool preparing = false;  // by expect(); protected by mutex_

@@ -64,6 +64,33 @@ TEST_F(BackgroundWriterTest, WritesTheValuesOfTheMoment) {
   EXPECT_EQ(fs::file_size(path("b")), fs::file_size(path("c")));
 }
 
+TEST_F(BackgroundWriterTest, PinsItsMemoryAsLongAsItIsThere) {
+  std::size_t pinned = 0;  // bytes
+  {
+    BackgroundWriter writer({.pin = [&](void* memory, std::size_t bytes) {
+      EXPECT_NE(memory, nullptr);
+      pinned += bytes;
+      return std::shared_ptr<void>(memory, [&pinned, bytes](void*) { pinned -= bytes; });
+    }});
+    Dict small;
+    small.set("w", at::full({1000}, 1.0));
+    writer.write(path("a"), small, nullptr, nullptr);
+    writer.wait();
+    const std::size_t before = pinned;
+    EXPECT_GE(before, 4'000U);
+    writer.write(path("a"), small, nullptr, nullptr);
+    writer.wait();
+    EXPECT_EQ(pinned, before);  // the same memory again
+    Dict large;
+    large.set("w", at::full({100'000}, 1.0));
+    writer.write(path("a"), large, nullptr, nullptr);
+    writer.wait();
+    EXPECT_GE(pinned, 400'000U);
+    EXPECT_LT(pinned, before + 400'000U);  // what was too small is unpinned
+  }
+  EXPECT_EQ(pinned, 0U);
+}
+
 TEST_F(BackgroundWriterTest, EverythingHappensInOrderAndIsToldInOrder) {
   Dict state;
   state.set("w", at::full({3}, 1.0));

@@ -47,7 +47,7 @@ void write_entries(const Pickled& pickled, caffe2::serialize::PyTorchStreamWrite
   writer.writeRecord(".storage_alignment", "64", 2);
   writer.writeRecord("byteorder", "little", 6);
   for (std::size_t i = 0; i < pickled.storages.size(); ++i) {
-    const at::Tensor& bytes = pickled.storages[i];
+    const at::Tensor bytes = pickled.storages[i].cpu();  // itself, unless it is on a device
     writer.writeRecord("data/" + std::to_string(i), bytes.data_ptr(), bytes.nbytes());
   }
   writer.writeEndOfFile();

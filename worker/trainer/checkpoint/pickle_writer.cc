@@ -97,30 +97,29 @@ class Pickler {
   }
 
   // Index of the tensor's storage among the entries; equal storages get one entry.
-  std::size_t storage_key(const at::Tensor& tensor, bool copied) {
+  std::size_t storage_key(const at::Tensor& tensor) {
     const c10::Storage& storage = tensor.storage();
     const auto [entry, is_new] =
         storage_keys_.emplace(storage.unsafeGetStorageImpl(), out_.storages.size());
     if (is_new) {
       const auto bytes = static_cast<std::int64_t>(storage.nbytes());
-      at::Tensor whole = at::empty({0}, at::TensorOptions().dtype(at::kByte));
+      at::Tensor whole = at::empty({0}, tensor.options().dtype(at::kByte));
       whole.set_(storage, 0, {bytes}, {1});
       out_.storages.push_back(std::move(whole));
-      out_.copied.push_back(copied);
     }
     return entry->second;
   }
 
   void write_tensor(const at::Tensor& original) {
     if (!original.defined()) throw std::invalid_argument("an undefined tensor in a checkpoint");
-    const at::Tensor tensor = original.device().is_cpu() ? original.detach() : host_copy(original);
+    const at::Tensor tensor = original.detach();
     const std::string_view type = storage_class(tensor.scalar_type());
     if (type.empty() || tensor.layout() != at::kStrided) {
       throw std::invalid_argument(
           fmt::format("a tensor of type {} cannot be stored in a checkpoint",
                       c10::toString(tensor.scalar_type())));
     }
-    const std::size_t key = storage_key(tensor, !original.device().is_cpu());
+    const std::size_t key = storage_key(tensor);
     write_global("torch._utils", "_rebuild_tensor_v2");
     put(opcode::kMark);
     put(opcode::kMark);
@@ -138,12 +137,6 @@ class Pickler {
     write_empty_ordered_dict();
     put(opcode::kTuple);
     put(opcode::kReduce);
-  }
-
-  // One copy per device tensor, kept alive so that its storage's address stays unique.
-  at::Tensor host_copy(const at::Tensor& tensor) {
-    host_copies_.push_back(tensor.detach().cpu());
-    return host_copies_.back();
   }
 
   void write_list(const List& list, int depth) {
@@ -217,7 +210,6 @@ class Pickler {
   Pickled out_;
   std::map<std::string, std::size_t> memo_;  // globals only
   std::unordered_map<const c10::StorageImpl*, std::size_t> storage_keys_;
-  std::vector<at::Tensor> host_copies_;
 };
 
 }  // namespace

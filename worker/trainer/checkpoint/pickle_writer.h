@@ -12,9 +12,8 @@ namespace lctl::checkpoint {
 
 struct Pickled {
   std::string bytes;  // data.pkl
-  // storages[i] becomes entry data/<i>: a CPU tensor over the whole storage.
+  // storages[i] becomes entry data/<i>: bytes of the whole storage, on the device where they are.
   std::vector<at::Tensor> storages;
-  std::vector<bool> copied;  // storages[i] is a copy already, that nobody else changes
 };
 
 // Throws std::invalid_argument for a tensor type that Python's torch.save does not know and for

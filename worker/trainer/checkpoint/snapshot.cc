@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <emmintrin.h>
 #include <sys/mman.h>
 
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <unordered_set>
 #include <vector>
 
 namespace lctl::checkpoint {
@@ -61,6 +63,7 @@ void SnapshotMemory::Free::operator()(std::byte* memory) const { std::free(memor
 
 void SnapshotMemory::reserve(std::size_t bytes) {
   if (bytes <= capacity_) return;
+  pinned_.reset();
   memory_.reset();
   capacity_ = 0;
   const std::size_t size = rounded_up(bytes, bytes < kHugePage ? kAlignment : kHugePage);
@@ -72,35 +75,54 @@ void SnapshotMemory::reserve(std::size_t bytes) {
   constexpr std::size_t kPage = 4096;
   for (std::size_t at = 0; at < size; at += kPage) memory_.get()[at] = std::byte{0};
   capacity_ = size;
+  if (pin_) pinned_ = pin_(memory, size);
 }
 
 std::size_t snapshot_bytes(const Pickled& pickled) {
   std::size_t bytes = 0;
-  for (std::size_t i = 0; i < pickled.storages.size(); ++i) {
-    if (!pickled.copied[i]) bytes += rounded_up(pickled.storages[i].nbytes(), kAlignment);
-  }
+  for (const at::Tensor& storage : pickled.storages)
+    bytes += rounded_up(storage.nbytes(), kAlignment);
   return bytes;
 }
 
-Pickled snapshot(Pickled pickled, SnapshotMemory& memory) {
+const Pickled& Snapshot::wait() const {
+  for (const c10::Event& event : arrived_) event.synchronize();
+  return pickled_;
+}
+
+Snapshot snapshot(Pickled pickled, SnapshotMemory& memory) {
   memory.reserve(snapshot_bytes(pickled));
   std::vector<Piece> pieces;
   std::vector<at::Tensor> before;  // what is copied from stays until it is
+  std::unordered_set<c10::Device> devices;
   std::byte* to = memory.data();
-  for (std::size_t i = 0; i < pickled.storages.size(); ++i) {
-    if (pickled.copied[i]) continue;
-    at::Tensor& storage = pickled.storages[i];
+  for (at::Tensor& storage : pickled.storages) {
     const std::size_t bytes = storage.nbytes();
-    const auto* from = static_cast<const std::byte*>(storage.const_data_ptr());
-    for (std::size_t at = 0; at < bytes; at += kPiece)
-      pieces.push_back({from + at, to + at, std::min(kPiece, bytes - at)});
-    before.push_back(std::move(storage));
+    before.push_back(storage);
     storage = at::from_blob(to, {static_cast<std::int64_t>(bytes)}, at::kByte);
-    pickled.copied[i] = true;
     to += rounded_up(bytes, kAlignment);
+    if (!before.back().is_cpu()) {
+      // First, so that the device is at work while the host copies its own.
+      storage.copy_(before.back(), /*non_blocking=*/true);
+      devices.insert(before.back().device());
+    }
+  }
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (!before[i].is_cpu()) continue;
+    const auto* from = static_cast<const std::byte*>(before[i].const_data_ptr());
+    auto* const target = static_cast<std::byte*>(pickled.storages[i].mutable_data_ptr());
+    for (std::size_t at = 0; at < before[i].nbytes(); at += kPiece)
+      pieces.push_back({from + at, target + at, std::min(kPiece, before[i].nbytes() - at)});
   }
   copy_all(pieces);
-  return pickled;
+  Snapshot result;
+  for (const c10::Device device : devices) {
+    const c10::impl::VirtualGuardImpl streams(device.type());
+    result.arrived_.emplace_back(device.type());
+    result.arrived_.back().record(streams.getStream(device));
+  }
+  result.pickled_ = std::move(pickled);
+  return result;
 }
 
 }  // namespace lctl::checkpoint

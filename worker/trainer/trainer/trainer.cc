@@ -98,10 +98,14 @@ Trainer::Trainer(Setup setup)
                                                     *precision_, *accelerator_);
   checkpoint_writer_ =
       std::make_unique<checkpoint::BackgroundWriter>(checkpoint::BackgroundWriter::Options{
-          .in_background = options_.async_checkpoint, .available_memory = [] {
-            const auto headroom = memory_headroom();
-            return headroom ? headroom->available : std::int64_t{-1};
-          }});
+          .in_background = options_.async_checkpoint,
+          .available_memory =
+              [] {
+                const auto headroom = memory_headroom();
+                return headroom ? headroom->available : std::int64_t{-1};
+              },
+          .pin = [this](void* memory,
+                        std::size_t bytes) { return accelerator_->pin(memory, bytes); }});
   context_ = std::make_unique<LoopContext>(LoopContext{
       options_, state_, progress_, hooks_, *logs_, *strategy_, *precision_, *data_connector_,
       optimizers_, *checkpoint_writer_, *control_, *accelerator_, *clock_});

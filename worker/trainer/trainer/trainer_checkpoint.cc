@@ -161,8 +161,7 @@ void Trainer::remove_checkpoint(const std::string& path, std::function<void()> d
 
 void Trainer::prepare_checkpoint_memory() {
   expecting_checkpoints_ = true;
-  // Of a device's tensors copies are made anyway.
-  if (!is_global_zero() || !strategy_->root_device().is_cpu()) return;
+  if (!is_global_zero()) return;
   checkpoint::List states;
   states.emplace_back(module().state_dict());
   for (const auto& optimizer : optimizers_.optimizers) states.emplace_back(optimizer->state_dict());

@@ -115,6 +115,13 @@ class CudaAccelerator final : public Accelerator {
   at::Tensor empty_pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
     return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
   }
+  std::shared_ptr<void> pin(void* memory, std::size_t bytes) override {
+    if (cudaHostRegister(memory, bytes, cudaHostRegisterDefault) == cudaSuccess) {
+      return {memory, [](void* pinned) { static_cast<void>(cudaHostUnregister(pinned)); }};
+    }
+    static_cast<void>(cudaGetLastError());  // it would be the next call's
+    return nullptr;
+  }
 
   DeviceStats device_stats(c10::Device device) override { return memory_stats(device.index()); }
   std::string device_name(c10::Device device) const override {
@@ -185,7 +192,7 @@ void explain(char* why, unsigned long size, const char* text) {
 }  // namespace lctl
 
 // NOLINTNEXTLINE: the name is the plugin's contract (plugin.h).
-extern "C" __attribute__((visibility("default"))) lctl::Accelerator* lctl_make_cuda_accelerator_1(
+extern "C" __attribute__((visibility("default"))) lctl::Accelerator* lctl_make_cuda_accelerator_2(
     char* why, unsigned long size) {
   try {
     const int count = c10::cuda::device_count_ensure_non_zero();

@@ -12,11 +12,10 @@ namespace lctl {
 // Name of the library; found beside the program, in ../lib/lctl, or where LCTL_CUDA_PLUGIN says.
 inline constexpr char kCudaPlugin[] = "liblctl_cuda.so";
 
-// What the library exports: `extern "C" lctl::Accelerator* lctl_make_cuda_accelerator(char* why,
-// size_t size)`. Null with the reason written to `why` when no device can be used. kCudaPluginAbi
-// guards against a library of another build.
+// What the library exports. Null with the reason written to `why` when no device can be used. The
+// number in its name changes with Accelerator, so that a library of another build is not taken.
 using MakeCudaAccelerator = Accelerator* (*)(char* why, unsigned long size);
-inline constexpr char kMakeCudaAccelerator[] = "lctl_make_cuda_accelerator_1";
+inline constexpr char kMakeCudaAccelerator[] = "lctl_make_cuda_accelerator_2";
 
 // Opens the library and asks it for the accelerator. Must be called before any tensor is touched:
 // ATen looks its CUDA hooks up once. Null with `reason` set when there is no library, driver or
