@@ -235,37 +235,44 @@ def out_of_memory(chaos, random):
     rank = some_rank(chaos, random)
     if not rank:
         return None
-    how = "by a limit" if exhaust_memory(rank["pid"]) else "by SIGKILL in the kernel's place"
-    if how != "by a limit" and not send(rank["pid"], signal.SIGKILL):
+    group = os.path.join(CGROUPS, "lctl-chaos-%d" % rank["pid"])
+    by_limit = exhaust_memory(rank["pid"], group)
+    if not by_limit and not send(rank["pid"], signal.SIGKILL):
         return None
-    return "rank %d of %s ended for want of memory (%s)" % (rank["rank"], rank["job"], how)
+    remove_group(group)
+    return "rank %d of %s ended for want of memory (%s)" % (
+        rank["rank"], rank["job"], "by a limit" if by_limit else "by SIGKILL in the kernel's place")
 
 
-def exhaust_memory(pid):
-    """Whether the kernel has killed the process for want of memory. Version 2 of control groups, and root."""
+def exhaust_memory(pid, group):
+    """Whether the kernel has killed the process for want of memory. Needs version 2 of control groups, and root."""
     if not os.access(os.path.join(CGROUPS, "cgroup.controllers"), os.R_OK):
         return False
-    group = os.path.join(CGROUPS, "lctl-chaos-%d" % pid)
     try:
         os.mkdir(group)
-        for name, value in (("memory.swap.max", "0"), ("memory.oom.group", "1"), ("cgroup.procs", str(pid)),
-                            ("memory.max", "65536")):
+        for name, value in (("memory.swap.max", "0"), ("cgroup.procs", str(pid)), ("memory.max", "65536")):
             with open(os.path.join(group, name), "w", encoding="ascii") as out:
                 out.write(value)
         # What a process had before it came here is not counted here: it dies of what it needs next.
         for _ in range(20):
             with open(os.path.join(group, "memory.events"), encoding="ascii") as events:
-                if any(line.split() == ["oom_kill", line.split()[1]] and line.split()[1] != "0" for line in events):
+                if dict(line.split() for line in events).get("oom_kill", "0") != "0":
                     return True
             time.sleep(0.1)
     except OSError:
-        pass
-    finally:
+        pass  # not here
+    return False
+
+
+def remove_group(group):
+    """Once the process is gone from it."""
+    for _ in range(20):
         try:
             os.rmdir(group)
+        except FileNotFoundError:
+            return
         except OSError:
-            pass  # it was not made, or the process is still in there
-    return False
+            time.sleep(0.1)
 
 
 def corrupt_chunk(chaos, random):
