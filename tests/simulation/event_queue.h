@@ -2,6 +2,7 @@
 // to whatever comes next.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>

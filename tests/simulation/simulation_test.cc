@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <random>
+#include <set>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -125,6 +126,7 @@ struct Planted {
   Bug bug;
   const char* name;
 };
+void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
 
 class PlantedBugTest : public testing::TestWithParam<Planted> {};
 

@@ -2,6 +2,7 @@
 // have the same hash.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
