@@ -7,6 +7,7 @@ what it did, or None when there was nothing to break.
 import os
 import resource
 import signal
+import sqlite3
 import time
 
 
@@ -163,6 +164,140 @@ def unwritable_folder(chaos, random):
     return "the attempts of %s could not be written" % node.name
 
 
+def cut_cable(chaos, random):
+    """Of the node's whole network: server and other nodes alike."""
+    if not chaos.networks:
+        return None
+    number = random.randrange(len(chaos.networks))
+    seconds = random.uniform(0.3, chaos.lost_after + 2)
+    chaos.networks[number].pull()
+    time.sleep(seconds)
+    chaos.networks[number].plug_in()
+    return "%s without its cable for %.1f s" % (chaos.nodes[number].name, seconds)
+
+
+def fill_disk(chaos, random, daemon):
+    seconds = random.uniform(0.3, 2)
+    machine = chaos.machines[daemon.name]
+    machine.fill_disk(True)
+    time.sleep(seconds)
+    machine.fill_disk(False)
+    return "the disk of %s full for %.1f s" % (daemon.name, seconds)
+
+
+def fill_disk_of_node(chaos, random):
+    """Of all that runs there: the daemon, keepers, ranks."""
+    return fill_disk(chaos, random, random.choice(chaos.nodes))
+
+
+def fill_disk_of_server(chaos, random):
+    return fill_disk(chaos, random, chaos.server)
+
+
+def slow_disk(chaos, random, daemon):
+    delay, seconds = random.uniform(0.05, 0.5), random.uniform(1, 3)
+    machine = chaos.machines[daemon.name]
+    machine.slow_down(delay)
+    time.sleep(seconds)
+    machine.slow_down(0)
+    return "the disk of %s took %.2f s a sync for %.1f s" % (daemon.name, delay, seconds)
+
+
+def slow_disk_of_node(chaos, random):
+    return slow_disk(chaos, random, random.choice(chaos.nodes))
+
+
+def slow_disk_of_server(chaos, random):
+    return slow_disk(chaos, random, chaos.server)
+
+
+def set_clock(chaos, random, daemon):
+    """It stays wrong until it is set again."""
+    seconds = random.choice([0, random.uniform(-3600, 3600), random.uniform(-5, 5)])
+    chaos.machines[daemon.name].set_clock(seconds)
+    time.sleep(random.uniform(0, 1))
+    return "the clock of %s set to be %+.1f s wrong" % (daemon.name, seconds)
+
+
+def set_clock_of_node(chaos, random):
+    return set_clock(chaos, random, random.choice(chaos.nodes))
+
+
+def set_clock_of_server(chaos, random):
+    return set_clock(chaos, random, chaos.server)
+
+
+CGROUPS = "/sys/fs/cgroup"
+
+
+def out_of_memory(chaos, random):
+    """By a limit of a control group where those can be made, else by what the kernel would do: SIGKILL."""
+    rank = some_rank(chaos, random)
+    if not rank:
+        return None
+    group = os.path.join(CGROUPS, "lctl-chaos-%d" % rank["pid"])
+    by_limit = exhaust_memory(rank["pid"], group)
+    if not by_limit and not send(rank["pid"], signal.SIGKILL):
+        return None
+    remove_group(group)
+    return "rank %d of %s ended for want of memory (%s)" % (
+        rank["rank"], rank["job"], "by a limit" if by_limit else "by SIGKILL in the kernel's place")
+
+
+def exhaust_memory(pid, group):
+    """Whether the kernel has killed the process for want of memory. Needs version 2 of control groups, and root."""
+    if not os.access(os.path.join(CGROUPS, "cgroup.controllers"), os.R_OK):
+        return False
+    try:
+        os.mkdir(group)
+        for name, value in (("memory.swap.max", "0"), ("cgroup.procs", str(pid)), ("memory.max", "65536")):
+            with open(os.path.join(group, name), "w", encoding="ascii") as out:
+                out.write(value)
+        # What a process had before it came here is not counted here: it dies of what it needs next.
+        for _ in range(20):
+            with open(os.path.join(group, "memory.events"), encoding="ascii") as events:
+                if dict(line.split() for line in events).get("oom_kill", "0") != "0":
+                    return True
+            time.sleep(0.1)
+    except OSError:
+        pass  # not here
+    return False
+
+
+def remove_group(group):
+    """Once the process is gone from it."""
+    for _ in range(20):
+        try:
+            os.rmdir(group)
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.1)
+
+
+def corrupt_chunk(chaos, random):
+    """A byte of the newest checkpoint in the store turns into another."""
+    database = sqlite3.connect("file:%s?mode=ro" % chaos.path("server", "lctl.db"), uri=True)
+    try:
+        row = database.execute("SELECT hex(sha256) FROM manifest_chunks WHERE checkpoint ="
+                               " (SELECT max(number) FROM checkpoints) ORDER BY random() LIMIT 1").fetchone()
+    finally:
+        database.close()
+    sha256 = row[0].lower() if row else ""
+    file = chaos.path("server", "blobs", sha256[:2], sha256[2:])
+    if not os.path.isfile(file):
+        return None
+    with open(file, "r+b") as chunk:
+        at = random.randrange(os.path.getsize(file))
+        chunk.seek(at)
+        byte = chunk.read(1)[0]
+        chunk.seek(at)
+        chunk.write(bytes([byte ^ 0x55]))
+    return "byte %d of chunk %s… of the newest checkpoint changed" % (at, sha256[:8])
+
+
 ALL = [kill_rank, abort_rank, interrupt_rank, kill_keeper, pause_rank, kill_agent, lose_agent, pause_agent, kill_server,
        pause_server, partition, break_connections, slow_network, exhaust_files_of_agent, exhaust_files_of_server,
-       unwritable_folder]
+       unwritable_folder, cut_cable, fill_disk_of_node, fill_disk_of_server, slow_disk_of_node, slow_disk_of_server,
+       set_clock_of_node, set_clock_of_server, out_of_memory]
+WITH_FALL_BACK = [corrupt_chunk]

@@ -17,14 +17,14 @@ class Link:
     mend()   as if nothing had been; what was held arrives
     """
 
-    def __init__(self, target):
+    def __init__(self, target, listen="127.0.0.1"):
         host, port = target.rsplit(":", 1)
         self.target = (host, int(port))
         self.state, self.seconds = "pass", 0.0
         self.lock = threading.Condition()
         self.pairs = set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.listener = socket.create_server((listen, 0))
+        self.address = "%s:%d" % (listen, self.listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _set(self, state, seconds=0.0):

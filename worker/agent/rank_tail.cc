@@ -41,13 +41,15 @@ RankTail::RankTail(const AttemptId& attempt, int rank, RunFolder folder,
   stream(v1::STREAM_KIND_STDOUT).acknowledged = offsets.out;
   stream(v1::STREAM_KIND_STDERR).acknowledged = offsets.err;
   stream(v1::STREAM_KIND_NODE).acknowledged = offsets.node;
-  scan_acknowledged_checkpoints();
+  announce_acknowledged();
   rewind();
 }
 
-void RankTail::scan_acknowledged_checkpoints() {
+// From where it was done last.
+void RankTail::announce_acknowledged() {
   const std::uint64_t end = stream(v1::STREAM_KIND_EVENTS).acknowledged;
-  const auto reader = spool::SpoolReader::open(folder_.spool(rank_), 0);
+  if (end <= announced_) return;
+  const auto reader = spool::SpoolReader::open(folder_.spool(rank_), announced_);
   // In the order of their announcement; a name that was used again means its last use.
   std::vector<v1::Event> waiting;
   while (reader->offset() < end) {
@@ -66,12 +68,8 @@ void RankTail::scan_acknowledged_checkpoints() {
       waiting.push_back(std::move(event));
     }
   }
-  for (const v1::Event& event : waiting) announce(event);
   announced_ = end;
-}
-
-void RankTail::announce(const v1::Event& event) {
-  on_checkpoint_(event.checkpoint(), event.time_us());
+  for (const v1::Event& event : waiting) on_checkpoint_(event.checkpoint(), event.time_us());
 }
 
 void RankTail::tell_damage(const absl::Status& status) {
@@ -136,10 +134,6 @@ absl::StatusOr<std::optional<v1::IngestBatch>> RankTail::next_records(v1::Stream
     spooled.set_offset(record.offset);
     spooled.set_end_offset(record.end_offset);
     spooled.set_event(record.event);
-    if (kind != v1::STREAM_KIND_EVENTS || record.end_offset <= announced_) continue;
-    announced_ = record.end_offset;
-    v1::Event event;
-    if (event.ParseFromString(record.event) && event.has_checkpoint()) announce(event);
   }
   events.sent = records->back().end_offset;
   batch.set_to_offset(events.sent);
@@ -225,6 +219,7 @@ bool RankTail::acknowledge(const v1::IngestAck& ack) {
       // Another path may have brought the server further than what was sent on this stream.
       if (now.sent < now.acknowledged) rewind();
       save_offsets();
+      if (kind == v1::STREAM_KIND_EVENTS) announce_acknowledged();
       if (!has_records(kind)) release_space(kind);
       return true;
     case v1::IngestAck::RESULT_GAP:

@@ -30,9 +30,10 @@ inline constexpr std::uint64_t kKeptConsoleBytes = 1 << 20;        // stay reada
 // Thread rule: caller locks.
 class RankTail {
  public:
-  // Called with every checkpoint that the spool announces, once per file; also, at construction,
-  // with those announced before the acknowledged offset whose file still waits in the stage folder.
-  // It is called under the caller's lock: post from it.
+  // Called with every checkpoint that the spool announces, once per file, when the events up to its
+  // announcement are acknowledged: a checkpoint in the store whose past is not would leave a gap in
+  // the curve if this node were lost. At construction with those acknowledged before whose file
+  // still waits in the stage folder. It is called under the caller's lock: post from it.
   using OnCheckpoint = std::function<void(const v1::CheckpointWritten&, std::int64_t time_us)>;
 
   // Called with each first line that fits one of `policies`, once it is written down in the rank's
@@ -90,9 +91,8 @@ class RankTail {
                                                            std::int64_t now_us);
   void look_for_policies(v1::StreamKind kind, const v1::IngestBatch& batch);
   void tell_matches(const std::vector<int>& policies);
-  void announce(const v1::Event& event);
+  void announce_acknowledged();
   void tell_damage(const absl::Status& status);
-  void scan_acknowledged_checkpoints();
   void save_offsets();
   void release_space(v1::StreamKind kind);
   std::filesystem::path file(v1::StreamKind kind) const;

@@ -264,10 +264,32 @@ TEST_F(RankTailTest, DamageIsToldOnceAndEndsTheEvents) {
 
 TEST_F(RankTailTest, CheckpointIsAnnouncedOnceHoweverOftenItIsSent) {
   write_checkpoint("a.ckpt");
-  next(kEvents);
+  acknowledge_all();
   EXPECT_THAT(announced_, ElementsAre("a.ckpt"));
-  tail_->rewind();
+  answer(kEvents, 0, v1::IngestAck::RESULT_GAP);  // a server that was restored from a backup
+  acknowledge_all();
+  EXPECT_THAT(announced_, ElementsAre("a.ckpt"));
+}
+
+TEST_F(RankTailTest, CheckpointWaitsUntilTheEventsBeforeItAreStored) {
+  write_log("its past");
+  const auto past = next(kEvents);
+  write_checkpoint("a.ckpt");
+  const auto announcement = next(kEvents);
+  EXPECT_THAT(announced_, IsEmpty());
+  answer(kEvents, past->to_offset());
+  EXPECT_THAT(announced_, IsEmpty());
+  answer(kEvents, announcement->to_offset());
+  EXPECT_THAT(announced_, ElementsAre("a.ckpt"));
+}
+
+TEST_F(RankTailTest, CheckpointThatTheServerKnowsBeforeItIsSentAgainIsAnnounced) {
+  write_log("a");
   next(kEvents);
+  write_checkpoint("a.ckpt");
+  const std::uint64_t end = next(kEvents)->to_offset();
+  tail_->rewind();
+  answer(kEvents, end);  // an earlier stream had brought it that far
   EXPECT_THAT(announced_, ElementsAre("a.ckpt"));
 }
 
@@ -280,7 +302,7 @@ TEST_F(RankTailTest, RestartAnnouncesAcknowledgedCheckpointsThatStillWait) {
   std::filesystem::remove(folder_.stage(0) / "stored.ckpt");
   open();
   EXPECT_THAT(announced_, ElementsAre("waiting.ckpt", "second.ckpt"));
-  next(kEvents);
+  acknowledge_all();
   EXPECT_THAT(announced_, ElementsAre("waiting.ckpt", "second.ckpt", "unsent.ckpt"));
 }
 

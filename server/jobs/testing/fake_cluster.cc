@@ -13,12 +13,6 @@ NodeId FakeCluster::add_node(const std::string& name, int cpu_slots) {
   return id;
 }
 
-std::vector<NodeId> FakeCluster::node_ids() const {
-  std::vector<NodeId> ids;
-  for (const auto& [id, node] : nodes_) ids.push_back(id);
-  return ids;
-}
-
 void FakeCluster::connect(const NodeId& id) {
   Node& node = nodes_.at(id);
   if (server_ == nullptr) return;
@@ -42,12 +36,12 @@ void FakeCluster::server_down() {
   for (auto& [id, node] : nodes_) node.connected = false;
 }
 
-bool FakeCluster::deliver_one() {
-  if (messages_.empty() || server_ == nullptr) return false;
-  const Message message = std::move(messages_.front());
-  messages_.pop_front();
-  message.tell(*server_);
-  return true;
+void FakeCluster::deliver_all() {
+  while (!messages_.empty() && server_ != nullptr) {
+    const Message message = std::move(messages_.front());
+    messages_.pop_front();
+    message.tell(*server_);
+  }
 }
 
 void FakeCluster::send(const NodeId& id, std::function<void(NodeEvents&)> tell) {
@@ -97,17 +91,6 @@ void FakeCluster::finish_all(int code) {
       drain(id, i);
     }
   }
-}
-
-int FakeCluster::running(const JobId& job) const {
-  int count = 0;
-  for (const auto& [id, node] : nodes_) {
-    if (!node.connected) continue;
-    for (const Process& process : node.processes) {
-      count += process.attempt.job == job && process.state == v1::RANK_STATE_RUNNING;
-    }
-  }
-  return count;
 }
 
 bool FakeCluster::idle() const {

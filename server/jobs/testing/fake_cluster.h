@@ -38,7 +38,6 @@ class FakeCluster final : public Launcher {
   // Adds a node that is not connected yet.
   NodeId add_node(const std::string& name, int cpu_slots);
   Node& node(const NodeId& id) { return nodes_.at(id); }
-  std::vector<NodeId> node_ids() const;
 
   // The stream up: where delivered messages go. nullptr = the server is down.
   void attach(NodeEvents* server) { server_ = server; }
@@ -50,12 +49,8 @@ class FakeCluster final : public Launcher {
   // All streams break.
   void server_down();
 
-  // Hands the oldest message up; false when there is none.
-  bool deliver_one();
-  void deliver_all() {
-    while (deliver_one()) {
-    }
-  }
+  // Hands all messages up, the oldest first.
+  void deliver_all();
 
   // A process takes its next step: RUNNING → EXITED with `code` → DRAINED.
   void exit(const NodeId& id, std::size_t process, int code);
@@ -66,8 +61,6 @@ class FakeCluster final : public Launcher {
   // drain.
   void finish_all(int code = 0);
 
-  // Processes of the job that run, on connected nodes.
-  int running(const JobId& job) const;
   bool idle() const;  // no node holds any process, not even an ended one
 
   // Launch orders that were carried out (repeated ones count once), as "attempt id@node".
