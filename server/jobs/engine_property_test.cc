@@ -30,6 +30,7 @@ enum class Kind {
   kAdvance,
   kCheckpoint,
   kMatch,
+  kStall,
   kDrainNode,
   kUndrainNode,
 };
@@ -42,9 +43,9 @@ struct Op {
 
 void showValue(const Op& op, std::ostream& out) {
   static constexpr const char* kNames[] = {
-      "submit",  "stop",       "resume",     "deliver",    "settle",      "exit",
-      "drain",   "connect",    "disconnect", "lose",       "fail_next",   "restart",
-      "advance", "checkpoint", "match",      "drain_node", "undrain_node"};
+      "submit",  "stop",       "resume",     "deliver", "settle",     "exit",
+      "drain",   "connect",    "disconnect", "lose",    "fail_next",  "restart",
+      "advance", "checkpoint", "match",      "stall",   "drain_node", "undrain_node"};
   out << kNames[static_cast<int>(op.kind)] << "(" << op.pick << ", " << op.value << ")";
 }
 
@@ -64,6 +65,7 @@ rc::Gen<Op> any_op() {
                                                                 {4, Kind::kAdvance},
                                                                 {2, Kind::kCheckpoint},
                                                                 {2, Kind::kMatch},
+                                                                {2, Kind::kStall},
                                                                 {1, Kind::kDrainNode},
                                                                 {1, Kind::kUndrainNode}}),
                                 rc::gen::resize(100, rc::gen::inRange(0, 1000)),
@@ -136,6 +138,9 @@ class Run {
         return with_process(op, [&](const NodeId& id, std::size_t i) {
           cluster_.match(id, i, op.value % 4, "a line");  // the last is of no policy
         });
+      case Kind::kStall:
+        return with_process(
+            op, [&](const NodeId& id, std::size_t i) { cluster_.stall(id, i, op.value % 3); });
       case Kind::kDrainNode:
         static_cast<void>(engine_->drain(
             pick_node(op).str(), "", op.value % 2 == 0 ? std::optional<Duration>() : seconds(5)));

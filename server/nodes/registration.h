@@ -34,6 +34,8 @@ absl::StatusOr<Registration> check_registration(const v1::Register& message);
 
 absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message);
 
+absl::StatusOr<jobs::RankStall> check_rank_stalled(const v1::RankStalled& message);
+
 absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message);
 
 // The message for one node. Copies the spec.

@@ -34,6 +34,7 @@ class EventCounter final : public jobs::NodeEvents {
   void rendezvous_ready(const NodeId&, const AttemptId&, int) override {}
   void launch_failed(const NodeId&, const AttemptId&, const std::string&, bool) override {}
   void log_matched(const NodeId&, const AttemptId&, int, int, const std::string&) override {}
+  void rank_stalled(const NodeId&, const jobs::RankStall&) override {}
 
   void wait_joined(int n) { wait(joined_, n); }
   void wait_unavailable(int n) { wait(unavailable_, n); }
