@@ -146,6 +146,12 @@ v1::RestartFrom restart_from(std::string_view choice) {
   return choice == "none" ? v1::RESTART_FROM_NONE : v1::RESTART_FROM_LAST;
 }
 
+// JobSpec.hang_after_ms.
+std::int64_t hang_after_ms(const Value& value) {
+  if (!value.is_string() || value.as_string() == "off") return -1;
+  return parse_duration_ms(value).value.value_or(0);  // auto is none
+}
+
 std::int32_t int32(const Arguments& arguments, std::string_view name) {
   return static_cast<std::int32_t>(arguments.get_int(name));  // bounded by the key table
 }
@@ -167,6 +173,7 @@ v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findin
   spec.set_max_restarts(int32(job, "max_restarts"));
   spec.set_restart_from(restart_from(job.get_string("restart_from")));
   spec.set_retry_crash_loops(job.get_string("crash_loop") == "retry");
+  spec.set_hang_after_ms(hang_after_ms(job.get("hang_after")));
   spec.set_never_preempt(!job.get_bool("preemptible"));
   read_log_policies(job.get("log_policies"), "job.log_policies", options,
                     *spec.mutable_log_policies(), findings);

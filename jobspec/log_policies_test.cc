@@ -38,6 +38,7 @@ TEST(RestartKeysTest, DefaultsAreRestartFromTheNewestCheckpointAndNoCrashLoops) 
   EXPECT_EQ(config->job.restart_from(), v1::RESTART_FROM_LAST);
   EXPECT_FALSE(config->job.retry_crash_loops());
   EXPECT_FALSE(config->job.never_preempt());
+  EXPECT_EQ(config->job.hang_after_ms(), 0);
   EXPECT_TRUE(config->job.log_policies().empty());
 }
 
@@ -63,6 +64,29 @@ TEST(RestartKeysTest, AllOfThemArriveInTheSpecAlsoByTheCanonicalText) {
     EXPECT_EQ(job.log_policies(2).action(), v1::LogPolicy::ACTION_LABEL);
     EXPECT_EQ(job.log_policies(2).label(), "slow-net");
   }
+}
+
+TEST(RestartKeysTest, HangAfterIsATimeOrAWord) {
+  const auto hang_after = [](const std::string& text) {
+    const auto config = with("  hang_after: " + text + "\n");
+    EXPECT_TRUE(config.ok()) << message_of(config.status());
+    const auto again = parse(config->canonical_yaml(), {.check_files = false});
+    EXPECT_EQ(again->job.hang_after_ms(), config->job.hang_after_ms());
+    return config->job.hang_after_ms();
+  };
+  EXPECT_EQ(hang_after("auto"), 0);
+  EXPECT_EQ(hang_after("off"), -1);
+  EXPECT_EQ(hang_after("'off'"), -1);
+  EXPECT_EQ(hang_after("3s"), 3'000);
+  EXPECT_EQ(hang_after("2h"), 7'200'000);
+  for (const char* wrong : {"true", "never", "500ms", "'5'", "0s"}) {
+    EXPECT_THAT(refusal(std::string("  hang_after: ") + wrong + "\n"),
+                HasSubstr("job.hang_after: `"))
+        << wrong;
+  }
+  EXPECT_THAT(refusal("  hang_after: soon\n"),
+              HasSubstr("expected `auto`, `off`, or a duration of at least 1s"));
+  EXPECT_THAT(refusal("  hang_after: 5\n"), HasSubstr("job.hang_after: expected "));
 }
 
 TEST(RestartKeysTest, WhatCannotBeIsRefusedWithItsPlace) {

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::string_view kBatches = "an int >= 0 (batches) or a float in [0.0, 1.0] (a share)";
 constexpr std::string_view kWorkers = "an int in [0, 1024] (threads) or `auto`";
+constexpr std::string_view kHangAfter =
+    "`auto`, `off`, or a duration of at least 1s such as 90s or 5m";
 constexpr std::string_view kDevices =
     "a number of devices > 0, `auto`, or a list of different device ids as [0, 2] or \"0,2\"";
 
@@ -53,6 +55,13 @@ bool is_batches(const Value& value) {
 bool is_workers(const Value& value) {
   return value.is_int() ? value.as_int() >= 0 && value.as_int() <= 1024
                         : value.as_string() == "auto";
+}
+
+// YAML reads a plain `off` as false.
+bool is_hang_after(const Value& value) {
+  if (value.is_bool()) return !value.as_bool();
+  if (value.as_string() == "auto" || value.as_string() == "off") return true;
+  return parse_duration_ms(value).value.value_or(0) >= 1000;
 }
 
 bool is_devices(const Value& value) {
@@ -129,6 +138,9 @@ std::string broken_rule(std::string_view rule, const Value& value) {
   if (rule.empty() || value.is_null()) return "";
   if (rule == "batches") return is_batches(value) ? "" : std::string(kBatches);
   if (rule == "workers") return is_workers(value) ? "" : std::string(kWorkers);
+  if (rule == "auto, off or a duration") {
+    return is_hang_after(value) ? "" : std::string(kHangAfter);
+  }
   if (rule == "devices") return is_devices(value) ? "" : std::string(kDevices);
   if (rule == "a name") {
     return is_name(value.as_string()) ? "" : "1 to 128 letters, digits, `.`, `_` or `-`";

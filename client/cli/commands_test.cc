@@ -207,7 +207,7 @@ TEST_F(CommandsTest, StatusWithoutAJobIsAnOverview) {
 }
 
 TEST_F(CommandsTest, UnknownJobIsAnErrorOfOne) {
-  for (const char* command : {"status", "stop", "resume", "logs", "metrics"}) {
+  for (const char* command : {"status", "stop", "resume", "stacks", "logs", "metrics"}) {
     const Outcome result = run({command, "nothing"});
     EXPECT_EQ(result.code, 1) << command;
     EXPECT_EQ(result.err, "lctl: there is no job `nothing`\n") << command;
@@ -304,6 +304,20 @@ TEST_F(CommandsTest, ResumeQueuesAgain) {
   EXPECT_THAT(result.out, StartsWith("Queued again: halted (cccccccccc)\n"));
   const Outcome again = run({"resume", "halted"});
   EXPECT_EQ(again.code, 1);
+}
+
+TEST_F(CommandsTest, StacksAreAskedForAndTheirPlaceIsSaid) {
+  v1::Job job = make_job("cccccccccc", "running", v1::JOB_STATE_RUNNING);
+  job.set_attempt(2);
+  server_.put_job(job);
+  const Outcome result = run({"stacks", "running"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out,
+            "Asked the ranks of running (cccccccccc) for their stacks. They are in its log in a "
+            "moment:\n"
+            "lctl logs cccccccccc --attempt 2 --tail 200\n");
+  EXPECT_EQ(json::parse(run({"stacks", "running", "--json"}).out)["id"], "cccccccccc");
+  EXPECT_EQ(run({"stacks", "digits-mlp"}).code, 1);  // has ended
 }
 
 TEST_F(CommandsTest, NodesShowDevicesAndSilence) {
@@ -436,6 +450,7 @@ TEST_F(CommandsTest, HelpFitsTheScreenAndHasExamples) {
                                              {"checkpoints", "download"},
                                              {"stop"},
                                              {"resume"},
+                                             {"stacks"},
                                              {"nodes"},
                                              {"nodes", "drain"},
                                              {"nodes", "undrain"},

@@ -112,6 +112,15 @@ absl::StatusOr<v1::Job> Client::resume(const std::string& job) {
   return response;
 }
 
+absl::StatusOr<v1::Job> Client::write_stacks(const std::string& job) {
+  v1::WriteStacksRequest request;
+  request.set_job(job);
+  v1::Job response;
+  LCTL_RETURN_IF_ERROR(
+      connection_->call(*connection_->jobs, &v1::Jobs::Stub::WriteStacks, request, &response));
+  return response;
+}
+
 absl::StatusOr<v1::Job> Client::label(const std::string& job, const LabelChange& change) {
   v1::SetLabelsRequest request;
   request.set_job(job);

@@ -129,6 +129,8 @@ class Client {
   absl::StatusOr<v1::Job> stop(const std::string& job, std::chrono::milliseconds grace = {},
                                const std::string& reason = {});
   absl::StatusOr<v1::Job> resume(const std::string& job);
+  // Its ranks write their stacks into its log, soon.
+  absl::StatusOr<v1::Job> write_stacks(const std::string& job);
   // Of a job in any state; returns it as it is then.
   absl::StatusOr<v1::Job> label(const std::string& job, const LabelChange& change);
   // Returns the job in its final state.

@@ -153,6 +153,19 @@ class FakeJobs final : public v1::Jobs::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status WriteStacks(grpc::ServerContext*, const v1::WriteStacksRequest* request,
+                           v1::Job* response) override {
+    const std::lock_guard lock(state_.mutex);
+    ++state_.calls["WriteStacks"];
+    const v1::Job* job = state_.find(request->job());
+    if (job == nullptr) return not_found(request->job());
+    if (job->state() != v1::JOB_STATE_RUNNING) {
+      return {grpc::StatusCode::FAILED_PRECONDITION, fmt::format("job {} does not run", job->id())};
+    }
+    *response = *job;
+    return grpc::Status::OK;
+  }
+
   grpc::Status SetLabels(grpc::ServerContext*, const v1::SetLabelsRequest* request,
                          v1::Job* response) override {
     const std::lock_guard lock(state_.mutex);

@@ -40,6 +40,8 @@ constexpr Argument kJob[] = {
      "stop: no further try when two in a row fail alike; retry: use all of max_restarts"},
     {"log_policies", "list", "[]", "",
      "what lines of the ranks' output mean, see `an entry of job.log_policies`"},
+    {"hang_after", "bool|str", "auto", "auto, off or a duration",
+     "a rank that gets nowhere for so long is hung; auto: by its own pace, off: never"},
     {"preemptible", "bool", "true", "", "may be asked to make room for jobs of higher priority"},
     {"elastic", "map", "null", "", "fewer or more nodes while it runs", "later"},
     {"checkpoint_every", "duration", "60s", "",

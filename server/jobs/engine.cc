@@ -274,7 +274,16 @@ JobRecord* JobsEngine::current(const AttemptId& attempt) {
 
 void JobsEngine::handle(JobRecord& record, const Event& event) {
   const v1::JobState before = record.job.state();
+  const v1::EndCause cause = record.attempt.cause();
   Effects effects = apply(record, event, now());
+  if (record.hang_due) {
+    hangs_due_[record.id()] = *record.hang_due;
+  } else {
+    hangs_due_.erase(record.id());
+  }
+  if (record.attempt.cause() == v1::END_CAUSE_HUNG && cause != v1::END_CAUSE_HUNG) {
+    ++counts_.hangs;
+  }
   if (effects.changed) {
     std::vector<v1::Transition>& rows = dirty_[record.id()];
     for (v1::Transition& row : effects.transitions) {

@@ -71,6 +71,8 @@ class JobsEngine final : public NodeEvents {
   absl::StatusOr<v1::Job> stop(const JobId& id, std::optional<Duration> grace, std::string reason);
   // FailedPrecondition unless it is STOPPED or FAILED.
   absl::StatusOr<v1::Job> resume(const JobId& id);
+  // Asks the nodes of a job's ranks for their stacks. FailedPrecondition when none runs.
+  absl::StatusOr<v1::Job> write_stacks(const JobId& id);
   // Tags and note of a job in any state; errors of JobStore::label().
   absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change);
 
@@ -119,6 +121,7 @@ class JobsEngine final : public NodeEvents {
   void device_faults(const NodeId& node, std::span<const DeviceFault> faults) override;
   void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                    const std::string& line) override;
+  void rank_stalled(const NodeId& node, const RankStall& stall) override;
 
   // --- the loop ---
 
@@ -164,7 +167,8 @@ class JobsEngine final : public NodeEvents {
   const Options options_;
   std::map<JobId, JobRecord> records_;  // not final, or final and not committed yet
   ClusterTable cluster_;
-  std::map<NodeId, MonotonicTime> awaited_;  // nodes of restored attempts: when they count as lost
+  std::map<JobId, MonotonicTime> hangs_due_;  // JobRecord.hang_due of those that have one
+  std::map<NodeId, MonotonicTime> awaited_;   // nodes of restored attempts: when they count as lost
 
   // Applied and not yet committed: transitions by job (none = other changes only), and what
   // follows.

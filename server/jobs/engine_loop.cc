@@ -66,6 +66,7 @@ std::optional<MonotonicTime> JobsEngine::next_deadline() const {
   sooner(wake_at_);
   sooner(cluster_.next_expiry());
   for (const auto& [node, time] : awaited_) sooner(time);
+  for (const auto& [job, time] : hangs_due_) sooner(time);
   return next;
 }
 
@@ -75,6 +76,16 @@ void JobsEngine::expire(MonotonicTime time) {
                attempt.str());
     commands_.push_back(ForgetCommand{node, attempt});
     reschedule_ = true;
+  }
+  std::vector<JobId> hung;
+  for (const auto& [job, due] : hangs_due_) {
+    if (due <= time) hung.push_back(job);
+  }
+  for (const JobId& job : hung) {
+    if (const auto found = records_.find(job); found != records_.end()) {
+      handle(found->second, HangDue{});
+    }
+    hangs_due_.erase(job);
   }
   std::vector<NodeId> gone;
   for (const auto& [node, until] : awaited_) {
@@ -218,6 +229,8 @@ void JobsEngine::act() {
       options_.launcher.launch(launch->node, launch->order);
     } else if (const auto* stop = std::get_if<StopCommand>(&command)) {
       options_.launcher.stop(stop->node, stop->attempt, stop->grace, stop->reason);
+    } else if (const auto* dump = std::get_if<DumpCommand>(&command)) {
+      options_.launcher.dump_stacks(dump->node, dump->attempt);
     } else if (const auto* forget = std::get_if<ForgetCommand>(&command)) {
       options_.launcher.forget(forget->node, forget->attempt);
     }

@@ -145,6 +145,29 @@ void JobsEngine::leave_faulty_devices(const NodeId& node) {
   }
 }
 
+// --- hung ranks ---
+
+void JobsEngine::rank_stalled(const NodeId& node, const RankStall& stall) {
+  if (JobRecord* record = current(stall.attempt)) handle(*record, RankStalled{node, stall});
+}
+
+absl::StatusOr<v1::Job> JobsEngine::write_stacks(const JobId& id) {
+  LCTL_ASSIGN_OR_RETURN(v1::Job job, get(id));
+  const auto found = records_.find(id);
+  std::set<NodeId> nodes;
+  if (found != records_.end()) {
+    for (const v1::RankStatus& rank : found->second.attempt.ranks()) {
+      if (rank.state() == v1::RANK_STATE_RUNNING) nodes.insert(NodeId{rank.node_id()});
+    }
+  }
+  if (nodes.empty()) {
+    return absl::FailedPreconditionError(fmt::format(
+        "job {} is {}: only ranks that run have stacks", id.str(), name_of(job.state())));
+  }
+  for (const NodeId& node : nodes) options_.launcher.dump_stacks(node, found->second.attempt_id());
+  return job;
+}
+
 // --- draining ---
 
 absl::StatusOr<storage::NodeRow> JobsEngine::node_named(const std::string& name) const {

@@ -50,6 +50,55 @@ TEST_F(EngineRestartsTest, NextAttemptAvoidsTheNodeThatMayBeAtFault) {
   EXPECT_THAT(cluster_.launched(), Contains(id.str() + ".2@b"));
 }
 
+TEST_F(EngineRestartsTest, HungGangIsStoppedAndTheNextGoesRoundTheCulpritsNode) {
+  const NodeId c = cluster_.add_node("c", 2);
+  cluster_.connect(c);
+  const JobId id = submit(2, 1);
+  deliver();
+  ASSERT_THAT(cluster_.launched(), ElementsAre(id.str() + ".1@a", id.str() + ".1@b"));
+  cluster_.node(b_).processes[0].begun = 811;
+  cluster_.stall(a_, 0, 812);
+  deliver();
+  EXPECT_TRUE(cluster_.node(a_).processes[0].asked_to_stop);
+  EXPECT_THAT(job(id).reason(), HasSubstr("rank 0 waits in all_reduce #812"));
+  EXPECT_EQ(engine_->view(0).counts.hangs, 1u);
+  cluster_.finish_all(143);
+  deliver();
+  EXPECT_THAT(cluster_.launched(), Contains(id.str() + ".2@a"));
+  EXPECT_THAT(cluster_.launched(), Contains(id.str() + ".2@c"));
+  const auto attempts = store().jobs().attempts(id);
+  EXPECT_EQ(attempts->front().cause(), v1::END_CAUSE_HUNG);
+  EXPECT_EQ(attempts->front().culprit(), 1);
+  EXPECT_EQ(engine_->view(0).counts.requeued[v1::END_CAUSE_HUNG], 1u);
+}
+
+TEST_F(EngineRestartsTest, StacksOfARunningJobAreAskedForAndHarmNobody) {
+  const JobId id = submit(1, 1);
+  EXPECT_TRUE(absl::IsFailedPrecondition(engine_->write_stacks(id).status())) << "it only starts";
+  deliver();
+  EXPECT_EQ(text_of(engine_->write_stacks(id).status()), "OK");
+  deliver();
+  EXPECT_EQ(state(id), v1::JOB_STATE_RUNNING);
+  cluster_.finish_all();
+  deliver();
+  EXPECT_TRUE(absl::IsFailedPrecondition(engine_->write_stacks(id).status()));
+  EXPECT_TRUE(absl::IsNotFound(engine_->write_stacks(JobId{"nosuchjob0"}).status()));
+}
+
+TEST_F(EngineRestartsTest, HungGangWhoseOtherNodeIsSilentIsNotWaitedForLong) {
+  const JobId id = submit(2, 1);
+  deliver();
+  cluster_.disconnect(b_);
+  cluster_.stall(a_, 0, 812);
+  deliver();
+  EXPECT_FALSE(cluster_.node(a_).processes[0].asked_to_stop);
+  ASSERT_TRUE(engine_->next_deadline().has_value());
+  EXPECT_LE(*engine_->next_deadline(), clock_.monotonic_now() + seconds(8));
+  advance(seconds(8));
+  EXPECT_TRUE(cluster_.node(a_).processes[0].asked_to_stop);
+  EXPECT_THAT(job(id).reason(), HasSubstr("rank 0 (node a) hangs"));
+}
+
 TEST_F(EngineRestartsTest, NodeThatMayBeAtFaultIsStillKnownAfterARestart) {
   const JobId id = submit(1, 1);
   deliver();

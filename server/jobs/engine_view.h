@@ -18,6 +18,7 @@ struct EngineCounts {
   std::map<v1::JobState, std::uint64_t> finished;  // entries into a final state
   std::uint64_t attempts_placed = 0;
   std::map<v1::EndCause, std::uint64_t> requeued;  // attempts that ended, and go on in another
+  std::uint64_t hangs = 0;                         // gangs of which a rank was found hung
   std::uint64_t preemptions = 0;                   // gangs that were asked to make room for a job
   std::uint64_t scheduling_passes = 0;             // in which at least one job was waiting
   Duration scheduling_time{0};                     // of them together

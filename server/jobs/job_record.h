@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -15,6 +16,7 @@
 #include "base/id.h"
 #include "proto/lctl/v1/job.pb.h"
 #include "server/jobs/failure.h"
+#include "server/jobs/launcher.h"
 
 namespace lctl::jobs {
 
@@ -60,8 +62,12 @@ struct JobRecord {
   std::optional<Failure> failure;     // the last one, until the job is resumed
   std::set<NodeId> avoided;           // nodes that the next placement does without if it can
   std::int64_t reached_step = 0;      // of this attempt, as far as its rank 0 has told
-  std::string waiting;                // why it is not placed, while QUEUED
-  std::string checkpoint_refusal;     // why its checkpoints wait on their nodes; "" = they do not
+  // While a rank of the attempt shows no sign of life: what each rank's node has said last, and
+  // until when the others may still say it.
+  std::map<int, RankStall> stalls;
+  std::optional<MonotonicTime> hang_due;
+  std::string waiting;             // why it is not placed, while QUEUED
+  std::string checkpoint_refusal;  // why its checkpoints wait on their nodes; "" = they do not
 
   JobId id() const { return JobId{job.id()}; }
   AttemptId attempt_id() const { return {id(), attempt.number()}; }

@@ -53,6 +53,23 @@ struct RankReport {
   bool lost_with_reboot = false;  // its machine went down under it; its data follows all the same
 };
 
+// How far a rank has got whose gang gets nowhere.
+struct RankStall {
+  AttemptId attempt;
+  int rank = 0;
+  bool stalled = false;  // its time is over; false: it goes on, or is told for the others' sake
+  Duration silence{};    // since its last sign of life
+  std::string
+      phase;  // "training", …; "" = it keeps no pulse: of what follows only `process` counts
+  bool in_batch = false;
+  std::int64_t step = 0;
+  std::int64_t begun = 0;           // collectives
+  std::int64_t passed = 0;          // of them
+  std::vector<std::string> recent;  // names of the last that it has begun, newest last
+  std::string process;              // what is unusual about its process; "" = nothing
+  bool stacks_told = false;         // its log has its stacks, or why there are none
+};
+
 struct RankPlace {
   int rank = 0;
   int local_rank = 0;
@@ -86,6 +103,9 @@ class Launcher {
   virtual void stop(const NodeId& node, const AttemptId& attempt, Duration grace,
                     const std::string& reason) = 0;
 
+  // The attempt's ranks there write their stacks into their logs; rank_stalled() tells of each.
+  virtual void dump_stacks(const NodeId& node, const AttemptId& attempt) = 0;
+
   // The end of the attempt's ranks on that node is recorded: their folders may be deleted.
   virtual void forget(const NodeId& node, const AttemptId& attempt) = 0;
 };
@@ -115,6 +135,9 @@ class NodeEvents {
   // A line of a rank's output fits the log policy of that index. May be told again.
   virtual void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                            const std::string& line) = 0;
+  // A rank shows no sign of life, goes on after all, or its stacks are in its log. May be told
+  // again.
+  virtual void rank_stalled(const NodeId& node, const RankStall& stall) = 0;
 };
 
 }  // namespace lctl::jobs

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/printable_line.h"
+#include "server/jobs/hang.h"
 #include "server/jobs/verdict.h"
 
 namespace lctl::jobs {
@@ -14,6 +15,9 @@ namespace {
 // Ranks of a broken gang often hang in a collective: they get just enough time to write a
 // checkpoint where they still can.
 constexpr Duration kBrokenGangGrace = std::chrono::seconds(1);
+
+// From the first rank that stalls: for all to write their stacks and say how far they are.
+constexpr Duration kHangPatience = std::chrono::seconds(8);
 
 constexpr std::size_t kPatternShown = 100;  // bytes
 
@@ -32,6 +36,8 @@ class Step {
   void on(const ResumeRequested& event);
   void on(const PreemptRequested& event);
   void on(const LogMatched& event);
+  void on(const RankStalled& event);
+  void on(const HangDue& event);
   void on(const GangOver& event);
 
   Effects take() { return std::move(effects_); }
@@ -44,6 +50,9 @@ class Step {
   void condemn(const Verdict& verdict, Duration grace = kBrokenGangGrace);
   void lost_with_reboot(const v1::RankStatus& rank);
   void stop_gang(Duration grace, const std::string& reason);
+  void ask_for_stacks();
+  bool all_have_told() const;
+  void condemn_hung();
   void launch(int node_rank);
   void never_started(v1::RankStatus& rank, const std::string& why);
   void check_over();
@@ -104,6 +113,37 @@ void Step::stop_gang(Duration grace, const std::string& reason) {
   for (const NodeId& node : alive) {
     effects_.commands.push_back(StopCommand{node, record_.attempt_id(), grace, reason});
   }
+}
+
+// Of the whole gang: who hangs is often not who is at fault.
+void Step::ask_for_stacks() {
+  std::set<NodeId> nodes;
+  for (const v1::RankStatus& rank : record_.attempt.ranks()) {
+    if (rank.state() == v1::RANK_STATE_RUNNING) nodes.insert(NodeId{rank.node_id()});
+  }
+  for (const NodeId& node : nodes) {
+    effects_.commands.push_back(DumpCommand{node, record_.attempt_id()});
+  }
+}
+
+bool Step::all_have_told() const {
+  const auto& ranks = record_.attempt.ranks();
+  return std::all_of(ranks.begin(), ranks.end(), [this](const v1::RankStatus& rank) {
+    if (rank.state() != v1::RANK_STATE_RUNNING) return true;
+    const auto told = record_.stalls.find(rank.rank());
+    return told != record_.stalls.end() && told->second.stacks_told;
+  });
+}
+
+void Step::condemn_hung() {
+  const HangFinding hang = find_hang(record_.stalls, record_.attempt, record_.job.id());
+  record_.stalls.clear();
+  record_.hang_due.reset();
+  if (hang.culprit >= 0) {
+    record_.attempt.set_culprit(hang.culprit);
+    record_.attempt.set_blamed_node(record_.attempt.ranks(hang.culprit).node_id());
+  }
+  condemn({outcome::kFailed, v1::END_CAUSE_HUNG, hang.reason});
 }
 
 void Step::launch(int node_rank) {
@@ -173,6 +213,8 @@ void Step::on(const Placed& event) {
   record_.rendezvous_port = 0;
   record_.restored = false;
   record_.stop_grace.reset();
+  record_.stalls.clear();
+  record_.hang_due.reset();
   record_.reached_step = event.resume_step;
 
   std::string where = event.nodes.front().name;
@@ -392,6 +434,31 @@ void Step::on(const LogMatched& event) {
   }
 }
 
+void Step::on(const RankStalled& event) {
+  if (!active() || is_ending(record_)) return;
+  const v1::RankStatus* rank = rank_on(event.node, event.stall.rank);
+  if (rank == nullptr || rank->state() != v1::RANK_STATE_RUNNING) return;
+  record_.stalls.insert_or_assign(rank->rank(), event.stall);
+  const bool any = std::any_of(record_.stalls.begin(), record_.stalls.end(),
+                               [](const auto& each) { return each.second.stalled; });
+  if (!any) {  // it was only slow
+    record_.stalls.clear();
+    record_.hang_due.reset();
+  } else if (!record_.hang_due) {
+    record_.hang_due = now_.monotonic + kHangPatience;
+    ask_for_stacks();
+  } else if (all_have_told()) {
+    condemn_hung();
+  }
+}
+
+// Whoever has not told by now will not, or its node cannot.
+void Step::on(const HangDue&) {
+  if (!record_.hang_due) return;
+  record_.hang_due.reset();
+  if (active() && !is_ending(record_) && !record_.stalls.empty()) condemn_hung();
+}
+
 void Step::on(const GangOver& event) {
   if (!active()) return;
   v1::Attempt& attempt = record_.attempt;
@@ -402,7 +469,9 @@ void Step::on(const GangOver& event) {
   attempt.set_cause(end.cause);
   attempt.set_reason(end.attempt_reason);
   // Only what may be the node's fault is held against it.
-  if (end.cause != v1::END_CAUSE_INFRASTRUCTURE) attempt.clear_blamed_node();
+  if (end.cause != v1::END_CAUSE_INFRASTRUCTURE && end.cause != v1::END_CAUSE_HUNG) {
+    attempt.clear_blamed_node();
+  }
   record_.avoided.clear();
   if (!attempt.blamed_node().empty()) record_.avoided.emplace(attempt.blamed_node());
   record_.failure = std::move(end.failure);

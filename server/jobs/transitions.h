@@ -102,15 +102,24 @@ struct LogMatched {
   std::string line;  // printable
 };
 
+// A rank shows no sign of life, goes on after all, or has written its stacks.
+struct RankStalled {
+  NodeId node;
+  RankStall stall;
+};
+
+// JobRecord.hang_due has come.
+struct HangDue {};
+
 // All ranks are over: what they said, and from where a next attempt would go on.
 struct GangOver {
   std::vector<std::optional<v1::Finished>> finished;  // by rank; may be shorter than the gang
   std::string newest_checkpoint;                      // id; "" = none
 };
 
-using Event =
-    std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost, NodeReturned,
-                 StopRequested, ResumeRequested, PreemptRequested, LogMatched, GangOver>;
+using Event = std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost,
+                           NodeReturned, StopRequested, ResumeRequested, PreemptRequested,
+                           LogMatched, RankStalled, HangDue, GangOver>;
 
 // --- what follows ---
 
@@ -128,7 +137,11 @@ struct ForgetCommand {
   NodeId node;
   AttemptId attempt;
 };
-using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand>;
+struct DumpCommand {
+  NodeId node;
+  AttemptId attempt;
+};
+using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand, DumpCommand>;
 
 struct Effects {
   bool changed = false;                     // the record differs from the store's

@@ -183,7 +183,10 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
         fmt::format("attempt {} goes on: {}", record.attempt.number(), record.attempt.reason());
     return end;
   }
-  if (const v1::RankStatus* culprit = culprit_of(record.attempt)) {
+  if (record.attempt.cause() == v1::END_CAUSE_HUNG) {
+    // How its rank ended then is our own doing.
+    conclude_failure(record, v1::END_CAUSE_HUNG, record.attempt.reason(), end);
+  } else if (const v1::RankStatus* culprit = culprit_of(record.attempt)) {
     conclude_failure(record,
                      cause_of_exit(culprit->exit_code(), said_by(finished, culprit->rank())),
                      describe_rank(*culprit, finished), end);

@@ -60,6 +60,8 @@ std::string_view label_of(v1::EndCause cause) {
       return "infrastructure";
     case v1::END_CAUSE_PREEMPTED:
       return "preempted";
+    case v1::END_CAUSE_HUNG:
+      return "hung";
     default:
       return "unknown";
   }
@@ -95,10 +97,12 @@ void add_queue(Exposition& page, const jobs::EngineView& engine) {
       .sample({}, engine.counts.attempts_placed);
   Family requeued = page.family("lctl_attempts_requeued_total", Type::kCounter,
                                 "Attempts that ended and go on in another one, by cause.");
-  for (const v1::EndCause cause :
-       {v1::END_CAUSE_PROGRAM, v1::END_CAUSE_INFRASTRUCTURE, v1::END_CAUSE_PREEMPTED}) {
+  for (const v1::EndCause cause : {v1::END_CAUSE_PROGRAM, v1::END_CAUSE_INFRASTRUCTURE,
+                                   v1::END_CAUSE_PREEMPTED, v1::END_CAUSE_HUNG}) {
     requeued.sample({{"cause", label_of(cause)}}, value_or_zero(engine.counts.requeued, cause));
   }
+  page.family("lctl_hangs_total", Type::kCounter, "Gangs of which a rank was found hung.")
+      .sample({}, engine.counts.hangs);
   page.family("lctl_preemptions_total", Type::kCounter,
               "Gangs that were asked to make room for a job of higher priority.")
       .sample({}, engine.counts.preemptions);

@@ -42,6 +42,7 @@ TEST(ServerMetricsTest, JobsAreCountedAndThoseThatHoldDevicesHaveSeries) {
   all.engine.counts.attempts_placed = 7;
   all.engine.counts.requeued = {{v1::END_CAUSE_PREEMPTED, 2}};
   all.engine.counts.preemptions = 1;
+  all.engine.counts.hangs = 3;
   all.engine.counts.scheduling_passes = 3;
   all.engine.counts.scheduling_time = std::chrono::milliseconds(1'500);
   all.engine.active = {running("abc")};
@@ -52,6 +53,8 @@ TEST(ServerMetricsTest, JobsAreCountedAndThoseThatHoldDevicesHaveSeries) {
   EXPECT_THAT(page, HasSubstr("lctl_attempts_placed_total 7\n"));
   EXPECT_THAT(page, HasSubstr("lctl_attempts_requeued_total{cause=\"program\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("lctl_attempts_requeued_total{cause=\"preempted\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_attempts_requeued_total{cause=\"hung\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("lctl_hangs_total 3\n"));
   EXPECT_THAT(page, HasSubstr("lctl_preemptions_total 1\n"));
   EXPECT_THAT(page, HasSubstr("lctl_scheduler_pass_seconds_sum 1.5\n"
                               "lctl_scheduler_pass_seconds_count 3\n"));

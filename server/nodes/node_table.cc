@@ -175,6 +175,16 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
     }
     case v1::AgentMessage::kDeviceFaults:
       return note_faults(id, message.device_faults());
+    case v1::AgentMessage::kRankStalled: {
+      const auto stall = check_rank_stalled(message.rank_stalled());
+      if (!stall.ok()) {
+        log().warn("node {} told of a stall that is ignored: {}", id.str(),
+                   message_of(stall.status()));
+        return;
+      }
+      events_->rank_stalled(id, *stall);
+      return;
+    }
     case v1::AgentMessage::kRegister:
     case v1::AgentMessage::KIND_NOT_SET:
       return;  // the latter: of a newer agent
@@ -291,6 +301,13 @@ void NodeTable::stop(const NodeId& node, const AttemptId& attempt, Duration grac
   message.mutable_stop()->set_attempt(attempt.number);
   message.mutable_stop()->set_grace_ms(millis(grace));
   message.mutable_stop()->set_reason(reason);
+  send(node, std::move(message));
+}
+
+void NodeTable::dump_stacks(const NodeId& node, const AttemptId& attempt) {
+  v1::ServerMessage message;
+  message.mutable_dump_stacks()->set_job_id(attempt.job.str());
+  message.mutable_dump_stacks()->set_attempt(attempt.number);
   send(node, std::move(message));
 }
 

@@ -85,6 +85,7 @@ class NodeTable final : public jobs::Launcher {
   void launch(const NodeId& node, const jobs::LaunchOrder& order) override;
   void stop(const NodeId& node, const AttemptId& attempt, Duration grace,
             const std::string& reason) override;
+  void dump_stacks(const NodeId& node, const AttemptId& attempt) override;
   void forget(const NodeId& node, const AttemptId& attempt) override;
 
  private:

@@ -60,6 +60,9 @@ class EventLog final : public jobs::NodeEvents {
     for (const auto& fault : faults)
       line += " " + fault.device.kind + std::to_string(fault.device.index) + " " + fault.why;
     lines.push_back(line);
+  void rank_stalled(const NodeId&, const jobs::RankStall& stall) override {
+    lines.push_back("stalled " + stall.attempt.str() + " " + std::to_string(stall.rank) + " " +
+                    stall.phase + " " + std::to_string(stall.begun));
   }
   std::vector<std::string> take() { return std::exchange(lines, {}); }
   std::vector<std::string> lines;
@@ -117,6 +120,40 @@ TEST_F(NodeTableTest, RegistrationIsAnsweredAndAnnounced) {
   EXPECT_THAT(events_.take(), ElementsAre("joined a 0"));
   ASSERT_EQ(table_.view().size(), 1u);
   EXPECT_EQ(table_.view()[0].state, NodeState::kReady);
+}
+
+TEST_F(NodeTableTest, StallsArriveCheckedAndStacksAreAskedFor) {
+  const auto stream = join(kA, "a");
+  events_.take();
+  v1::AgentMessage message;
+  v1::RankStalled& stall = *message.mutable_rank_stalled();
+  stall.set_job_id("jjjjjjjjjj");
+  stall.set_attempt(3);
+  stall.set_rank(1);
+  stall.set_phase("training\n");
+  stall.set_silent_ms(47'000);
+  stall.set_collectives_begun(812);
+  receive(stream, message);
+  EXPECT_THAT(events_.take(), ElementsAre("stalled jjjjjjjjjj.3 1 training 812"));
+  const auto refused = [&](auto spoil) {
+    v1::AgentMessage spoiled = message;
+    spoil(*spoiled.mutable_rank_stalled());
+    receive(stream, spoiled);
+    EXPECT_THAT(events_.take(), IsEmpty());
+  };
+  refused([](v1::RankStalled& each) { each.clear_job_id(); });
+  refused([](v1::RankStalled& each) { each.set_rank(-1); });
+  refused([](v1::RankStalled& each) { each.set_silent_ms(-1); });
+  refused([](v1::RankStalled& each) { each.set_collectives_begun(-1); });
+  refused([](v1::RankStalled& each) {
+    for (int i = 0; i < 17; ++i) each.add_recent_collectives("barrier");
+  });
+
+  stream->sent.clear();
+  table_.dump_stacks(NodeId{kA}, {JobId{"jjjjjjjjjj"}, 3});
+  ASSERT_EQ(stream->sent.size(), 1u);
+  EXPECT_EQ(stream->sent[0].dump_stacks().job_id(), "jjjjjjjjjj");
+  EXPECT_EQ(stream->sent[0].dump_stacks().attempt(), 3);
 }
 
 TEST_F(NodeTableTest, SilenceMakesANodeSuspectThenLost) {

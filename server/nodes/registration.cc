@@ -22,6 +22,8 @@ constexpr int kMaxRankNumber = 4096 * 1024;
 constexpr int kMaxLogPolicies = 32;  // of a job
 constexpr std::size_t kMaxJobIdLength = 64;
 constexpr std::size_t kMaxMessageLength = 4096;
+constexpr int kMaxRecentCollectives = 16;
+constexpr std::size_t kMaxWordsLength = 200;  // a state, a phase, a collective
 
 bool is_id(std::string_view text) {
   return text.size() == kNodeIdLength && std::all_of(text.begin(), text.end(), [](char c) {
@@ -123,6 +125,37 @@ absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message
                           .exit_code = message.exit_code(),
                           .message = one_line(message.message()),
                           .lost_with_reboot = message.lost_with_reboot()};
+}
+
+absl::StatusOr<jobs::RankStall> check_rank_stalled(const v1::RankStalled& message) {
+  LCTL_RETURN_IF_ERROR(check_rank("a stalled rank", message));
+  if (message.silent_ms() < 0 || message.step() < 0 || message.collectives_begun() < 0 ||
+      message.collectives_passed() < 0) {
+    return absl::InvalidArgumentError("a stalled rank's numbers cannot be negative");
+  }
+  if (message.recent_collectives_size() > kMaxRecentCollectives) {
+    return absl::InvalidArgumentError(fmt::format("{} recent collectives; at most {} are told",
+                                                  message.recent_collectives_size(),
+                                                  kMaxRecentCollectives));
+  }
+  constexpr std::int64_t kLongestMs = std::int64_t{366} * 24 * 3600 * 1000;
+  jobs::RankStall stall{
+      .attempt = {JobId(message.job_id()), message.attempt()},
+      .rank = message.rank(),
+      .stalled = message.stalled(),
+      .silence = std::chrono::milliseconds(std::min(message.silent_ms(), kLongestMs)),
+      .phase = printable_line(message.phase(), kMaxWordsLength),
+      .in_batch = message.in_batch(),
+      .step = message.step(),
+      .begun = message.collectives_begun(),
+      .passed = message.collectives_passed(),
+      .recent = {},
+      .process = printable_line(message.process(), kMaxWordsLength),
+      .stacks_told = message.stacks_told()};
+  for (const std::string& name : message.recent_collectives()) {
+    stall.recent.push_back(printable_line(name, kMaxWordsLength));
+  }
+  return stall;
 }
 
 absl::StatusOr<Registration> check_registration(const v1::Register& message) {

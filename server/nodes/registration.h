@@ -39,6 +39,8 @@ std::vector<jobs::DeviceFault> check_faults(
     const google::protobuf::RepeatedPtrField<v1::Device>& faulty,
     const std::vector<jobs::NodeDevice>& devices);
 
+absl::StatusOr<jobs::RankStall> check_rank_stalled(const v1::RankStalled& message);
+
 absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message);
 
 // The message for one node. Copies the spec.

@@ -35,6 +35,7 @@ class EventCounter final : public jobs::NodeEvents {
   void launch_failed(const NodeId&, const AttemptId&, const std::string&, bool) override {}
   void log_matched(const NodeId&, const AttemptId&, int, int, const std::string&) override {}
   void device_faults(const NodeId&, std::span<const jobs::DeviceFault>) override {}
+  void rank_stalled(const NodeId&, const jobs::RankStall&) override {}
 
   void wait_joined(int n) { wait(joined_, n); }
   void wait_unavailable(int n) { wait(unavailable_, n); }

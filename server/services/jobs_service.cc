@@ -203,6 +203,14 @@ grpc::Status JobsService::Resume(grpc::ServerContext*, const v1::ResumeJobReques
   return grpc::Status::OK;
 }
 
+grpc::Status JobsService::WriteStacks(grpc::ServerContext*, const v1::WriteStacksRequest* request,
+                                      v1::Job* response) {
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(
+      *response, sources_.strand.call([&] { return sources_.engine.write_stacks(id); }));
+  return grpc::Status::OK;
+}
+
 grpc::Status JobsService::SetLabels(grpc::ServerContext*, const v1::SetLabelsRequest* request,
                                     v1::Job* response) {
   storage::LabelChange change{

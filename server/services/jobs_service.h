@@ -36,6 +36,8 @@ class JobsService final : public v1::Jobs::WithCallbackMethod_Watch<v1::Jobs::Se
                     v1::Job* response) override;
   grpc::Status Resume(grpc::ServerContext* context, const v1::ResumeJobRequest* request,
                       v1::Job* response) override;
+  grpc::Status WriteStacks(grpc::ServerContext* context, const v1::WriteStacksRequest* request,
+                           v1::Job* response) override;
   grpc::Status SetLabels(grpc::ServerContext* context, const v1::SetLabelsRequest* request,
                          v1::Job* response) override;
 

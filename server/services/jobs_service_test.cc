@@ -273,6 +273,26 @@ TEST_F(JobsServiceTest, LabelsChangeInAnyStateAndReachWatchers) {
   EXPECT_EQ(get("digits").job().tags().at("good"), "yes");
 }
 
+TEST_F(JobsServiceTest, StacksAreAskedOfRanksThatRun) {
+  const v1::Job submitted = submit("digits", "k1");
+  connect();
+  deliver();
+  v1::WriteStacksRequest request;
+  request.set_job("digits");
+  v1::Job job;
+  grpc::ClientContext first;
+  ASSERT_TRUE(stub_->WriteStacks(&first, request, &job).ok());
+  EXPECT_EQ(job.id(), submitted.id());
+  strand_.call([&] { cluster_.finish_all(); });
+  deliver();
+  grpc::ClientContext second;
+  EXPECT_EQ(stub_->WriteStacks(&second, request, &job).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  request.set_job("nothing");
+  grpc::ClientContext third;
+  EXPECT_EQ(stub_->WriteStacks(&third, request, &job).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(JobsServiceTest, StopAndResume) {
   const v1::Job submitted = submit("digits", "k1");
   connect();

@@ -29,6 +29,7 @@ FORBIDDEN = {
     "//server/mlflow/...": (GRPC, "//server/jobs/...", "//server/nodes/...", "//server/ingest/...", "//server/services/..."),
     "//server/monitoring/...": ("//server/services/...",),
     "//worker/spool/...": (GRPC, *LIBTORCH, "//third_party/system:boost", "//http/...", "//worker/agent/...", "//worker/trainer/..."),
+    "//worker/pulse/...": (GRPC, *LIBTORCH, "//third_party/system:boost", "//http/...", "//proto/...", "//worker/agent/...", "//worker/trainer/..."),
     "//worker/keeper/...": (GRPC, *LIBTORCH, "//worker/agent/...", "//worker/trainer/..."),
     "//worker/agent/...": (*LIBTORCH, "//worker/trainer/...", "//server/...", "//storage/...", "//client/..."),
     "//worker/trainer/...": (GRPC, "//third_party/system:re2", "//worker/agent/...", "//server/...", "//storage/...", "//client/..."),

@@ -51,6 +51,8 @@ Agent::Agent(AgentOptions options, NodeId node_id)
       boot_id_(kernel_boot_id()),
       channel_(make_channel(options_.server)),
       work_(boost::asio::make_work_guard(io_)),
+      hangs_(io_, system_clock(),
+             [this](const v1::RankStalled& stalled) { report_stall(stalled); }),
       meter_({.data_dir = options_.data_dir,
               .node = options_.name,
               .gpu_library = options_.gpu_library,
@@ -151,6 +153,13 @@ void Agent::report_match(const Rank& rank, const LogMatches::value_type& match) 
   session_->send(std::move(message));
 }
 
+void Agent::report_stall(const v1::RankStalled& stalled) {
+  if (session_ == nullptr) return;
+  v1::AgentMessage message;
+  *message.mutable_rank_stalled() = stalled;
+  session_->send(std::move(message));
+}
+
 void Agent::report_all() {
   if (!gpu_faults_.empty()) report_faults();
   for (const auto& [id, attempt] : attempts_) {
@@ -160,6 +169,7 @@ void Agent::report_all() {
       report(rank);
     }
   }
+  hangs_.tell_again();
 }
 
 void Agent::report_rendezvous(const AttemptId& id, int port) {

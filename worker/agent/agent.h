@@ -31,6 +31,7 @@
 #include "worker/agent/agent_view.h"
 #include "worker/agent/cancellation.h"
 #include "worker/agent/forwarder.h"
+#include "worker/agent/hang_watch.h"
 #include "worker/agent/launch_work.h"
 #include "worker/agent/measuring/gpu_watch.h"
 #include "worker/agent/measuring/node_meter.h"
@@ -125,6 +126,7 @@ class Agent {
   void remove_if_over(const AttemptId& id);
   void report(const Rank& rank);
   void report_match(const Rank& rank, const LogMatches::value_type& match);
+  void report_stall(const v1::RankStalled& stalled);
   void report_all();
   void report_rendezvous(const AttemptId& id, int port);
   void report_failed_launch(const v1::Launch& launch, const absl::Status& status);
@@ -154,6 +156,7 @@ class Agent {
   GpuFaults gpu_faults_;
   std::vector<Waiting> waiting_;  // for all ranks to be that far
 
+  HangWatch hangs_;
   NodeMeter meter_;
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<Forwarder> forwarder_;

@@ -92,6 +92,7 @@ void Agent::adopt_rank(const AttemptId& id, Attempt& attempt, Rank& rank, bool r
   rank.keeper = *std::move(keeper);
   rank.report.set_state(v1::RANK_STATE_RUNNING);
   log().info("{} rank {}: adopted, pid {}", id.str(), number, process->rank);
+  hangs_.add(id, number, attempt.folder, *process, attempt.launch.spec().hang_after_ms());
   watch_end(id, rank, *rank.keeper);
 }
 
@@ -107,6 +108,9 @@ void Agent::on_message(const v1::ServerMessage& message) {
                  message.stop().reason());
       on_stop(attempt_id(message.stop().job_id(), message.stop().attempt()),
               message.stop().grace_ms());
+      return;
+    case v1::ServerMessage::kDumpStacks:
+      hangs_.dump(attempt_id(message.dump_stacks().job_id(), message.dump_stacks().attempt()));
       return;
     case v1::ServerMessage::kForget:
       on_forget(attempt_id(message.forget().job_id(), message.forget().attempt()));
@@ -179,6 +183,7 @@ void Agent::on_launched(const AttemptId& id, absl::StatusOr<Launched> launched) 
         keeper.ok()) {
       rank.keeper = *std::move(keeper);
       log().info("{} rank {}: started, pid {}", id.str(), number, process.rank);
+      hangs_.add(id, number, attempt->folder, process, attempt->launch.spec().hang_after_ms());
       report(rank);
       watch_end(id, rank, *rank.keeper);
     } else {
@@ -294,6 +299,7 @@ void Agent::set_exited(const AttemptId& id, Rank& rank, int exit_code, std::stri
   log().info("{} rank {}: ended with {}{}{}", id.str(), rank.report.rank(), exit_code,
              rank.report.message().empty() ? "" : ": ", rank.report.message());
   report(rank);
+  hangs_.remove(id, rank.report.rank());
   // Before the forwarder looks for the end of what was written.
   if (rank.report.rank() == find(id)->ranks.begin()->first) meter_.remove(id);
   forwarder_->process_ended(id, rank.report.rank());

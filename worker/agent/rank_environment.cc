@@ -54,6 +54,7 @@ Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment&
   result["LCTL_ATTEMPT"] = std::to_string(launch.attempt());
   result["LCTL_JOB_NAME"] = spec.name();
   result["LCTL_SPOOL"] = (place.rank_folder / "events.log").string();
+  result["LCTL_PULSE"] = (place.rank_folder / "pulse").string();
   result["LCTL_STAGE"] = (place.rank_folder / "stage").string();
   result["LCTL_CHECKPOINT_EVERY_MS"] = std::to_string(spec.checkpoint_every_ms());
   result["LCTL_DEVICE"] = rank.device_kind() == "cuda"

@@ -57,6 +57,7 @@ TEST_F(RankEnvironmentTest, SaysWhoTheRankIsAndWhereItsFilesAre) {
                           Pair("LCTL_ATTEMPT", "3"),
                           Pair("LCTL_JOB_NAME", "digits"),
                           Pair("LCTL_SPOOL", "/data/runs/abcdefghij.3/rank-2/events.log"),
+                          Pair("LCTL_PULSE", "/data/runs/abcdefghij.3/rank-2/pulse"),
                           Pair("LCTL_STAGE", "/data/runs/abcdefghij.3/rank-2/stage"),
                           Pair("LCTL_CHECKPOINT_EVERY_MS", "60000"),
                           Pair("LCTL_DEVICE", "cpu"),

@@ -68,6 +68,7 @@ class RunFolder {
   std::filesystem::path rank(int rank) const { return path_ / ("rank-" + std::to_string(rank)); }
   std::filesystem::path spool(int r) const { return rank(r) / "events.log"; }
   std::filesystem::path node_log(int r) const { return rank(r) / "node.log"; }
+  std::filesystem::path pulse(int r) const { return rank(r) / "pulse"; }
   std::filesystem::path stage(int r) const { return rank(r) / "stage"; }
 
   std::optional<RankProcess> process(int rank) const;

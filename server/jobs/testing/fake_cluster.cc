@@ -84,6 +84,36 @@ void FakeCluster::match(const NodeId& id, std::size_t process, int policy,
   });
 }
 
+void FakeCluster::stall(const NodeId& id, std::size_t process, std::int64_t begun) {
+  Process& each = nodes_.at(id).processes.at(process);
+  each.stalled = true;
+  each.begun = begun;
+  tell_stall(id, each, /*stacks_told=*/false);
+}
+
+void FakeCluster::tell_stall(const NodeId& id, const Process& process, bool stacks_told) {
+  const RankStall stall{.attempt = process.attempt,
+                        .rank = process.rank,
+                        .stalled = process.stalled,
+                        .silence = std::chrono::seconds(47),
+                        .phase = "training",
+                        .step = 12,
+                        .begun = process.begun,
+                        .recent = {"all_reduce"},
+                        .stacks_told = stacks_told};
+  send(id, [id, stall](NodeEvents& server) { server.rank_stalled(id, stall); });
+}
+
+void FakeCluster::dump_stacks(const NodeId& id, const AttemptId& attempt) {
+  Node& node = nodes_.at(id);
+  if (!node.connected) return;
+  for (const Process& process : node.processes) {
+    if (process.attempt == attempt && process.state == v1::RANK_STATE_RUNNING) {
+      tell_stall(id, process, /*stacks_told=*/true);
+    }
+  }
+}
+
 void FakeCluster::finish_all(int code) {
   for (auto& [id, node] : nodes_) {
     for (std::size_t i = 0; i < node.processes.size(); ++i) {

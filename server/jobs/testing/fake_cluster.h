@@ -27,6 +27,8 @@ class FakeCluster final : public Launcher {
     int exit_code = 0;
     bool asked_to_stop = false;
     Duration grace{};  // that it was given
+    bool stalled = false;
+    std::int64_t begun = 0;
   };
   struct Node {
     NodeInfo info;
@@ -57,6 +59,8 @@ class FakeCluster final : public Launcher {
   void drain(const NodeId& id, std::size_t process);
   // A line of its output fits that log policy of its job.
   void match(const NodeId& id, std::size_t process, int policy, const std::string& line);
+  // It shows no sign of life, as a rank that has begun so many collectives.
+  void stall(const NodeId& id, std::size_t process, std::int64_t begun);
   // Every running process ends: with 75 when it was asked to stop, else with `code`; then all
   // drain.
   void finish_all(int code = 0);
@@ -73,6 +77,7 @@ class FakeCluster final : public Launcher {
   void launch(const NodeId& id, const LaunchOrder& order) override;
   void stop(const NodeId& id, const AttemptId& attempt, Duration grace,
             const std::string& reason) override;
+  void dump_stacks(const NodeId& id, const AttemptId& attempt) override;
   void forget(const NodeId& id, const AttemptId& attempt) override;
 
  private:
@@ -86,6 +91,7 @@ class FakeCluster final : public Launcher {
   void send(const NodeId& id, std::function<void(NodeEvents&)> tell);
   void report(const NodeId& id, const Process& process);
   static RankReport report_of(const Process& process);
+  void tell_stall(const NodeId& id, const Process& process, bool stacks_told);
 
   NodeEvents* server_ = nullptr;
   std::map<NodeId, Node> nodes_;

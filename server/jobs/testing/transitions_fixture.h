@@ -114,6 +114,8 @@ class TransitionsTest : public testing::Test {
       } else if (const auto* stop = std::get_if<StopCommand>(&command)) {
         texts.push_back("stop " + stop->node.str() + " " +
                         std::to_string(stop->grace.count() / 1000));
+      } else if (const auto* dump = std::get_if<DumpCommand>(&command)) {
+        texts.push_back("dump " + dump->node.str());
       } else {
         texts.push_back("forget " + std::get<ForgetCommand>(command).node.str());
       }

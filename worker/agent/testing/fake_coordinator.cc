@@ -142,6 +142,8 @@ class SessionFake final : public v1::NodeSession::Service {
       received.rendezvous.push_back(message.rendezvous_ready());
     } else if (message.has_launch_failed()) {
       received.failed_launches.push_back(message.launch_failed());
+    } else if (message.has_rank_stalled()) {
+      received.stalls.push_back(message.rank_stalled());
     }
     state_.changed.notify_all();
     return true;

@@ -44,6 +44,7 @@ struct Received {
   std::map<RankName, Rank> ranks;
   std::vector<v1::RendezvousReady> rendezvous;
   std::vector<v1::LaunchFailed> failed_launches;
+  std::vector<v1::RankStalled> stalls;  // in the order of arrival
   std::vector<Stored> checkpoints;
   int batches = 0;           // that arrived, repeated ones too
   int repeated_batches = 0;  // that brought nothing new

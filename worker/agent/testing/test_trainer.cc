@@ -15,6 +15,9 @@
 //   accept                        prints the port that LCTL_RENDEZVOUS_FD listens on
 //   flush                         waits until the events are in the file
 //   damage                        spoils the spool behind what is in it
+//   pulse                         keeps a pulse, and begins to train
+//   batches COUNT                 trains so many batches, each with one all_reduce
+//   stacks                        writes "the stacks" on stderr when it is asked for stacks
 //   wait_file PATH                waits until it exists
 //   wait_term                     waits for SIGTERM
 //   on_term_finish CODE           after SIGTERM: a stop checkpoint, event Finished, exit CODE
@@ -38,6 +41,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "worker/pulse/pulse.h"
 #include "worker/spool/spool_writer.h"
 
 namespace {
@@ -94,6 +98,12 @@ class Script {
       check(spool_->flush());
     else if (verb == "damage")
       damage();
+    else if (verb == "pulse")
+      check(lctl::pulse::keep(variable("LCTL_PULSE")));
+    else if (verb == "batches")
+      batches(std::stol(rest));
+    else if (verb == "stacks")
+      answer_with_stacks();
     else if (verb == "wait_file")
       while (!std::filesystem::exists(rest)) pause_ms(1);
     else if (verb == "wait_term")
@@ -188,6 +198,22 @@ class Script {
       event.mutable_checkpoint()->set_kind(kind);
       event.mutable_checkpoint()->set_name("checkpoints/" + name);
     });
+  }
+
+  static void batches(long count) {
+    for (long i = 0; i < count; ++i) {
+      lctl::pulse::batch_begins(lctl::pulse::Phase::kTraining);
+      lctl::pulse::collective_begins(lctl::pulse::Collective::kAllReduce);
+      lctl::pulse::batch_ends(i + 1);
+    }
+  }
+
+  static void answer_with_stacks() {
+    std::signal(lctl::pulse::dump_signal(), [](int) {
+      static constexpr char kText[] = "the stacks\n";
+      if (write(STDERR_FILENO, kText, sizeof kText - 1) > 0) lctl::pulse::stacks_written();
+    });
+    lctl::pulse::takes_dumps();
   }
 
   static void show_resume() {

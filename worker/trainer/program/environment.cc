@@ -19,6 +19,7 @@ LaunchEnvironment LaunchEnvironment::read() {
   LaunchEnvironment environment;
   environment.spool = text_of("LCTL_SPOOL");
   environment.stage = text_of("LCTL_STAGE");
+  environment.pulse = text_of("LCTL_PULSE");
   environment.resume_checkpoint = text_of("LCTL_RESUME_CKPT");
   environment.device = text_of("LCTL_DEVICE");
   const std::string every = text_of("LCTL_CHECKPOINT_EVERY_MS");

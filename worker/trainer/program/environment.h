@@ -10,6 +10,7 @@ namespace lctl {
 struct LaunchEnvironment {
   std::string spool;                     // LCTL_SPOOL
   std::string stage;                     // LCTL_STAGE
+  std::string pulse;                     // LCTL_PULSE
   std::string resume_checkpoint;         // LCTL_RESUME_CKPT
   std::string device;                    // LCTL_DEVICE: "cpu" or "cuda:<index>"
   std::int64_t checkpoint_every_ms = 0;  // LCTL_CHECKPOINT_EVERY_MS

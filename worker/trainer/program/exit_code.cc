@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <new>
 
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/trainer/run_control.h"
@@ -24,6 +25,14 @@ std::string joined_lines(std::string text) {
   return text;
 }
 
+// A backend says which socket broke or timed out, not in what: the collective is named beside it.
+std::string with_collective(std::string text) {
+  const auto says = [&](const char* word) { return text.find(word) != std::string::npos; };
+  if (!says("gloo") && !says("NCCL")) return text;
+  const std::string collective = pulse::open_collective();
+  return collective.empty() ? text : "in " + collective + ": " + text;
+}
+
 }  // namespace
 
 Ending ending_of_current_exception(bool orchestrated) {
@@ -40,11 +49,11 @@ Ending ending_of_current_exception(bool orchestrated) {
   } catch (const MisconfigurationException& error) {
     return {ExitCode::kBadConfiguration, joined_lines(error.what())};
   } catch (const c10::Error& error) {
-    return {ExitCode::kFailed, first_line(error.what_without_backtrace())};
+    return {ExitCode::kFailed, with_collective(first_line(error.what_without_backtrace()))};
   } catch (const std::bad_alloc&) {
     return {ExitCode::kFailed, "out of memory"};
   } catch (const std::exception& error) {
-    return {ExitCode::kFailed, joined_lines(error.what())};
+    return {ExitCode::kFailed, with_collective(joined_lines(error.what()))};
   }
 }
 

@@ -6,10 +6,14 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "base/status.h"
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/program/devices.h"
+#include "worker/trainer/program/pulse_callback.h"
 #include "worker/trainer/program/rank_environment.h"
+#include "worker/trainer/program/stack_dump.h"
 #include "worker/trainer/trainer/slurm.h"
 
 namespace lctl {
@@ -48,10 +52,22 @@ RankProcess::RankProcess(std::vector<std::string> words)
     if (world_size_ > 1) launched_->rendezvous.shared = make_shared_store();
   }
   if (!environment_.orchestrated()) signals::watch_interrupt(/*say=*/rank_ == 0);
+  keep_pulse();
   open_spool();
 }
 
 RankProcess::~RankProcess() = default;
+
+void RankProcess::keep_pulse() const {
+  if (environment_.pulse.empty()) return;
+  const absl::Status kept = pulse::keep(environment_.pulse);
+  if (kept.ok()) {
+    stacks::watch();
+  } else {
+    console::warn(
+        fmt::format("{}: its node daemon will not notice when this rank hangs", message_of(kept)));
+  }
+}
 
 void RankProcess::open_spool() {
   if (environment_.spool.empty()) return;
@@ -126,6 +142,9 @@ Trainer::Setup RankProcess::setup(TrainerOptions options,
   setup.callbacks = std::move(callbacks);
   setup.loggers = std::move(loggers);
   if (reporter_) add_spool(setup);
+  if (!environment_.pulse.empty()) {
+    setup.callbacks.insert(setup.callbacks.begin(), std::make_shared<PulseCallback>());
+  }
   if (control.requeues) {
     signals::watch_requeue();
     console::info("SLURM auto-requeueing enabled. Setting signal handlers.");
@@ -149,6 +168,7 @@ void RankProcess::add_spool(Trainer::Setup& setup) {
   setup.callbacks.insert(setup.callbacks.begin(), progress_);
   if (!reporter_->has_stage()) return;
   setup.save_for_orchestrator = [reporter = reporter_](Trainer& trainer, BoundaryAction action) {
+    const pulse::Within saving(pulse::Phase::kSaving);
     const std::string path = reporter->path_for(action, trainer.global_step());
     const std::uint64_t offset = reporter->offset();
     trainer.save_checkpoint_in_background(
@@ -174,6 +194,7 @@ ResumeFrom RankProcess::resume_from(ResumeFrom given) const {
 }
 
 void RankProcess::report(const Ending& ending, const std::string& parameters_sha256) {
+  pulse::enter(pulse::Phase::kEnding);
   if (!reporter_) return;
   v1::Finished::Outcome outcome = v1::Finished::OUTCOME_FAILED;
   if (ending.code == ExitCode::kSucceeded) outcome = v1::Finished::OUTCOME_SUCCEEDED;

@@ -53,6 +53,7 @@ class RankProcess {
   Accelerator& accelerator() { return *accelerator_; }
 
  private:
+  void keep_pulse() const;
   void open_spool();
   void add_spool(Trainer::Setup& setup);
   LaunchedRank start_local_ranks(const TrainerOptions& options, std::size_t devices);

@@ -13,10 +13,12 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/trainable_module.h"
 #include "worker/trainer/strategies/boundary_agreement.h"
+#include "worker/trainer/strategies/counted_process_group.h"
 #include "worker/trainer/strategies/rendezvous_store.h"
 #include "worker/trainer/strategies/store_agreement.h"
 #include "worker/trainer/strategies/strategy.h"
@@ -49,7 +51,7 @@ class DdpStrategy final : public Strategy {
         open_rendezvous_store(rendezvous_, layout_, std::chrono::milliseconds(options_.timeout_ms));
     const auto prefixed = c10::make_intrusive<c10d::PrefixStore>("default", store_);
     group_ =
-        c10::make_intrusive<c10d::ProcessGroup>(prefixed, layout_.global_rank, layout_.world_size);
+        c10::make_intrusive<CountedProcessGroup>(prefixed, layout_.global_rank, layout_.world_size);
     const auto backend =
         accelerator_.make_backend(prefixed, layout_.global_rank, layout_.world_size,
                                   std::chrono::milliseconds(options_.timeout_ms));
@@ -74,7 +76,7 @@ class DdpStrategy final : public Strategy {
     std::vector<at::Tensor> state;
     for (const NamedTensor& tensor : module.state_list()) state.push_back(tensor.tensor.detach());
     if (!training) {  // without a seed each rank has other weights
-      if (!state.empty()) c10d::broadcast_coalesced(group_, state, kBroadcastBytes, 0);
+      if (!state.empty()) broadcast_from_zero(state);
       return;
     }
     if (parameters.empty()) {
@@ -83,7 +85,7 @@ class DdpStrategy final : public Strategy {
           "none");
     }
     c10d::verify_params_across_processes(group_, parameters, std::nullopt);
-    c10d::broadcast_coalesced(group_, state, kBroadcastBytes, 0);
+    broadcast_from_zero(state);
     for (const NamedTensor& tensor : module.state_list()) {
       if (!is_parameter(tensor.tensor, module)) buffers_.push_back(tensor.tensor.detach());
     }
@@ -137,7 +139,7 @@ class DdpStrategy final : public Strategy {
         break;
     }
     std::vector<at::Tensor> tensors{value.device() == device_ ? value : value.to(device_)};
-    group_->allreduce(tensors, all)->wait();
+    finish(group_->allreduce(tensors, all));
     if (op == Reduction::kMean) {
       if (tensors[0].is_floating_point()) {
         tensors[0].div_(layout_.world_size);
@@ -198,11 +200,11 @@ class DdpStrategy final : public Strategy {
     std::vector<std::vector<at::Tensor>> outputs(1);
     for (int rank = 0; rank < layout_.world_size; ++rank)
       outputs[0].push_back(at::empty_like(inputs[0]));
-    group_->allgather(outputs, inputs)->wait();
+    finish(group_->allgather(outputs, inputs));
     return at::stack(outputs[0]);
   }
 
-  void barrier() override { group_->barrier()->wait(); }
+  void barrier() override { finish(group_->barrier()); }
 
   std::unique_ptr<BoundaryAgreement> make_agreement() override {
     // Keys of the fit before must not speak to this one.
@@ -253,12 +255,22 @@ class DdpStrategy final : public Strategy {
   // Buffers (batch norm's statistics) become rank 0's after each averaged step.
   void sync_buffers() {
     if (!sync_buffers_next_ || buffers_.empty()) return;
-    c10d::broadcast_coalesced(group_, buffers_, kBroadcastBytes, 0);
+    broadcast_from_zero(buffers_);
+  }
+
+  static void finish(const c10::intrusive_ptr<c10d::Work>& work) {
+    work->wait();
+    pulse::collectives_passed();
+  }
+
+  void broadcast_from_zero(const std::vector<at::Tensor>& tensors) {
+    c10d::broadcast_coalesced(group_, tensors, kBroadcastBytes, 0);
+    pulse::collectives_passed();
   }
 
   void send_from_zero(at::Tensor& tensor) {
     std::vector<at::Tensor> tensors{tensor};
-    group_->broadcast(tensors, c10d::BroadcastOptions())->wait();
+    finish(group_->broadcast(tensors, c10d::BroadcastOptions()));
   }
 
   Accelerator& accelerator_;

@@ -16,6 +16,7 @@
 #include <functional>
 #include <optional>
 
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/core/batch_norm.h"
 #include "worker/trainer/strategies/boundary_agreement.h"
@@ -102,6 +103,38 @@ TEST(DdpStrategyTest, GatherKeepsSizesApart) {
     } else {
       EXPECT_TRUE(all.empty());
     }
+  });
+}
+
+TEST(DdpStrategyTest, CollectivesAreCountedInThePulse) {
+  on_two_ranks([](Strategy& strategy, int /*rank*/) {
+    const pulse::Page& page = *pulse::detail::page;
+    const auto kind = [&](std::uint64_t number) {
+      return static_cast<pulse::Collective>(page.recent[number % page.recent.size()]);
+    };
+    const std::uint64_t first = page.begun + 1;
+    strategy.reduce(at::full({}, 1.0), Reduction::kSum);
+    strategy.all_gather(at::full({}, 1.0));
+    strategy.broadcast("");  // its length is all that is sent
+    strategy.barrier();
+    EXPECT_EQ(page.begun, first + 3);
+    EXPECT_EQ(page.passed, page.begun);
+    EXPECT_EQ(kind(first), pulse::Collective::kAllReduce);
+    EXPECT_EQ(kind(first + 1), pulse::Collective::kAllGather);
+    EXPECT_EQ(kind(first + 2), pulse::Collective::kBroadcast);
+    EXPECT_EQ(kind(first + 3), pulse::Collective::kBarrier);
+    EXPECT_EQ(pulse::open_collective(), "");
+  });
+}
+
+TEST(DdpStrategyTest, CollectiveThatBreaksIsTheOneThatThePulseNames) {
+  on_two_ranks([](Strategy& strategy, int rank) {
+    strategy.barrier();
+    if (rank == 1) _exit(0);
+    EXPECT_ANY_THROW(strategy.reduce(at::full({}, 1.0), Reduction::kSum));
+    EXPECT_EQ(pulse::open_collective(), "all_reduce #2");
+    std::fflush(nullptr);
+    _exit(::testing::Test::HasFailure() ? 1 : 0);
   });
 }
 
