@@ -55,6 +55,9 @@ class JobsEngine final : public NodeEvents {
     Duration return_allowance = std::chrono::seconds(30);
     Quotas quotas = {};
     Preemption preemption = {};
+    // Reads a checkpoint in the store, elsewhere than on the strand, and answers with
+    // checkpoint_verified(). Unset: what arrives damaged counts as sound in the store.
+    std::function<void(const AttemptId&, const CheckpointId&)> verify_checkpoint = {};
   };
 
   // Rebuilds all state from the store.
@@ -106,6 +109,10 @@ class JobsEngine final : public NodeEvents {
   // job's reason as long as it is active.
   void checkpoint_refused(const JobId& id, std::string why);
 
+  // What the store found when it read a checkpoint; the error when it could not.
+  void checkpoint_verified(const AttemptId& attempt, const CheckpointId& checkpoint,
+                           const absl::StatusOr<std::string>& damage);
+
   // --- from nodes ---
 
   void node_joined(const NodeInfo& node, std::span<const RankReport> ranks) override;
@@ -115,7 +122,7 @@ class JobsEngine final : public NodeEvents {
   void rank_reported(const NodeId& node, const RankReport& report) override;
   void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) override;
   void launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
-                     bool permanent) override;
+                     bool permanent, const std::string& corrupt_checkpoint) override;
   void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                    const std::string& line) override;
 
@@ -144,6 +151,8 @@ class JobsEngine final : public NodeEvents {
   void expire(MonotonicTime now);
   void conclude_gangs();
   absl::StatusOr<GangOver> gather(const JobRecord& record) const;
+  absl::Status recall_roll_backs(std::span<const v1::Attempt> attempts, const JobId& id,
+                                 JobRecord& record) const;
   void place();
   std::vector<scheduler::RunningGang> running_gangs() const;
   Duration time_left(const JobRecord& record, WallTime now) const;

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/job.pb.h"
 
 namespace lctl::jobs {
@@ -66,6 +67,7 @@ struct LaunchOrder {
   int rendezvous_port = 0;
   std::string resume_checkpoint_id;  // "" = from the beginning
   std::int64_t resume_checkpoint_size = 0;
+  std::vector<v1::BatchPlace> skip_batches;  // that earlier attempts went astray on
 };
 
 // Thread rule: one strand only, the engine's.
@@ -100,9 +102,11 @@ class NodeEvents {
 
   virtual void rank_reported(const NodeId& node, const RankReport& report) = 0;
   virtual void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) = 0;
-  // `permanent`: trying again on this node cannot help.
+  // `permanent`: trying again on this node cannot help. `corrupt_checkpoint`: id of the one that
+  // arrived damaged; "" = another reason.
   virtual void launch_failed(const NodeId& node, const AttemptId& attempt,
-                             const std::string& reason, bool permanent) = 0;
+                             const std::string& reason, bool permanent,
+                             const std::string& corrupt_checkpoint) = 0;
   // A line of a rank's output fits the log policy of that index. May be told again.
   virtual void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                            const std::string& line) = 0;

@@ -64,6 +64,13 @@ struct LaunchFailed {
   NodeId node;
   std::string reason;
   bool permanent = false;
+  std::string corrupt_checkpoint = {};  // that arrived damaged; "" = another reason
+};
+
+// The store has read a checkpoint that arrived damaged (VerifyCommand).
+struct CheckpointVerified {
+  std::string checkpoint;
+  std::string damage;  // of the store's own copy; "" = it is sound
 };
 
 // The node's ranks are gone for good. `why`: "node gpu-3 has not answered for 10 s".
@@ -102,15 +109,16 @@ struct LogMatched {
   std::string line;  // printable
 };
 
-// All ranks are over: what they said, and from where a next attempt would go on.
+// All ranks are over: what they said, and from where a next attempt would go on (after a roll-back:
+// before the step that they named).
 struct GangOver {
   std::vector<std::optional<v1::Finished>> finished;  // by rank; may be shorter than the gang
   std::string newest_checkpoint;                      // id; "" = none
 };
 
-using Event =
-    std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost, NodeReturned,
-                 StopRequested, ResumeRequested, PreemptRequested, LogMatched, GangOver>;
+using Event = std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost,
+                           NodeReturned, StopRequested, ResumeRequested, PreemptRequested,
+                           LogMatched, CheckpointVerified, GangOver>;
 
 // --- what follows ---
 
@@ -128,7 +136,12 @@ struct ForgetCommand {
   NodeId node;
   AttemptId attempt;
 };
-using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand>;
+// Read the checkpoint in the store; the caller owes a CheckpointVerified.
+struct VerifyCommand {
+  AttemptId attempt;
+  std::string checkpoint;
+};
+using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand, VerifyCommand>;
 
 struct Effects {
   bool changed = false;                     // the record differs from the store's

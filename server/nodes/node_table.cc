@@ -160,7 +160,8 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
     case v1::AgentMessage::kLaunchFailed: {
       const v1::LaunchFailed& failed = message.launch_failed();
       events_->launch_failed(id, attempt_of(failed.job_id(), failed.attempt()),
-                             failed.reason().substr(0, 4096), failed.permanent());
+                             failed.reason().substr(0, 4096), failed.permanent(),
+                             failed.corrupt_checkpoint_id());
       return;
     }
     case v1::AgentMessage::kLogMatch: {

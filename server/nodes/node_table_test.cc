@@ -46,8 +46,9 @@ class EventLog final : public jobs::NodeEvents {
     lines.push_back("rendezvous " + attempt.str() + " " + std::to_string(port));
   }
   void launch_failed(const NodeId&, const AttemptId& attempt, const std::string& reason,
-                     bool permanent) override {
-    lines.push_back("failed " + attempt.str() + " " + reason + (permanent ? " for good" : ""));
+                     bool permanent, const std::string& corrupt_checkpoint) override {
+    lines.push_back("failed " + attempt.str() + " " + reason + (permanent ? " for good" : "") +
+                    (corrupt_checkpoint.empty() ? "" : ", damaged " + corrupt_checkpoint));
   }
   void log_matched(const NodeId&, const AttemptId& attempt, int rank, int policy,
                    const std::string& line) override {
@@ -202,8 +203,13 @@ TEST_F(NodeTableTest, MessagesOfANodeGoToTheEngine) {
   message.mutable_launch_failed()->set_reason("disk full");
   message.mutable_launch_failed()->set_permanent(true);
   receive(stream, message);
+  message.mutable_launch_failed()->set_permanent(false);
+  message.mutable_launch_failed()->set_reason("wrong hash");
+  message.mutable_launch_failed()->set_corrupt_checkpoint_id("c");
+  receive(stream, message);
   EXPECT_THAT(events_.take(),
-              ElementsAre("rank j.1 3", "rendezvous j.1 4000", "failed j.1 disk full for good"));
+              ElementsAre("rank j.1 3", "rendezvous j.1 4000", "failed j.1 disk full for good",
+                          "failed j.1 wrong hash, damaged c"));
 }
 
 TEST_F(NodeTableTest, MatchesOfLogPoliciesGoToTheEngineAlsoThoseOfARegistration) {

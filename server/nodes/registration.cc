@@ -186,6 +186,7 @@ v1::ServerMessage to_message(const jobs::LaunchOrder& order) {
   launch.mutable_rendezvous()->set_port(order.rendezvous_port);
   launch.set_resume_checkpoint_id(order.resume_checkpoint_id);
   launch.set_resume_checkpoint_size(order.resume_checkpoint_size);
+  launch.mutable_skip_batches()->Assign(order.skip_batches.begin(), order.skip_batches.end());
   return message;
 }
 

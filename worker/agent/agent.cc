@@ -147,6 +147,9 @@ void Agent::report_failed_launch(const v1::Launch& launch, const absl::Status& s
   message.mutable_launch_failed()->set_attempt(launch.attempt());
   message.mutable_launch_failed()->set_reason(printable_line(message_of(status)));
   message.mutable_launch_failed()->set_permanent(is_permanent(status));
+  if (absl::IsDataLoss(status)) {
+    message.mutable_launch_failed()->set_corrupt_checkpoint_id(launch.resume_checkpoint_id());
+  }
   session_->send(std::move(message));
 }
 

@@ -158,7 +158,15 @@ void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
                   [&](const Process& process) { return process.attempt == order.attempt; });
   if (!repeated && std::exchange(node.fails_next_launch, false)) {
     send(id, [id, attempt = order.attempt](NodeEvents& server) {
-      server.launch_failed(id, attempt, "disk full", false);
+      server.launch_failed(id, attempt, "disk full", false, "");
+    });
+    return;
+  }
+  if (!repeated && !order.resume_checkpoint_id.empty() &&
+      std::exchange(node.damages_next_download, false)) {
+    send(id, [id, order](NodeEvents& server) {
+      server.launch_failed(id, order.attempt, "it arrived damaged", false,
+                           order.resume_checkpoint_id);
     });
     return;
   }

@@ -32,6 +32,7 @@ class FakeCluster final : public Launcher {
     NodeInfo info;
     bool connected = false;
     bool fails_next_launch = false;
+    bool damages_next_download = false;  // of a checkpoint to go on from
     std::vector<Process> processes;
   };
 

@@ -114,6 +114,8 @@ class TransitionsTest : public testing::Test {
       } else if (const auto* stop = std::get_if<StopCommand>(&command)) {
         texts.push_back("stop " + stop->node.str() + " " +
                         std::to_string(stop->grace.count() / 1000));
+      } else if (const auto* verify = std::get_if<VerifyCommand>(&command)) {
+        texts.push_back("verify " + verify->checkpoint);
       } else {
         texts.push_back("forget " + std::get<ForgetCommand>(command).node.str());
       }
