@@ -323,6 +323,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                         .return_allowance = options.lost_after + options.reconnect_allowance,
                         .quotas = options.quotas,
                         .preemption = options.preemption,
+                        .lost_after = options.lost_after,
                         .verify_checkpoint = [parts = parts.get()](const AttemptId& attempt,
                                                                    const CheckpointId& checkpoint) {
                           parts->verify(attempt, checkpoint);

@@ -43,6 +43,13 @@
 
 namespace lctl::jobs {
 
+// A drill that has begun.
+struct Drilled {
+  v1::Job before;  // the job as it was
+  std::int64_t injected_us = 0;
+  Duration duration{};
+};
+
 class JobsEngine final : public NodeEvents {
  public:
   struct Options {
@@ -55,6 +62,8 @@ class JobsEngine final : public NodeEvents {
     Duration return_allowance = std::chrono::seconds(30);
     Quotas quotas = {};
     Preemption preemption = {};
+    // Silence after which a node is lost: a drill's partition lasts a little longer.
+    Duration lost_after = std::chrono::seconds(10);
     // Reads a checkpoint in the store, elsewhere than on the strand, and answers with
     // checkpoint_verified(). Unset: what arrives damaged counts as sound in the store.
     std::function<void(const AttemptId&, const CheckpointId&)> verify_checkpoint = {};
@@ -76,6 +85,10 @@ class JobsEngine final : public NodeEvents {
   absl::StatusOr<v1::Job> resume(const JobId& id);
   // Tags and note of a job in any state; errors of JobStore::label().
   absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change);
+
+  // One fault on purpose, with the fault's own duration when it has none. Returns when it is on its
+  // way: errors of drill_refusal().
+  absl::StatusOr<Drilled> drill(const JobId& id, DrillRequested wanted, bool force);
 
   // Deletes a job with all that belongs to it; about how many bytes of checkpoints that frees.
   // FailedPrecondition when it has not ended.
@@ -159,6 +172,7 @@ class JobsEngine final : public NodeEvents {
   void preempt(const scheduler::Decision& decision);
   void place_one(const scheduler::Placement& placement);
   absl::StatusOr<std::optional<storage::CheckpointRow>> start_of(const JobRecord& record) const;
+  absl::StatusOr<int> usable_checkpoints(const JobRecord& record) const;
   void pay_tags();
 
   std::vector<storage::JobChange> changes_of(const JobId& id) const;

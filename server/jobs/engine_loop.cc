@@ -232,6 +232,9 @@ void JobsEngine::act() {
       options_.launcher.stop(stop->node, stop->attempt, stop->grace, stop->reason);
     } else if (const auto* forget = std::get_if<ForgetCommand>(&command)) {
       options_.launcher.forget(forget->node, forget->attempt);
+    } else if (const auto* fault = std::get_if<FaultCommand>(&command)) {
+      options_.launcher.inject(fault->node, fault->attempt, fault->rank, fault->fault,
+                               fault->duration);
     } else if (const auto* verify = std::get_if<VerifyCommand>(&command)) {
       if (options_.verify_checkpoint) {
         options_.verify_checkpoint(verify->attempt, CheckpointId{verify->checkpoint});

@@ -65,7 +65,8 @@ class EngineRecoveryTest : public EngineTest {
   }
   std::string last_reason(const JobId& id, v1::JobState to) {
     std::string reason;
-    for (const v1::Transition& row : *store().jobs().transitions(id)) {
+    const auto rows = store().jobs().transitions(id);
+    for (const v1::Transition& row : *rows) {
       if (row.to() == to) reason = row.reason();
     }
     return reason;

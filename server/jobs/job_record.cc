@@ -14,6 +14,8 @@ namespace {
 
 using std::chrono::seconds;
 
+constexpr Duration kRestoredDrill = seconds(60);
+
 bool counts_for_back_off(const v1::Attempt& attempt) {
   return attempt.outcome() == outcome::kFailed || attempt.outcome() == outcome::kPreempted ||
          attempt.outcome() == outcome::kRolledBack;
@@ -129,6 +131,8 @@ JobRecord restore(v1::Job stored, std::span<const v1::Attempt> attempts,
                               ? preemption_grace(*record.spec)
                               : Duration(std::chrono::milliseconds(record.spec->grace_ms()));
     }
+    // What ends a drilled attempt soon is still its effect.
+    record.drilled_until = now.monotonic + kRestoredDrill;
     const bool told = record.progress.time_us() >= record.attempt.started_us();
     record.reached_step = told ? record.progress.global_step() : record.attempt.resumed_at_step();
   } else if (!record.attempt.blamed_node().empty()) {

@@ -69,6 +69,8 @@ struct JobRecord {
   std::string verifying;
   std::set<std::string> passed_over;  // checkpoints that arrived damaged, until ranks run again
   bool unreadable = false;            // the last attempt could not read its checkpoint
+  MonotonicTime drilled_until{};      // ends of an attempt that is drilled (drill.h) are its effect
+  int damaged_attempt = 0;            // a drill: what this attempt downloads arrives damaged
   // After a roll-back, until the next attempt is placed: it goes on from before this step.
   std::optional<std::int64_t> roll_back_before;
   int roll_backs = 0;                        // since it was submitted or resumed

@@ -47,6 +47,9 @@ struct RankReport {
   bool lost_with_reboot = false;  // its machine went down under it; its data follows all the same
 };
 
+// What a drill does (proto/lctl/v1/session.proto, FaultKind).
+enum class Fault { kKillRank, kHang, kPreempt, kPartition, kCorruptCheckpoint };
+
 struct RankPlace {
   int rank = 0;
   int local_rank = 0;
@@ -68,6 +71,7 @@ struct LaunchOrder {
   std::string resume_checkpoint_id;  // "" = from the beginning
   std::int64_t resume_checkpoint_size = 0;
   std::vector<v1::BatchPlace> skip_batches;  // that earlier attempts went astray on
+  bool damage_download = false;              // a drill: the checkpoint arrives damaged
 };
 
 // Thread rule: one strand only, the engine's.
@@ -83,6 +87,10 @@ class Launcher {
 
   // The end of the attempt's ranks on that node is recorded: their folders may be deleted.
   virtual void forget(const NodeId& node, const AttemptId& attempt) = 0;
+
+  // A drill: does it to that rank, or to the connection of its node. Never repeated.
+  virtual void inject(const NodeId& node, const AttemptId& attempt, int rank, Fault fault,
+                      Duration duration) = 0;
 };
 
 // Thread rule: one strand only, the engine's.

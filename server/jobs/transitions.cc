@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/printable_line.h"
+#include "server/jobs/drill.h"
 #include "server/jobs/roll_back.h"
 #include "server/jobs/verdict.h"
 
@@ -34,6 +35,7 @@ class Step {
   void on(const PreemptRequested& event);
   void on(const LogMatched& event);
   void on(const CheckpointVerified& event);
+  void on(const DrillRequested& event);
   void on(const GangOver& event);
 
   Effects take() { return std::move(effects_); }
@@ -87,9 +89,11 @@ void Step::condemn(const Verdict& verdict, Duration grace) {
   if (is_ending(record_)) return;
   record_.attempt.set_outcome(std::string(verdict.outcome));
   record_.attempt.set_cause(verdict.cause);
-  record_.attempt.set_reason(verdict.reason);
-  stop_gang(grace, verdict.reason);
-  say(fmt::format("{}; waiting for the attempt's ranks to end", verdict.reason));
+  const bool by_drill = is_drilled(record_.attempt) && now_.monotonic <= record_.drilled_until;
+  const std::string reason = by_drill ? drilled(verdict.reason) : verdict.reason;
+  record_.attempt.set_reason(reason);
+  stop_gang(grace, reason);
+  say(fmt::format("{}; waiting for the attempt's ranks to end", reason));
 }
 
 void Step::stop_gang(Duration grace, const std::string& reason) {
@@ -118,7 +122,8 @@ void Step::launch(int node_rank) {
                     .bind = node_rank == 0,
                     .resume_checkpoint_id = attempt.resumed_from_checkpoint(),
                     .resume_checkpoint_size = record_.resume_checkpoint_size,
-                    .skip_batches = record_.skip_batches};
+                    .skip_batches = record_.skip_batches,
+                    .damage_download = attempt.number() == record_.damaged_attempt};
   if (!order.bind) {
     order.rendezvous_address = record_.addresses.front();
     order.rendezvous_port = record_.rendezvous_port;
@@ -170,6 +175,10 @@ void Step::on(const Placed& event) {
       rank->set_device_index(node.devices[local].index);
       rank->set_device_kind(node.devices[local].kind);
     }
+  }
+  if (attempt.number() == record_.damaged_attempt && !event.resume_checkpoint_id.empty()) {
+    attempt.set_reason(drilled("its checkpoint is damaged on its way"));
+    record_.drilled_until = now_.monotonic + kDrillAftermath;
   }
   record_.attempt = std::move(attempt);
   record_.launched.clear();
@@ -293,17 +302,33 @@ void Step::on(const CheckpointVerified& event) {
   if (record_.verifying != event.checkpoint) return;
   record_.verifying.clear();
   if (!active()) return;
-  std::string found;
+  std::string found = "it is no recovery point any more";
   if (event.damage.empty()) {
     found = "the store's copy is sound: it was damaged on its way";
-  } else {
+  } else if (record_.attempt.reason().find(event.damage) == std::string::npos) {
     found = fmt::format("it is damaged in the store ({}), and no recovery point any more",
                         event.damage);
-    record_.attempt.clear_blamed_node();
   }
+  if (!event.damage.empty()) record_.attempt.clear_blamed_node();
   record_.attempt.set_reason(fmt::format("{}; {}", record_.attempt.reason(), found));
   effects_.changed = true;
   check_over();
+}
+
+void Step::on(const DrillRequested& event) {
+  if (record_.job.state() != v1::JOB_STATE_RUNNING || is_ending(record_)) return;
+  v1::Attempt& attempt = record_.attempt;
+  attempt.set_reason(drilled(fmt::format("{} of rank {}", name_of(event.fault), event.rank)));
+  record_.drilled_until = now_.monotonic + event.duration + kDrillAftermath;
+  effects_.changed = true;
+  if (event.fault == Fault::kPreempt) {
+    on(PreemptRequested{preemption_grace(*record_.spec), "it is asked to make room"});
+    return;
+  }
+  if (event.fault == Fault::kCorruptCheckpoint) record_.damaged_attempt = attempt.number() + 1;
+  effects_.commands.push_back(FaultCommand{NodeId{attempt.ranks(event.rank).node_id()},
+                                           record_.attempt_id(), event.rank, event.fault,
+                                           event.duration});
 }
 
 void Step::on(const NodeLost& event) {
@@ -448,7 +473,7 @@ void Step::on(const GangOver& event) {
   attempt.set_cause(end.cause);
   attempt.set_reason(end.attempt_reason);
   // Only what may be the node's fault is held against it.
-  if (end.cause != v1::END_CAUSE_INFRASTRUCTURE) attempt.clear_blamed_node();
+  if (end.cause != v1::END_CAUSE_INFRASTRUCTURE || is_drilled(attempt)) attempt.clear_blamed_node();
   record_.avoided.clear();
   if (!attempt.blamed_node().empty()) record_.avoided.emplace(attempt.blamed_node());
   record_.failure = std::move(end.failure);

@@ -109,6 +109,13 @@ struct LogMatched {
   std::string line;  // printable
 };
 
+// A person wants to see it fail (drill.h has checked whether it may).
+struct DrillRequested {
+  Fault fault{};
+  int rank = 0;
+  Duration duration{};  // of kHang and kPartition
+};
+
 // All ranks are over: what they said, and from where a next attempt would go on (after a roll-back:
 // before the step that they named).
 struct GangOver {
@@ -118,7 +125,7 @@ struct GangOver {
 
 using Event = std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost,
                            NodeReturned, StopRequested, ResumeRequested, PreemptRequested,
-                           LogMatched, CheckpointVerified, GangOver>;
+                           LogMatched, CheckpointVerified, DrillRequested, GangOver>;
 
 // --- what follows ---
 
@@ -141,7 +148,15 @@ struct VerifyCommand {
   AttemptId attempt;
   std::string checkpoint;
 };
-using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand, VerifyCommand>;
+struct FaultCommand {
+  NodeId node;
+  AttemptId attempt;
+  int rank = 0;
+  Fault fault{};
+  Duration duration{};
+};
+using Command =
+    std::variant<LaunchCommand, StopCommand, ForgetCommand, VerifyCommand, FaultCommand>;
 
 struct Effects {
   bool changed = false;                     // the record differs from the store's

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/jobs/drill.h"
 #include "server/jobs/roll_back.h"
 
 namespace lctl::jobs {
@@ -30,7 +31,7 @@ std::string describe_rank(const v1::RankStatus& rank, FinishedByRank finished) {
     return fmt::format("rank {} failed: {}", rank.rank(), said->message());
   }
   std::string text = fmt::format("rank {} {}", rank.rank(), describe_exit(rank.exit_code()));
-  if (rank.exit_code() == 128 + 9) text += ", perhaps for want of memory";
+  if (rank.exit_code() == 128 + 9) text += kMemoryGuess;
   if (!rank.message().empty()) text += fmt::format(": {}", rank.message());
   return text;
 }
@@ -158,6 +159,9 @@ const v1::RankStatus* culprit_of(const v1::Attempt& attempt) {
   return &attempt.ranks(attempt.culprit());
 }
 
+Conclusion conclude_undrilled(const JobRecord& record, FinishedByRank finished,
+                              std::string_view newest_checkpoint);
+
 }  // namespace
 
 Verdict verdict_of_exit(const v1::RankStatus& rank) {
@@ -171,6 +175,15 @@ Verdict verdict_of_exit(const v1::RankStatus& rank) {
 
 Conclusion conclude(const JobRecord& record, FinishedByRank finished,
                     std::string_view newest_checkpoint) {
+  Conclusion end = conclude_undrilled(record, finished, newest_checkpoint);
+  if (is_drilled(record.attempt)) excuse(record, end);
+  return end;
+}
+
+namespace {
+
+Conclusion conclude_undrilled(const JobRecord& record, FinishedByRank finished,
+                              std::string_view newest_checkpoint) {
   const auto& ranks = record.attempt.ranks();
   const auto any = [&](auto predicate) {
     return std::find_if(ranks.begin(), ranks.end(), predicate);
@@ -260,5 +273,7 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
   }
   return end;
 }
+
+}  // namespace
 
 }  // namespace lctl::jobs

@@ -13,6 +13,9 @@
 
 namespace lctl::jobs {
 
+// What is said of a kill that nobody explains.
+inline constexpr std::string_view kMemoryGuess = ", perhaps for want of memory";
+
 struct Verdict {
   std::string_view outcome;  // namespace outcome
   v1::EndCause cause = v1::END_CAUSE_UNSPECIFIED;

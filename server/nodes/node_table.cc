@@ -285,4 +285,15 @@ void NodeTable::forget(const NodeId& node, const AttemptId& attempt) {
   send(node, std::move(message));
 }
 
+void NodeTable::inject(const NodeId& node, const AttemptId& attempt, int rank, jobs::Fault fault,
+                       Duration duration) {
+  v1::ServerMessage message;
+  message.mutable_inject_fault()->set_job_id(attempt.job.str());
+  message.mutable_inject_fault()->set_attempt(attempt.number);
+  message.mutable_inject_fault()->set_rank(rank);
+  message.mutable_inject_fault()->set_kind(to_message(fault));
+  message.mutable_inject_fault()->set_duration_ms(millis(duration));
+  send(node, std::move(message));
+}
+
 }  // namespace lctl::nodes

@@ -86,6 +86,8 @@ class NodeTable final : public jobs::Launcher {
   void stop(const NodeId& node, const AttemptId& attempt, Duration grace,
             const std::string& reason) override;
   void forget(const NodeId& node, const AttemptId& attempt) override;
+  void inject(const NodeId& node, const AttemptId& attempt, int rank, jobs::Fault fault,
+              Duration duration) override;
 
  private:
   struct Connection {

@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "storage/blobs/checkpoint_store.h"
+#include "storage/maintenance/maintenance.h"
 #include "storage/testing/store_fixture.h"
 
 namespace lctl::storage {

@@ -54,9 +54,11 @@ Agent::Agent(AgentOptions options, NodeId node_id)
       meter_(
           {.data_dir = options_.data_dir, .node = options_.name, .every = options_.measure_every}) {
   uploader_ = std::make_unique<Uploader>(
-      channel_, [this](const Upload& upload, const absl::Status& status) {
+      channel_,
+      [this](const Upload& upload, const absl::Status& status) {
         boost::asio::post(io_, [this, upload, status] { on_uploaded(upload, status); });
-      });
+      },
+      partition_);
   Forwarder::Callbacks callbacks;
   callbacks.on_checkpoint = [this](const AttemptId& id, int rank,
                                    const v1::CheckpointWritten& written, std::int64_t time_us) {
@@ -77,7 +79,7 @@ Agent::Agent(AgentOptions options, NodeId node_id)
   callbacks.on_fenced = [this](const AttemptId& id) {
     boost::asio::post(io_, [this, id] { on_forget(id); });
   };
-  forwarder_ = std::make_unique<Forwarder>(channel_, std::move(callbacks));
+  forwarder_ = std::make_unique<Forwarder>(channel_, std::move(callbacks), partition_);
 }
 
 Agent::~Agent() {
@@ -103,7 +105,7 @@ void Agent::connect() {
     boost::asio::post(io_, [this, message] { on_message(message); });
   };
   callbacks.on_connected = [this] { boost::asio::post(io_, [this] { report_all(); }); };
-  session_ = std::make_unique<Session>(channel_, std::move(callbacks));
+  session_ = std::make_unique<Session>(channel_, std::move(callbacks), partition_);
   // Only now: what the strand does may use the session.
   strand_thread_ = std::thread([this] { io_.run(); });
 }

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "worker/agent/cancellation.h"
+#include "worker/agent/partition.h"
 #include "worker/agent/process_start.h"
 
 namespace lctl::agent {
@@ -44,7 +45,8 @@ class Uploader {
   // `status`: OK, or why the file was given up. Called on the uploader's thread: post from it.
   using OnDone = std::function<void(const Upload&, const absl::Status& status)>;
 
-  Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done);
+  Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done,
+           std::shared_ptr<Partition> partition = std::make_shared<Partition>());
   ~Uploader();
 
   void add(Upload upload);
@@ -71,6 +73,7 @@ class Uploader {
 
   const std::unique_ptr<v1::Checkpoints::Stub> stub_;
   const OnDone on_done_;
+  const std::shared_ptr<Partition> partition_;
   Cancellation stopping_;
 
   std::mutex mutex_;

@@ -203,4 +203,9 @@ void FakeCluster::forget(const NodeId& id, const AttemptId& attempt) {
   std::erase_if(node.processes, [&](const Process& process) { return process.attempt == attempt; });
 }
 
+// Nothing follows by itself: a test says what becomes of the rank.
+void FakeCluster::inject(const NodeId& id, const AttemptId& attempt, int rank, Fault, Duration) {
+  injected_.push_back(attempt.str() + "/" + std::to_string(rank) + "@" + nodes_.at(id).info.name);
+}
+
 }  // namespace lctl::jobs

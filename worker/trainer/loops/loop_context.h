@@ -1,7 +1,6 @@
 // The parts that the loops work with. Each loop gets these references, not the trainer.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -33,8 +32,6 @@ class RunRequests {
   // Gradients are complete, all hooks have run: a place for a safety or stop checkpoint. May not
   // return (StopRequested).
   virtual void at_boundary() = 0;
-  // Whether one of these training batches is not to be trained on.
-  virtual bool leaves_out(std::int64_t epoch, std::int64_t first, std::int64_t last) const = 0;
 };
 
 // References outlive the loops. Thread rule: one strand only (the training thread).

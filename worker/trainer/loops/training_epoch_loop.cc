@@ -3,12 +3,31 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <utility>
 
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
+#include "worker/trainer/loops/left_out_batches.h"
 
 namespace lctl {
+namespace {
+
+bool leaves_out(const LoopContext& context, std::int64_t batch_idx) {
+  return is_left_out(context.progress.fit.current_epoch(), batch_idx,
+                     context.options.accumulate_grad_batches);
+}
+
+// A batch that an earlier attempt went astray on is counted and not trained on.
+void count_left_out(const LoopContext& context) {
+  FitProgress& fit = context.progress.fit;
+  console::info(fmt::format("Batch {} of epoch {} is left out: training was rolled back for it.",
+                            fit.batch_idx() + 1, fit.current_epoch()));
+  fit.batch.increment_ready();
+  fit.batch.increment_started();
+  fit.batch.increment_processed();
+  fit.batch.increment_completed();
+}
+
+}  // namespace
 
 void TrainingEpochLoop::run(DataFetcher& fetcher) {
   reset(fetcher);
@@ -148,28 +167,14 @@ bool TrainingEpochLoop::advance(DataFetcher& fetcher) {
   FetchedBatch fetched;
   if (!fetcher.next(fetched)) return false;
   context_.progress.fit.batch.is_last_batch = fetcher.done();
-  if (leave_out()) return true;
+  if (leaves_out(context_, context_.progress.fit.batch_idx() + 1)) {
+    count_left_out(context_);
+    if (num_ready_batches_reached())
+      update_lr_schedulers(/*epoch_interval=*/true, /*plateau=*/false);
+    return true;
+  }
   const Batch batch = context_.data.to_device(std::move(fetched.batch), 0);
   return train_batch(batch);
-}
-
-// A batch that an earlier attempt went astray on is counted and not trained on; so are those that
-// share an optimizer step with it.
-bool TrainingEpochLoop::leave_out() {
-  FitProgress& fit = context_.progress.fit;
-  const std::int64_t batch_idx = fit.batch_idx() + 1;
-  const std::int64_t factor = context_.options.accumulate_grad_batches;
-  const std::int64_t first = batch_idx / factor * factor;
-  if (!context_.requests.leaves_out(fit.current_epoch(), first, first + factor - 1)) return false;
-  console::info(fmt::format("Batch {} of epoch {} is left out: training was rolled back for it.",
-                            batch_idx, fit.current_epoch()));
-  left_out_ = true;
-  fit.batch.increment_ready();
-  fit.batch.increment_started();
-  fit.batch.increment_processed();
-  fit.batch.increment_completed();
-  if (num_ready_batches_reached()) update_lr_schedulers(/*epoch_interval=*/true, /*plateau=*/false);
-  return true;
 }
 
 // Returns false when the module ended the epoch.
@@ -242,7 +247,7 @@ void TrainingEpochLoop::run_validation() {
 
 void TrainingEpochLoop::after_validation() {
   FitProgress& fit = context_.progress.fit;
-  if (std::exchange(left_out_, false)) {  // no step: the boundary behind the next one will do
+  if (leaves_out(context_, fit.batch_idx())) {  // no step: the next boundary will do
     context_.requests.leave_if_asked();
     return;
   }

@@ -58,7 +58,6 @@ class TrainingEpochLoop {
   void after_validation();
   bool should_check_val();
   void finish_interrupted_batch();
-  bool leave_out();
   bool train_batch(const Batch& batch);
 
   LoopContext& context_;
@@ -68,7 +67,6 @@ class TrainingEpochLoop {
   bool restarting_ = false;
   bool resuming_ = false;
   bool skip_next_val_ = false;
-  bool left_out_ = false;  // the batch that has just been counted
   RestartStage stage_ = RestartStage::kNone;
   TrainingPosition continue_from_ = TrainingPosition::kElsewhere;
 };

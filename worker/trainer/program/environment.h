@@ -3,9 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
-
-#include "worker/trainer/core/last_words.h"
 
 namespace lctl {
 
@@ -16,7 +13,6 @@ struct LaunchEnvironment {
   std::string resume_checkpoint;         // LCTL_RESUME_CKPT
   std::string device;                    // LCTL_DEVICE: "cpu" or "cuda:<index>"
   std::int64_t checkpoint_every_ms = 0;  // LCTL_CHECKPOINT_EVERY_MS
-  std::vector<BatchPlace> skip_batches;  // LCTL_SKIP_BATCHES: "<epoch>:<batch_idx>,…"
 
   bool orchestrated() const { return !stage.empty(); }
 

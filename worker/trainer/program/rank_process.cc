@@ -139,7 +139,6 @@ Trainer::Setup RankProcess::setup(TrainerOptions options,
   RunControl::Options control;
   control.orchestrated = environment_.orchestrated();
   control.checkpoint_every_ms = environment_.checkpoint_every_ms;
-  control.left_out = environment_.skip_batches;
   control.requeues = !environment_.orchestrated() && requeues_itself();
   controls_.push_back(std::make_unique<RunControl>(control, system_clock()));
   Trainer::Setup setup;

@@ -1,6 +1,5 @@
 #include "worker/trainer/trainer/run_control.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -44,12 +43,6 @@ void RunControl::at_boundary() {
   save_(*action);
   if (*action == BoundaryAction::kStop) throw StopRequested();
   last_checkpoint_ = clock_.monotonic_now();
-}
-
-bool RunControl::leaves_out(std::int64_t epoch, std::int64_t first, std::int64_t last) const {
-  return std::any_of(options_.left_out.begin(), options_.left_out.end(), [&](const auto& place) {
-    return place.epoch == epoch && place.batch >= first && place.batch <= last;
-  });
 }
 
 }  // namespace lctl

@@ -5,12 +5,9 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
-#include <utility>
-#include <vector>
 
 #include "base/clock.h"
 #include "worker/trainer/core/errors.h"
-#include "worker/trainer/core/last_words.h"
 #include "worker/trainer/core/signals.h"
 #include "worker/trainer/loops/fit_progress.h"
 #include "worker/trainer/loops/loop_context.h"
@@ -32,13 +29,12 @@ class RunControl final : public RunRequests {
  public:
   struct Options {
     bool orchestrated = false;  // checkpoints go to a stage folder, SIGTERM is cooperative
-    std::int64_t checkpoint_every_ms = 0;   // 0 = no recovery checkpoints
-    bool requeues = false;                  // not orchestrated, but SIGUSR1 asks for a checkpoint
-    std::vector<BatchPlace> left_out = {};  // what earlier attempts went astray on
+    std::int64_t checkpoint_every_ms = 0;  // 0 = no recovery checkpoints
+    bool requeues = false;                 // not orchestrated, but SIGUSR1 asks for a checkpoint
   };
   using Save = std::function<void(BoundaryAction)>;
 
-  RunControl(Options options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
+  RunControl(Options options, const Clock& clock) : options_(options), clock_(clock) {}
 
   // From now on boundaries are served. `save` writes the checkpoint (on all ranks together).
   void begin_fit(std::unique_ptr<BoundaryAgreement> agreement, const FitProgress& progress,
@@ -50,7 +46,6 @@ class RunControl final : public RunRequests {
     if (signals::ends_run()) signals::throw_received();
   }
   void at_boundary() override;
-  bool leaves_out(std::int64_t epoch, std::int64_t first, std::int64_t last) const override;
 
  private:
   void ask_for_orchestrator();
