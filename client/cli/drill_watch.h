@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "proto/lctl/v1/checkpoint.pb.h"
 #include "proto/lctl/v1/control.pb.h"
+#include "proto/lctl/v1/tracking.pb.h"
 
 namespace lctl::cli {
 
