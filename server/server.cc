@@ -115,13 +115,15 @@ struct Server::Parts {
                .lost_after = options.lost_after}),
         strand(options.clock),
         garbage(store->checkpoints(), options.clock),
-        garbage_strand(options.clock) {}
+        garbage_strand(options.clock),
+        verifying(options.clock) {}
 
   // The rest, once the engine could be opened.
   void assemble(const ServerOptions& options, std::unique_ptr<jobs::JobsEngine> opened);
   absl::Status listen(const http::ListenAddress& wanted);
   absl::Status listen_http(const http::ListenAddress& wanted);
   absl::StatusOr<services::AdminService::Tidied> tidy_up(bool dry_run);
+  void verify(const AttemptId& attempt, const CheckpointId& checkpoint);
   void start_strands();
 
   std::unique_ptr<storage::Store> store;
@@ -133,6 +135,7 @@ struct Server::Parts {
   std::optional<retention::RetentionPass> retention;
   std::stop_source garbage_stop;
   jobs::Strand garbage_strand;
+  jobs::Strand verifying;  // reads checkpoints that arrived damaged at a node
   std::optional<ProgressRelay> relay;
   std::optional<ingest::Intake> intake;
   std::optional<nodes::SessionService> sessions;
@@ -211,6 +214,15 @@ absl::StatusOr<services::AdminService::Tidied> Server::Parts::tidy_up(bool dry_r
   });
 }
 
+// What may be gigabytes is read on a thread of its own.
+void Server::Parts::verify(const AttemptId& attempt, const CheckpointId& checkpoint) {
+  verifying.post([this, attempt, checkpoint] {
+    strand.post([this, attempt, checkpoint, damage = store->checkpoints().verify(checkpoint)] {
+      engine->checkpoint_verified(attempt, checkpoint, damage);
+    });
+  });
+}
+
 absl::Status Server::Parts::listen_http(const http::ListenAddress& wanted) {
   auto started = http::HttpServer::start({.host = wanted.host,
                                           .port = wanted.port,
@@ -272,6 +284,7 @@ void Server::Parts::start_strands() {
                   if (!silence || !work) return silence ? silence : work;
                   return std::min(*silence, *work);
                 }});
+  verifying.start({[] {}, [] { return std::nullopt; }});
   garbage_strand.start({[this] {
                           retention->advance();
                           garbage.advance(garbage_stop.get_token());
@@ -302,14 +315,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                                               .max_metric_keys = options.max_metric_keys}));
   auto parts = std::make_unique<Parts>(options, std::move(store));
   LCTL_ASSIGN_OR_RETURN(
-      auto engine,
-      jobs::JobsEngine::open({.clock = options.clock,
-                              .store = *parts->store,
-                              .launcher = parts->table,
-                              .feed = parts->feed,
-                              .return_allowance = options.lost_after + options.reconnect_allowance,
-                              .quotas = options.quotas,
-                              .preemption = options.preemption}));
+      auto engine, jobs::JobsEngine::open(
+                       {.clock = options.clock,
+                        .store = *parts->store,
+                        .launcher = parts->table,
+                        .feed = parts->feed,
+                        .return_allowance = options.lost_after + options.reconnect_allowance,
+                        .quotas = options.quotas,
+                        .preemption = options.preemption,
+                        .lost_after = options.lost_after,
+                        .verify_checkpoint = [parts = parts.get()](const AttemptId& attempt,
+                                                                   const CheckpointId& checkpoint) {
+                          parts->verify(attempt, checkpoint);
+                        }}));
   parts->assemble(options, std::move(engine));
   parts->start_strands();
   std::unique_ptr<Server> server(new Server(std::move(parts)));
@@ -356,6 +374,7 @@ void Server::stop() {
     parts.grpc->Wait();
   }
   parts.garbage_strand.stop();
+  parts.verifying.stop();
   parts.strand.stop();
   parts.engine.reset();
   parts.store.reset();

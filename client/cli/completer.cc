@@ -202,6 +202,11 @@ void values(const std::string& name, const Place& place, Answers& answers, Candi
   if (name == "--state") {
     for (const v1::JobState state : all_states()) out.words.push_back({state_name(state), ""});
   }
+  if (name == "FAULT") {
+    for (const char* fault : {"kill-rank", "hang", "preempt", "partition", "corrupt-checkpoint"}) {
+      out.words.push_back({fault, ""});
+    }
+  }
   if (name == "SHELL") {
     for (const char* shell : {"bash", "zsh", "fish"}) out.words.push_back({shell, ""});
   }

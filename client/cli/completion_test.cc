@@ -85,6 +85,7 @@ TEST_F(CompletionTest, ValuesOfOptions) {
   server_.put_job(make_job("aaaaaaaaaa", "digits-mlp", v1::JOB_STATE_SUCCEEDED));
   EXPECT_THAT(offered({"list", "--experiment", ""}), ElementsAre("digits"));
   EXPECT_THAT(offered({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
+  EXPECT_THAT(offered({"drill", "@last", "p"}), ElementsAre("preempt", "partition"));
   v1::Node node;
   node.set_name("gpu-3");
   server_.put_node(node);

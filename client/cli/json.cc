@@ -242,6 +242,7 @@ Json checkpoint_json(const v1::Checkpoint& checkpoint) {
       {"last", written.is_last()},
       {"time", time_json(checkpoint.time_us())},
       {"sha256", checkpoint.sha256()},
+      {"damage", checkpoint.damage()},
   };
 }
 

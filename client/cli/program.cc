@@ -127,6 +127,7 @@ std::unique_ptr<CLI::App> make_program(Session& session) {
   add_stop(*program, session);
   add_resume(*program, session);
   add_stacks(*program, session);
+  add_drill(*program, session);
   add_nodes(*program, session);
   add_rm(*program, session);
   add_admin(*program, session);

@@ -121,6 +121,20 @@ absl::StatusOr<v1::Job> Client::write_stacks(const std::string& job) {
   return response;
 }
 
+absl::StatusOr<v1::DrillResponse> Client::drill(const DrillQuery& query) {
+  v1::DrillRequest request;
+  request.set_job(query.job);
+  request.set_fault(query.fault);
+  request.set_rank(query.rank);
+  request.set_duration_ms(query.duration.count());
+  request.set_force(query.force);
+  v1::DrillResponse response;
+  // Not repeated: one fault was asked for.
+  LCTL_RETURN_IF_ERROR(connection_->call(*connection_->jobs, &v1::Jobs::Stub::Drill, request,
+                                         &response, /*repeat=*/false));
+  return response;
+}
+
 absl::StatusOr<v1::Job> Client::label(const std::string& job, const LabelChange& change) {
   v1::SetLabelsRequest request;
   request.set_job(job);

@@ -90,6 +90,15 @@ struct LogQuery {
   std::int64_t tail_bytes = 0;  // per stream; 0 = from the beginning
 };
 
+// One fault for a running job.
+struct DrillQuery {
+  std::string job;
+  v1::FaultKind fault = v1::FAULT_KIND_UNSPECIFIED;
+  int rank = 0;
+  std::chrono::milliseconds duration{};  // of a hang or partition; zero = the fault's own
+  bool force = false;                    // also where it may cost work
+};
+
 // What a log stream delivers, in order within a stream and each byte once. False ends the call.
 using LogSink = std::function<bool(const v1::LogChunk&)>;
 
@@ -131,6 +140,8 @@ class Client {
   absl::StatusOr<v1::Job> resume(const std::string& job);
   // Its ranks write their stacks into its log, soon.
   absl::StatusOr<v1::Job> write_stacks(const std::string& job);
+  // Returns when the fault is on its way. Never repeated.
+  absl::StatusOr<v1::DrillResponse> drill(const DrillQuery& query);
   // Of a job in any state; returns it as it is then.
   absl::StatusOr<v1::Job> label(const std::string& job, const LabelChange& change);
   // Returns the job in its final state.

@@ -153,6 +153,11 @@ std::vector<v1::StopJobRequest> FakeServer::stops() const {
   return services_->state.stops;
 }
 
+std::vector<v1::DrillRequest> FakeServer::drills() const {
+  const std::lock_guard lock(services_->state.mutex);
+  return services_->state.drills;
+}
+
 std::vector<v1::DrainNodeRequest> FakeServer::drains() const {
   const std::lock_guard lock(services_->state.mutex);
   return services_->state.drains;

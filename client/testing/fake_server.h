@@ -50,6 +50,7 @@ class FakeServer {
   // What was asked.
   std::vector<v1::SubmitRequest> submissions() const;
   std::vector<v1::StopJobRequest> stops() const;
+  std::vector<v1::DrillRequest> drills() const;
   std::vector<v1::DrainNodeRequest> drains() const;
   // Searches and orders are kept here and not carried out; "refuse me" as `where` is refused.
   std::vector<v1::ListJobsRequest> lists() const;

@@ -165,6 +165,25 @@ class FakeJobs final : public v1::Jobs::Service {
     *response = *job;
     return grpc::Status::OK;
   }
+  // The fault is kept here; what follows, a test says with put_job().
+  grpc::Status Drill(grpc::ServerContext*, const v1::DrillRequest* request,
+                     v1::DrillResponse* response) override {
+    const std::lock_guard lock(state_.mutex);
+    ++state_.calls["Drill"];
+    state_.drills.push_back(*request);
+    const v1::Job* job = state_.find(request->job());
+    if (job == nullptr) return not_found(request->job());
+    if (job->state() != v1::JOB_STATE_RUNNING) {
+      return {grpc::StatusCode::FAILED_PRECONDITION,
+              fmt::format("job {} cannot be drilled: it does not run", job->id())};
+    }
+    *response->mutable_job() = *job;
+    response->set_injected_us(1'700'000'000'000'000);
+    response->set_node_name("node-a");
+    response->set_duration_ms(request->duration_ms());
+    state_.touch();
+    return grpc::Status::OK;
+  }
 
   grpc::Status SetLabels(grpc::ServerContext*, const v1::SetLabelsRequest* request,
                          v1::Job* response) override {

@@ -47,6 +47,7 @@ struct FakeState {
   std::map<std::string, std::string> jobs_of_keys;  // idempotency key → job id
   std::vector<v1::SubmitRequest> submissions;
   std::vector<v1::StopJobRequest> stops;
+  std::vector<v1::DrillRequest> drills;
   std::vector<v1::DrainNodeRequest> drains;
   std::vector<v1::ListJobsRequest> lists;
   std::map<std::string, int> calls;

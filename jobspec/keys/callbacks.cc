@@ -110,8 +110,23 @@ constexpr Argument kOnExceptionCheckpoint[] = {
     {"filename", "str", "on_exception", "", "name without .ckpt"},
 };
 constexpr Argument kFiniteGuard[] = {
-    {"action", "str", "stop", "one of: stop, skip", "end training, or go on without that step"},
-    {"max_skipped", "int", "10", ">= 0", "steps in a row that may be skipped"},
+    {"action", "str", "stop", "one of: stop, skip, roll_back",
+     "end training, go on without that step, or go on from before it (a job on a server)"},
+    {"max_skipped", "int", "10", ">= 0", "skip: steps in a row that may be skipped"},
+    {"max_roll_backs", "int", "3", ">= 0", "roll_back: the job fails at one more"},
+};
+constexpr Argument kSpikeDetection[] = {
+    {"mode", "str", "min", kMinMax, "which way is better"},
+    {"window", "int", "10", ">= 1", "batches whose mean loss is compared with"},
+    {"warmup", "int", "1", ">= 0", "batches of each epoch that are not judged"},
+    {"atol", "float?", "null", ">= 0", "a spike is at least so far from the mean"},
+    {"rtol", "float?", "2.0", ">= 0", "and at least so many times the mean"},
+    {"exclude_batches_path", "str?", "null", "",
+     "file or folder for the list of batches to skip; null: default_root_dir"},
+    {"finite_only", "bool", "true", "", "NaN and infinity are spikes too"},
+    {"action", "str", "raise", "one of: raise, roll_back",
+     "end training, or go on from before the spike (a job on a server)"},
+    {"max_roll_backs", "int", "3", ">= 0", "roll_back: the job fails at one more"},
 };
 constexpr Argument kReplicaCheck[] = {
     {"every_n_steps", "int", "1000", ">= 1", "steps between two checks"},
@@ -152,7 +167,7 @@ constexpr Class kCallbacks[] = {
      "Checks that all ranks hold the same parameters."},
     {Kind::kCallback, "LambdaCallback", {}, false, "Python functions as hooks."},
     {Kind::kCallback, "ModelPruning", {}, false, "Prunes weights."},
-    {Kind::kCallback, "SpikeDetection", {}, false, "Finds spikes of the loss."},
+    {Kind::kCallback, "SpikeDetection", kSpikeDetection, true, "Acts on spikes of the loss."},
     {Kind::kCallback, "BatchSizeFinder", {}, false, "See `tune`."},
     {Kind::kCallback, "LearningRateFinder", {}, false, "See `tune`."},
 };

@@ -8,8 +8,11 @@
 #include <utility>
 
 #include "base/log.h"
+#include "server/jobs/restart_point.h"
+#include "server/jobs/roll_back.h"
 #include "storage/blobs/checkpoint_store.h"
 #include "storage/jobs/job_store.h"
+#include "storage/metrics/event_store.h"
 
 namespace lctl::jobs {
 namespace {
@@ -68,13 +71,34 @@ absl::Status JobsEngine::rebuild() {
   return absl::OkStatus();
 }
 
+// What attempts were rolled back for stands in the last words of their ranks.
+absl::Status JobsEngine::recall_roll_backs(std::span<const v1::Attempt> attempts, const JobId& id,
+                                           JobRecord& record) const {
+  for (const v1::Attempt& attempt : attempts) {
+    if (attempt.cause() != v1::END_CAUSE_ROLLED_BACK) continue;
+    std::vector<std::optional<v1::Finished>> finished;
+    for (const v1::RankStatus& rank : attempt.ranks()) {
+      LCTL_ASSIGN_OR_RETURN(
+          auto result, options_.store.events().rank_result({id, attempt.number()}, rank.rank()));
+      if (result) finished.emplace_back(std::move(result->finished));
+    }
+    const v1::Finished* said = roll_back_of(finished);
+    if (said == nullptr) continue;
+    remember_skipped(*said, record.skip_batches);
+    if (&attempt == &attempts.back()) record.roll_back_before = said->roll_back_before();
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<JobRecord> JobsEngine::load(const JobId& id) const {
   LCTL_ASSIGN_OR_RETURN(v1::Job job, options_.store.jobs().get(id));
   LCTL_ASSIGN_OR_RETURN(const std::vector<v1::Attempt> attempts,
                         options_.store.jobs().attempts(id));
+  JobRecord past;
+  LCTL_RETURN_IF_ERROR(recall_roll_backs(attempts, id, past));
   std::string newest;
   if (!attempts.empty()) {
-    const auto row = options_.store.checkpoints().newest(id);
+    const auto row = options_.store.checkpoints().newest(id, eligible(past));
     if (row.ok()) {
       newest = row->id.str();
     } else if (!absl::IsNotFound(row.status())) {
@@ -82,6 +106,8 @@ absl::StatusOr<JobRecord> JobsEngine::load(const JobId& id) const {
     }
   }
   JobRecord record = restore(std::move(job), attempts, newest, now());
+  record.roll_back_before = past.roll_back_before;
+  record.skip_batches = std::move(past.skip_batches);
   // Needed when a launch must be repeated; the store's attempt keeps only the id.
   if (is_active(record.job.state()) && !record.attempt.resumed_from_checkpoint().empty()) {
     const auto row =

@@ -43,6 +43,13 @@
 
 namespace lctl::jobs {
 
+// A drill that has begun.
+struct Drilled {
+  v1::Job before;  // the job as it was
+  std::int64_t injected_us = 0;
+  Duration duration{};
+};
+
 class JobsEngine final : public NodeEvents {
  public:
   struct Options {
@@ -55,6 +62,11 @@ class JobsEngine final : public NodeEvents {
     Duration return_allowance = std::chrono::seconds(30);
     Quotas quotas = {};
     Preemption preemption = {};
+    // Silence after which a node is lost: a drill's partition lasts a little longer.
+    Duration lost_after = std::chrono::seconds(10);
+    // Reads a checkpoint in the store, elsewhere than on the strand, and answers with
+    // checkpoint_verified(). Unset: what arrives damaged counts as sound in the store.
+    std::function<void(const AttemptId&, const CheckpointId&)> verify_checkpoint = {};
   };
 
   // Rebuilds all state from the store.
@@ -75,6 +87,10 @@ class JobsEngine final : public NodeEvents {
   absl::StatusOr<v1::Job> write_stacks(const JobId& id);
   // Tags and note of a job in any state; errors of JobStore::label().
   absl::StatusOr<v1::Job> label(const JobId& id, const storage::LabelChange& change);
+
+  // One fault on purpose, with the fault's own duration when it has none. Returns when it is on its
+  // way: errors of drill_refusal().
+  absl::StatusOr<Drilled> drill(const JobId& id, DrillRequested wanted, bool force);
 
   // Deletes a job with all that belongs to it; about how many bytes of checkpoints that frees.
   // FailedPrecondition when it has not ended.
@@ -108,6 +124,10 @@ class JobsEngine final : public NodeEvents {
   // job's reason as long as it is active.
   void checkpoint_refused(const JobId& id, std::string why);
 
+  // What the store found when it read a checkpoint; the error when it could not.
+  void checkpoint_verified(const AttemptId& attempt, const CheckpointId& checkpoint,
+                           const absl::StatusOr<std::string>& damage);
+
   // --- from nodes ---
 
   void node_joined(const NodeInfo& node, std::span<const RankReport> ranks) override;
@@ -117,7 +137,7 @@ class JobsEngine final : public NodeEvents {
   void rank_reported(const NodeId& node, const RankReport& report) override;
   void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) override;
   void launch_failed(const NodeId& node, const AttemptId& attempt, const std::string& reason,
-                     bool permanent) override;
+                     bool permanent, const std::string& corrupt_checkpoint) override;
   void device_faults(const NodeId& node, std::span<const DeviceFault> faults) override;
   void log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,
                    const std::string& line) override;
@@ -149,12 +169,15 @@ class JobsEngine final : public NodeEvents {
   void expire(MonotonicTime now);
   void conclude_gangs();
   absl::StatusOr<GangOver> gather(const JobRecord& record) const;
+  absl::Status recall_roll_backs(std::span<const v1::Attempt> attempts, const JobId& id,
+                                 JobRecord& record) const;
   void place();
   std::vector<scheduler::RunningGang> running_gangs() const;
   Duration time_left(const JobRecord& record, WallTime now) const;
   void preempt(const scheduler::Decision& decision);
   void place_one(const scheduler::Placement& placement);
   absl::StatusOr<std::optional<storage::CheckpointRow>> start_of(const JobRecord& record) const;
+  absl::StatusOr<int> usable_checkpoints(const JobRecord& record) const;
   void pay_tags();
 
   std::vector<storage::JobChange> changes_of(const JobId& id) const;

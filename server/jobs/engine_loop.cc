@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 #include "server/jobs/engine.h"
+#include "server/jobs/restart_point.h"
+#include "server/jobs/roll_back.h"
 #include "storage/blobs/checkpoint_store.h"
 #include "storage/jobs/job_store.h"
 #include "storage/metrics/event_store.h"
@@ -144,7 +146,17 @@ absl::StatusOr<GangOver> JobsEngine::gather(const JobRecord& record) const {
                           options_.store.events().rank_result(record.attempt_id(), rank.rank()));
     if (result) facts.finished[static_cast<std::size_t>(rank.rank())] = std::move(result->finished);
   }
-  const auto newest = options_.store.checkpoints().newest(record.id());
+  storage::Eligible wanted = eligible(record);
+  if (const v1::Finished* said = roll_back_of(facts.finished)) {
+    wanted.before_step = said->roll_back_before();
+  } else if (const v1::Finished* torn = unreadable_of(facts.finished);
+             torn != nullptr && !record.attempt.resumed_from_checkpoint().empty() &&
+             !record.unreadable) {
+    LCTL_RETURN_IF_ERROR(options_.store.checkpoints().mark_unreadable(
+        CheckpointId{record.attempt.resumed_from_checkpoint()},
+        fmt::format("the trainer cannot read it: {}", torn->message())));
+  }
+  const auto newest = options_.store.checkpoints().newest(record.id(), wanted);
   if (newest.ok()) {
     facts.newest_checkpoint = newest->id.str();
   } else if (!absl::IsNotFound(newest.status())) {
@@ -233,6 +245,13 @@ void JobsEngine::act() {
       options_.launcher.dump_stacks(dump->node, dump->attempt);
     } else if (const auto* forget = std::get_if<ForgetCommand>(&command)) {
       options_.launcher.forget(forget->node, forget->attempt);
+    } else if (const auto* fault = std::get_if<FaultCommand>(&command)) {
+      options_.launcher.inject(fault->node, fault->attempt, fault->rank, fault->fault,
+                               fault->duration);
+    } else if (const auto* verify = std::get_if<VerifyCommand>(&command)) {
+      if (options_.verify_checkpoint) {
+        options_.verify_checkpoint(verify->attempt, CheckpointId{verify->checkpoint});
+      }
     }
   }
   for (const JobId& id : std::exchange(committed_, {})) {

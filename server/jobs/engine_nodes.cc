@@ -107,8 +107,27 @@ void JobsEngine::rendezvous_ready(const NodeId& node, const AttemptId& attempt, 
 }
 
 void JobsEngine::launch_failed(const NodeId& node, const AttemptId& attempt,
-                               const std::string& reason, bool permanent) {
-  if (JobRecord* record = current(attempt)) handle(*record, LaunchFailed{node, reason, permanent});
+                               const std::string& reason, bool permanent,
+                               const std::string& corrupt_checkpoint) {
+  JobRecord* record = current(attempt);
+  if (record == nullptr) return;
+  handle(*record, LaunchFailed{node, reason, permanent, corrupt_checkpoint});
+  if (!options_.verify_checkpoint && !record->verifying.empty()) {
+    handle(*record, CheckpointVerified{record->verifying, ""});
+  }
+}
+
+void JobsEngine::checkpoint_verified(const AttemptId& attempt, const CheckpointId& checkpoint,
+                                     const absl::StatusOr<std::string>& damage) {
+  if (!damage.ok()) {
+    log().warn("checkpoint {} could not be read in the store: {}", checkpoint.str(),
+               message_of(damage.status()));
+  } else if (!damage->empty()) {
+    log().error("checkpoint {} of {} is damaged: {}", checkpoint.str(), attempt.job.str(), *damage);
+  }
+  if (JobRecord* record = current(attempt)) {
+    handle(*record, CheckpointVerified{checkpoint.str(), damage.value_or("")});
+  }
 }
 
 void JobsEngine::log_matched(const NodeId& node, const AttemptId& attempt, int rank, int policy,

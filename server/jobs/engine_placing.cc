@@ -141,9 +141,9 @@ absl::StatusOr<std::optional<storage::CheckpointRow>> JobsEngine::start_of(
   if (point == RestartPoint::kBeginning) return std::nullopt;
   if (point == RestartPoint::kBest) {
     LCTL_ASSIGN_OR_RETURN(const auto all, options_.store.checkpoints().list(record.id()));
-    if (const storage::CheckpointRow* best = best_checkpoint(all)) return *best;
+    if (const storage::CheckpointRow* best = best_checkpoint(all, eligible(record))) return *best;
   }
-  auto newest = options_.store.checkpoints().newest(record.id());
+  auto newest = options_.store.checkpoints().newest(record.id(), eligible(record));
   if (absl::IsNotFound(newest.status())) return std::nullopt;
   LCTL_RETURN_IF_ERROR(newest.status());
   return *std::move(newest);

@@ -56,7 +56,10 @@ std::optional<Failure> newest_failure(std::span<const v1::Attempt> attempts) {
   for (auto it = attempts.rbegin(); it != attempts.rend(); ++it) {
     if (it->finished_us() == 0) continue;
     if (it->outcome() == outcome::kFailed) return failure_of(*it);
-    if (it->outcome() != outcome::kLost && it->outcome() != outcome::kPreempted) break;
+    if (it->outcome() != outcome::kLost && it->outcome() != outcome::kPreempted &&
+        it->outcome() != outcome::kRolledBack) {
+      break;
+    }
   }
   return std::nullopt;
 }

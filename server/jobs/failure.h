@@ -36,8 +36,8 @@ struct Failure {
 // Of an attempt that failed and has its reason, cause, culprit and times.
 Failure failure_of(const v1::Attempt& attempt);
 
-// Of the newest attempt that failed; those that were lost or made room say nothing. nullopt: none,
-// or others have ended otherwise since.
+// Of the newest attempt that failed; those that were lost, rolled back or made room say nothing.
+// nullopt: none, or others have ended otherwise since.
 std::optional<Failure> newest_failure(std::span<const v1::Attempt> attempts);
 
 // "step 1,200: out of range" and "step 7: out of range" are the same words.

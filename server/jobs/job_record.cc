@@ -7,13 +7,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/jobs/roll_back.h"
+
 namespace lctl::jobs {
 namespace {
 
 using std::chrono::seconds;
 
+constexpr Duration kRestoredDrill = seconds(60);
+
 bool counts_for_back_off(const v1::Attempt& attempt) {
-  return attempt.outcome() == outcome::kFailed || attempt.outcome() == outcome::kPreempted;
+  return attempt.outcome() == outcome::kFailed || attempt.outcome() == outcome::kPreempted ||
+         attempt.outcome() == outcome::kRolledBack;
 }
 
 // Attempts that were lost or made room neither count nor break a row: they say nothing about the
@@ -126,6 +131,8 @@ JobRecord restore(v1::Job stored, std::span<const v1::Attempt> attempts,
                               ? preemption_grace(*record.spec)
                               : Duration(std::chrono::milliseconds(record.spec->grace_ms()));
     }
+    // What ends a drilled attempt soon is still its effect.
+    record.drilled_until = now.monotonic + kRestoredDrill;
     const bool told = record.progress.time_us() >= record.attempt.started_us();
     record.reached_step = told ? record.progress.global_step() : record.attempt.resumed_at_step();
   } else if (!record.attempt.blamed_node().empty()) {
@@ -133,7 +140,9 @@ JobRecord restore(v1::Job stored, std::span<const v1::Attempt> attempts,
   }
   // They are 0 again after a resume, which forgets what was before.
   if (record.job.restarts() > 0) record.failure = newest_failure(attempts);
-  if (record.job.restarts() > 0 || record.attempt.outcome() == outcome::kPreempted) {
+  record.roll_backs = roll_backs_of(attempts, record.job.restarts());
+  if (record.job.restarts() > 0 || record.attempt.outcome() == outcome::kPreempted ||
+      record.attempt.outcome() == outcome::kRolledBack) {
     record.attempts_without_progress = row_without_progress(attempts, newest_checkpoint);
     // The pause began when the attempt ended. A clock that was set back must not stretch it.
     const Duration pause = back_off(record.attempts_without_progress);

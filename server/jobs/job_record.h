@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/job.pb.h"
 #include "server/jobs/failure.h"
 #include "server/jobs/launcher.h"
@@ -29,6 +30,7 @@ inline constexpr std::string_view kFailed = "failed";
 inline constexpr std::string_view kStopped = "stopped";
 inline constexpr std::string_view kLost = "lost";
 inline constexpr std::string_view kPreempted = "preempted";
+inline constexpr std::string_view kRolledBack = "rolled back";
 }  // namespace outcome
 
 // Exit codes of a rank that mean something (docs/formats/launch.md).
@@ -68,6 +70,17 @@ struct JobRecord {
   std::optional<MonotonicTime> hang_due;
   std::string waiting;             // why it is not placed, while QUEUED
   std::string checkpoint_refusal;  // why its checkpoints wait on their nodes; "" = they do not
+  // A checkpoint that arrived damaged at a node and that the store is reading; the attempt is not
+  // over before it has been read.
+  std::string verifying;
+  std::set<std::string> passed_over;  // checkpoints that arrived damaged, until ranks run again
+  bool unreadable = false;            // the last attempt could not read its checkpoint
+  MonotonicTime drilled_until{};      // ends of an attempt that is drilled (drill.h) are its effect
+  int damaged_attempt = 0;            // a drill: what this attempt downloads arrives damaged
+  // After a roll-back, until the next attempt is placed: it goes on from before this step.
+  std::optional<std::int64_t> roll_back_before;
+  int roll_backs = 0;                        // since it was submitted or resumed
+  std::vector<v1::BatchPlace> skip_batches;  // what attempts were rolled back for
 
   JobId id() const { return JobId{job.id()}; }
   AttemptId attempt_id() const { return {id(), attempt.number()}; }

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/job.pb.h"
 
 namespace lctl::jobs {
@@ -70,6 +71,9 @@ struct RankStall {
   bool stacks_told = false;         // its log has its stacks, or why there are none
 };
 
+// What a drill does (proto/lctl/v1/session.proto, FaultKind).
+enum class Fault { kKillRank, kHang, kPreempt, kPartition, kCorruptCheckpoint };
+
 struct RankPlace {
   int rank = 0;
   int local_rank = 0;
@@ -90,6 +94,8 @@ struct LaunchOrder {
   int rendezvous_port = 0;
   std::string resume_checkpoint_id;  // "" = from the beginning
   std::int64_t resume_checkpoint_size = 0;
+  std::vector<v1::BatchPlace> skip_batches;  // that earlier attempts went astray on
+  bool damage_download = false;              // a drill: the checkpoint arrives damaged
 };
 
 // Thread rule: one strand only, the engine's.
@@ -108,6 +114,10 @@ class Launcher {
 
   // The end of the attempt's ranks on that node is recorded: their folders may be deleted.
   virtual void forget(const NodeId& node, const AttemptId& attempt) = 0;
+
+  // A drill: does it to that rank, or to the connection of its node. Never repeated.
+  virtual void inject(const NodeId& node, const AttemptId& attempt, int rank, Fault fault,
+                      Duration duration) = 0;
 };
 
 // Thread rule: one strand only, the engine's.
@@ -127,9 +137,11 @@ class NodeEvents {
 
   virtual void rank_reported(const NodeId& node, const RankReport& report) = 0;
   virtual void rendezvous_ready(const NodeId& node, const AttemptId& attempt, int port) = 0;
-  // `permanent`: trying again on this node cannot help.
+  // `permanent`: trying again on this node cannot help. `corrupt_checkpoint`: id of the one that
+  // arrived damaged; "" = another reason.
   virtual void launch_failed(const NodeId& node, const AttemptId& attempt,
-                             const std::string& reason, bool permanent) = 0;
+                             const std::string& reason, bool permanent,
+                             const std::string& corrupt_checkpoint) = 0;
   // All devices of the node that must not be used from now on; the others may.
   virtual void device_faults(const NodeId& node, std::span<const DeviceFault> faults) = 0;
   // A line of a rank's output fits the log policy of that index. May be told again.

@@ -18,7 +18,18 @@ bool is_better(const v1::CheckpointWritten& a, const v1::CheckpointWritten& b) {
   return a.mode() == v1::MONITOR_MODE_MAX ? a.score() > b.score() : a.score() < b.score();
 }
 
+bool may_go_on_from(const storage::CheckpointRow& row, const storage::Eligible& eligible) {
+  return row.damage.empty() && !eligible.except.contains(row.id.str()) &&
+         row.written.global_step() < eligible.before_step;
+}
+
 }  // namespace
+
+storage::Eligible eligible(const JobRecord& record) {
+  storage::Eligible eligible{.except = record.passed_over};
+  if (record.roll_back_before) eligible.before_step = *record.roll_back_before;
+  return eligible;
+}
 
 RestartPoint restart_point(const JobRecord& record) {
   if (record.job.attempt() == 0 || record.spec->restart_from() == v1::RESTART_FROM_NONE) {
@@ -32,11 +43,12 @@ RestartPoint restart_point(const JobRecord& record) {
              : RestartPoint::kNewest;
 }
 
-const storage::CheckpointRow* best_checkpoint(std::span<const storage::CheckpointRow> checkpoints) {
+const storage::CheckpointRow* best_checkpoint(std::span<const storage::CheckpointRow> checkpoints,
+                                              const storage::Eligible& eligible) {
   const storage::CheckpointRow* best = nullptr;
   for (auto row = checkpoints.rbegin(); row != checkpoints.rend(); ++row) {
     const v1::CheckpointWritten& written = row->written;
-    if (!is_scored(written)) continue;
+    if (!is_scored(written) || !may_go_on_from(*row, eligible)) continue;
     if (best == nullptr) {
       best = &*row;
     } else if (written.monitor() == best->written.monitor() &&

@@ -62,6 +62,22 @@ TEST(BestCheckpointTest, IsTheBestByItsMetricAndTheNewestOfEqualOnes) {
       << "the metric of the newest one counts";
 }
 
+TEST(BestCheckpointTest, DamagedAndIneligibleOnesDoNotCount) {
+  storage::CheckpointRow damaged = scored("d", "loss", v1::MONITOR_MODE_MIN, 0);
+  damaged.damage = "a chunk is missing";
+  storage::CheckpointRow later = scored("l", "loss", v1::MONITOR_MODE_MIN, 1);
+  later.written.set_global_step(9);
+  const storage::CheckpointRow good = scored("g", "loss", v1::MONITOR_MODE_MIN, 5);
+  EXPECT_EQ(best({good, later, damaged}), "l");
+  JobRecord record = record_of(v1::RESTART_FROM_BEST, outcome::kRolledBack, 0);
+  record.roll_back_before = 9;
+  EXPECT_EQ(best_checkpoint(std::vector{later, damaged}, eligible(record)), nullptr);
+  record.roll_back_before.reset();
+  record.passed_over = {"l"};
+  const std::vector both = {good, later};
+  EXPECT_EQ(best_checkpoint(both, eligible(record))->id.str(), "g");
+}
+
 TEST(BestCheckpointTest, CopiesAndRecoveryCheckpointsDoNotCount) {
   storage::CheckpointRow last = scored("last", "loss", v1::MONITOR_MODE_MIN, 0);
   last.written.set_is_last(true);

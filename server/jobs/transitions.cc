@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "base/printable_line.h"
+#include "server/jobs/drill.h"
 #include "server/jobs/hang.h"
+#include "server/jobs/roll_back.h"
 #include "server/jobs/verdict.h"
 
 namespace lctl::jobs {
@@ -38,6 +40,8 @@ class Step {
   void on(const LogMatched& event);
   void on(const RankStalled& event);
   void on(const HangDue& event);
+  void on(const CheckpointVerified& event);
+  void on(const DrillRequested& event);
   void on(const GangOver& event);
 
   Effects take() { return std::move(effects_); }
@@ -49,6 +53,7 @@ class Step {
   void say(std::string reason);
   void condemn(const Verdict& verdict, Duration grace = kBrokenGangGrace);
   void lost_with_reboot(const v1::RankStatus& rank);
+  void arrived_damaged(const LaunchFailed& event, const std::string& node_name);
   void stop_gang(Duration grace, const std::string& reason);
   void ask_for_stacks();
   bool all_have_told() const;
@@ -93,9 +98,11 @@ void Step::condemn(const Verdict& verdict, Duration grace) {
   if (is_ending(record_)) return;
   record_.attempt.set_outcome(std::string(verdict.outcome));
   record_.attempt.set_cause(verdict.cause);
-  record_.attempt.set_reason(verdict.reason);
-  stop_gang(grace, verdict.reason);
-  say(fmt::format("{}; waiting for the attempt's ranks to end", verdict.reason));
+  const bool by_drill = is_drilled(record_.attempt) && now_.monotonic <= record_.drilled_until;
+  const std::string reason = by_drill ? drilled(verdict.reason) : verdict.reason;
+  record_.attempt.set_reason(reason);
+  stop_gang(grace, reason);
+  say(fmt::format("{}; waiting for the attempt's ranks to end", reason));
 }
 
 void Step::stop_gang(Duration grace, const std::string& reason) {
@@ -154,7 +161,9 @@ void Step::launch(int node_rank) {
                     .node_rank = node_rank,
                     .bind = node_rank == 0,
                     .resume_checkpoint_id = attempt.resumed_from_checkpoint(),
-                    .resume_checkpoint_size = record_.resume_checkpoint_size};
+                    .resume_checkpoint_size = record_.resume_checkpoint_size,
+                    .skip_batches = record_.skip_batches,
+                    .damage_download = attempt.number() == record_.damaged_attempt};
   if (!order.bind) {
     order.rendezvous_address = record_.addresses.front();
     order.rendezvous_port = record_.rendezvous_port;
@@ -179,7 +188,7 @@ void Step::never_started(v1::RankStatus& rank, const std::string& why) {
 }
 
 void Step::check_over() {
-  if (!active()) return;
+  if (!active() || !record_.verifying.empty()) return;
   const auto& ranks = record_.attempt.ranks();
   effects_.gang_over = std::all_of(ranks.begin(), ranks.end(),
                                    [](const auto& rank) { return is_over(rank.state()); });
@@ -207,6 +216,10 @@ void Step::on(const Placed& event) {
       rank->set_device_kind(node.devices[local].kind);
     }
   }
+  if (attempt.number() == record_.damaged_attempt && !event.resume_checkpoint_id.empty()) {
+    attempt.set_reason(drilled("its checkpoint is damaged on its way"));
+    record_.drilled_until = now_.monotonic + kDrillAftermath;
+  }
   record_.attempt = std::move(attempt);
   record_.launched.clear();
   record_.resume_checkpoint_size = event.resume_checkpoint_size;
@@ -219,10 +232,13 @@ void Step::on(const Placed& event) {
 
   std::string where = event.nodes.front().name;
   if (event.nodes.size() > 1) where += fmt::format(" and {} more", event.nodes.size() - 1);
-  enter(v1::JOB_STATE_STARTING,
-        event.resume_checkpoint_id.empty()
-            ? fmt::format("placed on {}", where)
-            : fmt::format("placed on {}, goes on from step {}", where, event.resume_step));
+  if (!event.resume_checkpoint_id.empty()) {
+    where += fmt::format(", goes on from step {}", event.resume_step);
+  } else if (!record_.passed_over.empty() || record_.roll_back_before) {
+    where += ", begins anew: no checkpoint is left to go on from";
+  }
+  record_.roll_back_before.reset();
+  enter(v1::JOB_STATE_STARTING, "placed on " + where);
   launch(0);
 }
 
@@ -264,6 +280,7 @@ void Step::on(const RankReported& event) {
       std::all_of(ranks.begin(), ranks.end(),
                   [](const auto& each) { return each.state() >= v1::RANK_STATE_RUNNING; })) {
     if (record_.job.started_us() == 0) record_.job.set_started_us(unix_micros(now_.wall));
+    record_.passed_over.clear();
     enter(v1::JOB_STATE_RUNNING, ranks.size() == 1
                                      ? std::string("its rank has started")
                                      : fmt::format("all {} ranks have started", ranks.size()));
@@ -296,6 +313,11 @@ void Step::on(const LaunchFailed& event) {
   }
   if (name.empty())
     return;  // not a node of this attempt, or its ranks are under way: a late answer
+  if (!event.corrupt_checkpoint.empty() &&
+      event.corrupt_checkpoint == record_.attempt.resumed_from_checkpoint()) {
+    arrived_damaged(event, name);
+    return;
+  }
   if (event.permanent) {
     exclude_node(record_.job, event.node, name, "it could not be launched there: " + event.reason);
   }
@@ -303,6 +325,52 @@ void Step::on(const LaunchFailed& event) {
   condemn({outcome::kFailed, v1::END_CAUSE_INFRASTRUCTURE,
            fmt::format("node {} could not start its ranks: {}", name, event.reason)});
   check_over();
+}
+
+// Whether it is damaged in the store, or was on its way to the node, the store finds out.
+void Step::arrived_damaged(const LaunchFailed& event, const std::string& node_name) {
+  if (!is_ending(record_)) {
+    record_.attempt.set_blamed_node(event.node.str());
+    record_.passed_over.insert(event.corrupt_checkpoint);
+    record_.verifying = event.corrupt_checkpoint;
+    effects_.commands.push_back(VerifyCommand{record_.attempt_id(), event.corrupt_checkpoint});
+    condemn({outcome::kLost, v1::END_CAUSE_INFRASTRUCTURE,
+             fmt::format("node {} could not start its ranks: {}", node_name, event.reason)});
+  }
+  check_over();
+}
+
+void Step::on(const CheckpointVerified& event) {
+  if (record_.verifying != event.checkpoint) return;
+  record_.verifying.clear();
+  if (!active()) return;
+  std::string found = "it is no recovery point any more";
+  if (event.damage.empty()) {
+    found = "the store's copy is sound: it was damaged on its way";
+  } else if (record_.attempt.reason().find(event.damage) == std::string::npos) {
+    found = fmt::format("it is damaged in the store ({}), and no recovery point any more",
+                        event.damage);
+  }
+  if (!event.damage.empty()) record_.attempt.clear_blamed_node();
+  record_.attempt.set_reason(fmt::format("{}; {}", record_.attempt.reason(), found));
+  effects_.changed = true;
+  check_over();
+}
+
+void Step::on(const DrillRequested& event) {
+  if (record_.job.state() != v1::JOB_STATE_RUNNING || is_ending(record_)) return;
+  v1::Attempt& attempt = record_.attempt;
+  attempt.set_reason(drilled(fmt::format("{} of rank {}", name_of(event.fault), event.rank)));
+  record_.drilled_until = now_.monotonic + event.duration + kDrillAftermath;
+  effects_.changed = true;
+  if (event.fault == Fault::kPreempt) {
+    on(PreemptRequested{preemption_grace(*record_.spec), "it is asked to make room"});
+    return;
+  }
+  if (event.fault == Fault::kCorruptCheckpoint) record_.damaged_attempt = attempt.number() + 1;
+  effects_.commands.push_back(FaultCommand{NodeId{attempt.ranks(event.rank).node_id()},
+                                           record_.attempt_id(), event.rank, event.fault,
+                                           event.duration});
 }
 
 void Step::on(const NodeLost& event) {
@@ -397,6 +465,9 @@ void Step::on(const ResumeRequested&) {
   record_.not_before = MonotonicTime{};
   record_.failure.reset();
   record_.avoided.clear();
+  record_.passed_over.clear();
+  record_.unreadable = false;
+  record_.roll_backs = 0;
   record_.job.clear_excluded_nodes();
   record_.job.clear_retries_cancelled();
   enter(v1::JOB_STATE_QUEUED, "resumed by the user");
@@ -469,12 +540,18 @@ void Step::on(const GangOver& event) {
   attempt.set_cause(end.cause);
   attempt.set_reason(end.attempt_reason);
   // Only what may be the node's fault is held against it.
-  if (end.cause != v1::END_CAUSE_INFRASTRUCTURE && end.cause != v1::END_CAUSE_HUNG) {
-    attempt.clear_blamed_node();
-  }
+  const bool of_its_node =
+      end.cause == v1::END_CAUSE_INFRASTRUCTURE || end.cause == v1::END_CAUSE_HUNG;
+  if (!of_its_node || is_drilled(attempt)) attempt.clear_blamed_node();
   record_.avoided.clear();
   if (!attempt.blamed_node().empty()) record_.avoided.emplace(attempt.blamed_node());
   record_.failure = std::move(end.failure);
+  record_.unreadable = end.unreadable;
+  if (end.roll_back) {
+    if (end.outcome == outcome::kRolledBack) ++record_.roll_backs;
+    record_.roll_back_before = end.roll_back->roll_back_before();
+    remember_skipped(*end.roll_back, record_.skip_batches);
+  }
   record_.job.set_restarts(end.restarts);
   record_.attempts_without_progress = end.attempts_without_progress;
   record_.not_before = now_.monotonic + end.pause;

@@ -64,6 +64,13 @@ struct LaunchFailed {
   NodeId node;
   std::string reason;
   bool permanent = false;
+  std::string corrupt_checkpoint = {};  // that arrived damaged; "" = another reason
+};
+
+// The store has read a checkpoint that arrived damaged (VerifyCommand).
+struct CheckpointVerified {
+  std::string checkpoint;
+  std::string damage;  // of the store's own copy; "" = it is sound
 };
 
 // The node's ranks are gone for good. `why`: "node gpu-3 has not answered for 10 s".
@@ -111,15 +118,24 @@ struct RankStalled {
 // JobRecord.hang_due has come.
 struct HangDue {};
 
-// All ranks are over: what they said, and from where a next attempt would go on.
+// A person wants to see it fail (drill.h has checked whether it may).
+struct DrillRequested {
+  Fault fault{};
+  int rank = 0;
+  Duration duration{};  // of kHang and kPartition
+};
+
+// All ranks are over: what they said, and from where a next attempt would go on (after a roll-back:
+// before the step that they named).
 struct GangOver {
   std::vector<std::optional<v1::Finished>> finished;  // by rank; may be shorter than the gang
   std::string newest_checkpoint;                      // id; "" = none
 };
 
-using Event = std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost,
-                           NodeReturned, StopRequested, ResumeRequested, PreemptRequested,
-                           LogMatched, RankStalled, HangDue, GangOver>;
+using Event =
+    std::variant<Placed, RendezvousReady, RankReported, LaunchFailed, NodeLost, NodeReturned,
+                 StopRequested, ResumeRequested, PreemptRequested, LogMatched, RankStalled, HangDue,
+                 CheckpointVerified, DrillRequested, GangOver>;
 
 // --- what follows ---
 
@@ -141,7 +157,20 @@ struct DumpCommand {
   NodeId node;
   AttemptId attempt;
 };
-using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand, DumpCommand>;
+// Read the checkpoint in the store; the caller owes a CheckpointVerified.
+struct VerifyCommand {
+  AttemptId attempt;
+  std::string checkpoint;
+};
+struct FaultCommand {
+  NodeId node;
+  AttemptId attempt;
+  int rank = 0;
+  Fault fault{};
+  Duration duration{};
+};
+using Command = std::variant<LaunchCommand, StopCommand, ForgetCommand, DumpCommand, VerifyCommand,
+                             FaultCommand>;
 
 struct Effects {
   bool changed = false;                     // the record differs from the store's

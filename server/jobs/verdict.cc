@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "server/jobs/drill.h"
+#include "server/jobs/roll_back.h"
+
 namespace lctl::jobs {
 namespace {
 
@@ -28,7 +31,7 @@ std::string describe_rank(const v1::RankStatus& rank, FinishedByRank finished) {
     return fmt::format("rank {} failed: {}", rank.rank(), said->message());
   }
   std::string text = fmt::format("rank {} {}", rank.rank(), describe_exit(rank.exit_code()));
-  if (rank.exit_code() == 128 + 9) text += ", perhaps for want of memory";
+  if (rank.exit_code() == 128 + 9) text += kMemoryGuess;
   if (!rank.message().empty()) text += fmt::format(": {}", rank.message());
   return text;
 }
@@ -96,11 +99,68 @@ void conclude_failure(const JobRecord& record, v1::EndCause cause, std::string r
                                end.restarts, allowed, reason);
 }
 
+// Where the attempt after one that chose another checkpoint begins.
+std::string goes_on_from(std::string_view checkpoint) {
+  return checkpoint.empty()
+             ? "no checkpoint is left: the next attempt begins anew"
+             : fmt::format("the next attempt goes on from checkpoint {}", checkpoint);
+}
+
+void conclude_roll_back(const JobRecord& record, const v1::Finished& said,
+                        std::string_view newest_checkpoint, Conclusion& end) {
+  end.cause = v1::END_CAUSE_ROLLED_BACK;
+  end.attempt_reason = said.message();
+  end.roll_back = said;  // also for the attempt after a resume
+  if (record.roll_backs >= said.max_roll_backs()) {
+    end.outcome = outcome::kFailed;
+    end.next = v1::JOB_STATE_FAILED;
+    end.job_reason = fmt::format(
+        "{}; all {} roll-backs are used (max_roll_backs): look at these batches, or train with a "
+        "smaller learning rate or gradient_clip_val",
+        said.message(), said.max_roll_backs());
+    return;
+  }
+  end.outcome = outcome::kRolledBack;
+  end.failure = record.failure;
+  end.next = v1::JOB_STATE_QUEUED;
+  end.job_reason =
+      fmt::format("attempt {} is rolled back to before step {} ({} of {}): {}; {}",
+                  record.attempt.number(), said.roll_back_before(), record.roll_backs + 1,
+                  said.max_roll_backs(), said.message(), goes_on_from(newest_checkpoint));
+}
+
+// One torn file is passed over. Two in a row are no accident: all would be passed over one by one,
+// and training begin anew, for a fault of the program.
+void conclude_unreadable(const JobRecord& record, const v1::Finished& said,
+                         std::string_view newest_checkpoint, Conclusion& end) {
+  end.unreadable = true;
+  end.attempt_reason = fmt::format("checkpoint {} cannot be read: {}",
+                                   record.attempt.resumed_from_checkpoint(), said.message());
+  if (record.unreadable) {
+    end.outcome = outcome::kFailed;
+    end.cause = v1::END_CAUSE_PROGRAM;
+    end.next = v1::JOB_STATE_FAILED;
+    end.job_reason = end.attempt_reason +
+                     "; nor could the one before it: not tried again; perhaps the trainer is of "
+                     "another version than the one that wrote them";
+    return;
+  }
+  end.outcome = outcome::kLost;
+  end.cause = v1::END_CAUSE_INFRASTRUCTURE;
+  end.failure = record.failure;
+  end.next = v1::JOB_STATE_QUEUED;
+  end.job_reason = fmt::format("attempt {} was lost: {}; {}", record.attempt.number(),
+                               end.attempt_reason, goes_on_from(newest_checkpoint));
+}
+
 // The rank whose end gave the verdict; nullptr = a launch did, or nothing yet.
 const v1::RankStatus* culprit_of(const v1::Attempt& attempt) {
   if (!attempt.has_culprit()) return nullptr;
   return &attempt.ranks(attempt.culprit());
 }
+
+Conclusion conclude_undrilled(const JobRecord& record, FinishedByRank finished,
+                              std::string_view newest_checkpoint);
 
 }  // namespace
 
@@ -115,6 +175,15 @@ Verdict verdict_of_exit(const v1::RankStatus& rank) {
 
 Conclusion conclude(const JobRecord& record, FinishedByRank finished,
                     std::string_view newest_checkpoint) {
+  Conclusion end = conclude_undrilled(record, finished, newest_checkpoint);
+  if (is_drilled(record.attempt)) excuse(record, end);
+  return end;
+}
+
+namespace {
+
+Conclusion conclude_undrilled(const JobRecord& record, FinishedByRank finished,
+                              std::string_view newest_checkpoint) {
   const auto& ranks = record.attempt.ranks();
   const auto any = [&](auto predicate) {
     return std::find_if(ranks.begin(), ranks.end(), predicate);
@@ -148,6 +217,18 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
     end.job_reason = end.attempt_reason = bad_spec_reason(*bad, finished);
     return end;
   }
+  const bool progress = record.attempt.resumed_from_checkpoint() != newest_checkpoint;
+  if (const v1::Finished* said = roll_back_of(finished)) {
+    end.attempts_without_progress = progress ? 0 : record.attempts_without_progress + 1;
+    end.pause = back_off(end.attempts_without_progress);
+    conclude_roll_back(record, *said, newest_checkpoint, end);
+    return end;
+  }
+  if (const v1::Finished* said = unreadable_of(finished);
+      said != nullptr && !record.attempt.resumed_from_checkpoint().empty()) {
+    conclude_unreadable(record, *said, newest_checkpoint, end);
+    return end;
+  }
   const auto lost = any([](const auto& rank) { return rank.state() == v1::RANK_STATE_LOST; });
   if (lost != ranks.end() || record.attempt.outcome() == outcome::kLost) {
     end.outcome = outcome::kLost;
@@ -157,6 +238,7 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
     end.attempt_reason = lost != ranks.end() ? lost->message() : record.attempt.reason();
     end.job_reason =
         fmt::format("attempt {} was lost: {}", record.attempt.number(), end.attempt_reason);
+    if (!record.passed_over.empty()) end.job_reason += "; " + goes_on_from(newest_checkpoint);
     return end;
   }
 
@@ -170,7 +252,6 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
                                  record.attempt.reason());
     return end;
   }
-  const bool progress = record.attempt.resumed_from_checkpoint() != newest_checkpoint;
   end.attempts_without_progress = progress ? 0 : record.attempts_without_progress + 1;
   end.pause = back_off(end.attempts_without_progress);
   if (record.attempt.outcome() == outcome::kPreempted) {
@@ -195,5 +276,7 @@ Conclusion conclude(const JobRecord& record, FinishedByRank finished,
   }
   return end;
 }
+
+}  // namespace
 
 }  // namespace lctl::jobs

@@ -62,6 +62,8 @@ std::string_view label_of(v1::EndCause cause) {
       return "preempted";
     case v1::END_CAUSE_HUNG:
       return "hung";
+    case v1::END_CAUSE_ROLLED_BACK:
+      return "rolled_back";
     default:
       return "unknown";
   }
@@ -97,8 +99,9 @@ void add_queue(Exposition& page, const jobs::EngineView& engine) {
       .sample({}, engine.counts.attempts_placed);
   Family requeued = page.family("lctl_attempts_requeued_total", Type::kCounter,
                                 "Attempts that ended and go on in another one, by cause.");
-  for (const v1::EndCause cause : {v1::END_CAUSE_PROGRAM, v1::END_CAUSE_INFRASTRUCTURE,
-                                   v1::END_CAUSE_PREEMPTED, v1::END_CAUSE_HUNG}) {
+  for (const v1::EndCause cause :
+       {v1::END_CAUSE_PROGRAM, v1::END_CAUSE_INFRASTRUCTURE, v1::END_CAUSE_PREEMPTED,
+        v1::END_CAUSE_HUNG, v1::END_CAUSE_ROLLED_BACK}) {
     requeued.sample({{"cause", label_of(cause)}}, value_or_zero(engine.counts.requeued, cause));
   }
   page.family("lctl_hangs_total", Type::kCounter, "Gangs of which a rank was found hung.")

@@ -160,7 +160,8 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
     case v1::AgentMessage::kLaunchFailed: {
       const v1::LaunchFailed& failed = message.launch_failed();
       events_->launch_failed(id, attempt_of(failed.job_id(), failed.attempt()),
-                             failed.reason().substr(0, 4096), failed.permanent());
+                             failed.reason().substr(0, 4096), failed.permanent(),
+                             failed.corrupt_checkpoint_id());
       return;
     }
     case v1::AgentMessage::kLogMatch: {
@@ -315,6 +316,17 @@ void NodeTable::forget(const NodeId& node, const AttemptId& attempt) {
   v1::ServerMessage message;
   message.mutable_forget()->set_job_id(attempt.job.str());
   message.mutable_forget()->set_attempt(attempt.number);
+  send(node, std::move(message));
+}
+
+void NodeTable::inject(const NodeId& node, const AttemptId& attempt, int rank, jobs::Fault fault,
+                       Duration duration) {
+  v1::ServerMessage message;
+  message.mutable_inject_fault()->set_job_id(attempt.job.str());
+  message.mutable_inject_fault()->set_attempt(attempt.number);
+  message.mutable_inject_fault()->set_rank(rank);
+  message.mutable_inject_fault()->set_kind(to_message(fault));
+  message.mutable_inject_fault()->set_duration_ms(millis(duration));
   send(node, std::move(message));
 }
 

@@ -87,6 +87,8 @@ class NodeTable final : public jobs::Launcher {
             const std::string& reason) override;
   void dump_stacks(const NodeId& node, const AttemptId& attempt) override;
   void forget(const NodeId& node, const AttemptId& attempt) override;
+  void inject(const NodeId& node, const AttemptId& attempt, int rank, jobs::Fault fault,
+              Duration duration) override;
 
  private:
   struct Connection {

@@ -213,6 +213,22 @@ absl::StatusOr<Registration> check_registration(const v1::Register& message) {
   return checked;
 }
 
+v1::FaultKind to_message(jobs::Fault fault) {
+  switch (fault) {
+    case jobs::Fault::kKillRank:
+      return v1::FAULT_KIND_KILL_RANK;
+    case jobs::Fault::kHang:
+      return v1::FAULT_KIND_HANG;
+    case jobs::Fault::kPreempt:
+      return v1::FAULT_KIND_PREEMPT;
+    case jobs::Fault::kPartition:
+      return v1::FAULT_KIND_PARTITION;
+    case jobs::Fault::kCorruptCheckpoint:
+      return v1::FAULT_KIND_CORRUPT_CHECKPOINT;
+  }
+  return v1::FAULT_KIND_UNSPECIFIED;
+}
+
 v1::ServerMessage to_message(const jobs::LaunchOrder& order) {
   v1::ServerMessage message;
   v1::Launch& launch = *message.mutable_launch();
@@ -233,6 +249,8 @@ v1::ServerMessage to_message(const jobs::LaunchOrder& order) {
   launch.mutable_rendezvous()->set_port(order.rendezvous_port);
   launch.set_resume_checkpoint_id(order.resume_checkpoint_id);
   launch.set_resume_checkpoint_size(order.resume_checkpoint_size);
+  launch.set_damage_download(order.damage_download);
+  launch.mutable_skip_batches()->Assign(order.skip_batches.begin(), order.skip_batches.end());
   return message;
 }
 

@@ -45,5 +45,6 @@ absl::StatusOr<LogMatch> check_log_match(const v1::LogMatch& message);
 
 // The message for one node. Copies the spec.
 v1::ServerMessage to_message(const jobs::LaunchOrder& order);
+v1::FaultKind to_message(jobs::Fault fault);
 
 }  // namespace lctl::nodes

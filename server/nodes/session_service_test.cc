@@ -32,7 +32,8 @@ class EventCounter final : public jobs::NodeEvents {
     count(ranks_);
   }
   void rendezvous_ready(const NodeId&, const AttemptId&, int) override {}
-  void launch_failed(const NodeId&, const AttemptId&, const std::string&, bool) override {}
+  void launch_failed(const NodeId&, const AttemptId&, const std::string&, bool,
+                     const std::string&) override {}
   void log_matched(const NodeId&, const AttemptId&, int, int, const std::string&) override {}
   void device_faults(const NodeId&, std::span<const jobs::DeviceFault>) override {}
   void rank_stalled(const NodeId&, const jobs::RankStall&) override {}

@@ -41,6 +41,7 @@ v1::Checkpoint message_of_row(storage::CheckpointRow row) {
   message.set_time_us(row.time_us);
   message.set_sha256(row.sha256);
   message.set_stored_bytes(row.stored_bytes);
+  message.set_damage(std::move(row.damage));
   return message;
 }
 
@@ -114,6 +115,16 @@ grpc::Status CheckpointsService::List(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
+// A chunk is damaged: now rather than when it is needed again all of it is looked at, so that
+// nothing goes on from it and the next upload of these bytes mends the store.
+grpc::Status CheckpointsService::damaged(const storage::CheckpointRow& row,
+                                         const absl::Status& why) {
+  const absl::StatusOr<std::string> found = checkpoints_.verify(row.id);
+  if (!found.ok() || found->empty()) return to_grpc(why);
+  return {grpc::StatusCode::DATA_LOSS, fmt::format("checkpoint {} ({}) is damaged in the store: {}",
+                                                   row.id.str(), row.written.name(), *found)};
+}
+
 grpc::Status CheckpointsService::Download(grpc::ServerContext* context,
                                           const v1::DownloadRequest* request,
                                           grpc::ServerWriter<v1::DownloadChunk>* writer) {
@@ -133,9 +144,11 @@ grpc::Status CheckpointsService::Download(grpc::ServerContext* context,
   first.set_total_size(row.written.size());
   bool open = writer->Write(first);
   while (open && offset < row.written.size() && !call.cancelled()) {
-    LCTL_GRPC_ASSIGN_OR_RETURN(const std::string bytes, checkpoints_.read(id, offset, kReadBytes));
-    open = send(*writer, offset, bytes);
-    offset += static_cast<std::int64_t>(bytes.size());
+    const absl::StatusOr<std::string> bytes = checkpoints_.read(id, offset, kReadBytes);
+    if (absl::IsDataLoss(bytes.status())) return damaged(row, bytes.status());
+    LCTL_GRPC_RETURN_IF_ERROR(bytes.status());
+    open = send(*writer, offset, *bytes);
+    offset += static_cast<std::int64_t>(bytes->size());
   }
   if (!open || call.cancelled()) return {grpc::StatusCode::CANCELLED, "the download was ended"};
   return grpc::Status::OK;

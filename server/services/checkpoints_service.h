@@ -14,7 +14,8 @@
 namespace lctl::services {
 
 // Translates between messages and the store; decides nothing. Commit reads the whole checkpoint to
-// check its hash, in the thread of its call.
+// check its hash, in the thread of its call; so does a Download that meets a damaged chunk, to mark
+// all checkpoints that it concerns.
 //
 // The server that carries it must accept messages of kMaxChunkMessageBytes.
 // Thread rule: internally locked.
@@ -44,6 +45,8 @@ class CheckpointsService final : public v1::Checkpoints::Service {
                         grpc::ServerWriter<v1::DownloadChunk>* writer) override;
 
  private:
+  grpc::Status damaged(const storage::CheckpointRow& row, const absl::Status& why);
+
   storage::CheckpointStore& checkpoints_;
   const storage::JobStore& jobs_;
   const OnRefused on_refused_;

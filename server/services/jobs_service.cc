@@ -34,6 +34,24 @@ constexpr int kJobsFound = 1000;
 constexpr int kMaxOrders = 8;
 constexpr std::size_t kPageBytes = 1 << 20;
 constexpr std::int64_t kMaxGraceMs = 3'600'000;
+constexpr std::int64_t kMaxDrillMs = 600'000;
+
+std::optional<jobs::Fault> fault_of(v1::FaultKind kind) {
+  switch (kind) {
+    case v1::FAULT_KIND_KILL_RANK:
+      return jobs::Fault::kKillRank;
+    case v1::FAULT_KIND_HANG:
+      return jobs::Fault::kHang;
+    case v1::FAULT_KIND_PREEMPT:
+      return jobs::Fault::kPreempt;
+    case v1::FAULT_KIND_PARTITION:
+      return jobs::Fault::kPartition;
+    case v1::FAULT_KIND_CORRUPT_CHECKPOINT:
+      return jobs::Fault::kCorruptCheckpoint;
+    default:
+      return std::nullopt;
+  }
+}
 
 // Text of unknown quality as one line of bounded length.
 std::string one_line(std::string text, std::size_t limit) {
@@ -208,6 +226,32 @@ grpc::Status JobsService::WriteStacks(grpc::ServerContext*, const v1::WriteStack
   LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
   LCTL_GRPC_ASSIGN_OR_RETURN(
       *response, sources_.strand.call([&] { return sources_.engine.write_stacks(id); }));
+  return grpc::Status::OK;
+}
+
+grpc::Status JobsService::Drill(grpc::ServerContext*, const v1::DrillRequest* request,
+                                v1::DrillResponse* response) {
+  const std::optional<jobs::Fault> fault = fault_of(request->fault());
+  if (!fault) {
+    return to_grpc(absl::InvalidArgumentError(
+        fmt::format("fault {} is not known to this server", static_cast<int>(request->fault()))));
+  }
+  const std::int64_t duration_ms = request->duration_ms();
+  if (duration_ms < 0 || duration_ms > kMaxDrillMs) {
+    return to_grpc(absl::InvalidArgumentError(fmt::format(
+        "duration_ms is {}; 0 (the fault's own) to {} are expected", duration_ms, kMaxDrillMs)));
+  }
+  const jobs::DrillRequested wanted{
+      .fault = *fault, .rank = request->rank(), .duration = std::chrono::milliseconds(duration_ms)};
+  LCTL_GRPC_ASSIGN_OR_RETURN(const JobId id, sources_.store.jobs().resolve(request->job()));
+  LCTL_GRPC_ASSIGN_OR_RETURN(jobs::Drilled drilled, sources_.strand.call([&] {
+    return sources_.engine.drill(id, wanted, request->force());
+  }));
+  response->set_node_name(drilled.before.ranks(request->rank()).node_name());
+  response->set_injected_us(drilled.injected_us);
+  response->set_duration_ms(
+      std::chrono::duration_cast<std::chrono::milliseconds>(drilled.duration).count());
+  *response->mutable_job() = std::move(drilled.before);
   return grpc::Status::OK;
 }
 

@@ -1,5 +1,5 @@
-// gRPC's Jobs: submit, look, search, label, stop, resume, watch. Translates, checks bounds and
-// delegates to the engine; decides nothing.
+// gRPC's Jobs: submit, look, search, label, stop, resume, drill, watch. Translates, checks bounds
+// and delegates to the engine; decides nothing.
 #pragma once
 
 #include <functional>
@@ -38,6 +38,8 @@ class JobsService final : public v1::Jobs::WithCallbackMethod_Watch<v1::Jobs::Se
                       v1::Job* response) override;
   grpc::Status WriteStacks(grpc::ServerContext* context, const v1::WriteStacksRequest* request,
                            v1::Job* response) override;
+  grpc::Status Drill(grpc::ServerContext* context, const v1::DrillRequest* request,
+                     v1::DrillResponse* response) override;
   grpc::Status SetLabels(grpc::ServerContext* context, const v1::SetLabelsRequest* request,
                          v1::Job* response) override;
 

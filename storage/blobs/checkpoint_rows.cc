@@ -42,12 +42,14 @@ std::optional<std::int64_t> resumed_by_unfinished_attempt(Connection& connection
   return query.integer(0);
 }
 
-// ModelCheckpoint's checkpoints that their callback removed, or wrote again under the same name.
+// ModelCheckpoint's checkpoints that their callback removed, or wrote again, soundly, under the
+// same name.
 void add_outdated(Connection& connection, const JobRow& job, std::set<std::int64_t>& numbers) {
   Query model = connection.query(
       "SELECT c.number FROM checkpoints c WHERE c.job = ?1 AND c.kind = ?2"
       " AND c.dropped_us IS NULL AND (c.removed = 1 OR EXISTS (SELECT 1 FROM checkpoints n"
       " WHERE n.job = c.job AND n.name = c.name AND n.kind = c.kind AND n.dropped_us IS NULL"
+      " AND n.damage = ''"
       " AND (n.attempt, n.spool_offset, n.number) > (c.attempt, c.spool_offset, c.number)))");
   model.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
   while (model.step()) numbers.insert(model.integer(0));
@@ -60,29 +62,37 @@ absl::StatusOr<v1::CheckpointWritten> parse_written(std::int64_t number, std::st
       fmt::format("the stored report of checkpoint row {} is damaged", number));
 }
 
-// Recovery and stop checkpoints beyond the newest `keep_last`, but (with keep_every) for the first
-// one that is at or past each multiple of so many steps.
+// Recovery and stop checkpoints behind the newest `keep_last` sound ones, but (with keep_every) for
+// the first sound one that is at or past each multiple of so many steps.
 absl::Status add_old(Connection& connection, const JobRow& job, const v1::Retention& retention,
                      std::set<std::int64_t>& numbers) {
-  std::vector<std::int64_t> all;  // oldest first
+  struct Saved {
+    std::int64_t number = 0;
+    bool sound = true;
+  };
+  std::vector<Saved> all;  // oldest first
   std::set<std::int64_t> milestones;
   std::int64_t reached = 0;  // multiples of keep_every
   Query recovery = connection.query(
-      "SELECT number, written FROM checkpoints WHERE job = ?1 AND kind <> ?2"
+      "SELECT number, written, damage = '' FROM checkpoints WHERE job = ?1 AND kind <> ?2"
       " AND dropped_us IS NULL ORDER BY attempt, spool_offset, number");
   recovery.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
   while (recovery.step()) {
-    all.push_back(recovery.integer(0));
-    if (retention.keep_every() <= 0) continue;
+    all.push_back({recovery.integer(0), recovery.integer(2) != 0});
+    const Saved& saved = all.back();
+    if (retention.keep_every() <= 0 || !saved.sound) continue;
     LCTL_ASSIGN_OR_RETURN(const v1::CheckpointWritten written,
-                          parse_written(all.back(), recovery.blob(1)));
+                          parse_written(saved.number, recovery.blob(1)));
     const std::int64_t multiple = written.global_step() / retention.keep_every();
-    if (multiple > reached) milestones.insert(all.back());
+    if (multiple > reached) milestones.insert(saved.number);
     reached = std::max(reached, multiple);
   }
-  const auto newest = static_cast<std::size_t>(retention.keep_last());
-  for (std::size_t i = 0; i + newest < all.size(); ++i) {
-    if (!milestones.contains(all[i])) numbers.insert(all[i]);
+  int newer = 0;  // sound ones
+  for (auto saved = all.rbegin(); saved != all.rend(); ++saved) {
+    if (newer >= retention.keep_last() && !milestones.contains(saved->number)) {
+      numbers.insert(saved->number);
+    }
+    if (saved->sound) ++newer;
   }
   return absl::OkStatus();
 }
@@ -95,10 +105,11 @@ absl::Status add_not_best(Connection& connection, const JobRow& job, int keep_be
   struct Scored {
     double badness = 0;
     std::int64_t number = 0;
+    bool sound = true;
   };
   std::map<std::pair<std::string, v1::MonitorMode>, std::vector<Scored>> candidates;
   Query query = connection.query(
-      "SELECT number, written FROM checkpoints WHERE job = ?1 AND kind = ?2"
+      "SELECT number, written, damage = '' FROM checkpoints WHERE job = ?1 AND kind = ?2"
       " AND dropped_us IS NULL AND removed = 0"
       " ORDER BY attempt DESC, spool_offset DESC, number DESC");
   query.bind(job.number, v1::CHECKPOINT_KIND_MODEL);
@@ -112,13 +123,16 @@ absl::Status add_not_best(Connection& connection, const JobRow& job, int keep_be
     const double score =
         written.mode() == v1::MONITOR_MODE_MAX ? -written.score() : written.score();
     candidates[{written.monitor(), written.mode()}].push_back(
-        {std::isnan(score) ? std::numeric_limits<double>::infinity() : score, query.integer(0)});
+        {std::isnan(score) ? std::numeric_limits<double>::infinity() : score, query.integer(0),
+         query.integer(2) != 0});
   }
   for (auto& [metric, scored] : candidates) {
     std::stable_sort(scored.begin(), scored.end(),
                      [](const Scored& a, const Scored& b) { return a.badness < b.badness; });
-    for (std::size_t i = static_cast<std::size_t>(keep_best); i < scored.size(); ++i) {
-      numbers.insert(scored[i].number);
+    int better = 0;  // sound ones
+    for (const Scored& one : scored) {
+      if (better >= keep_best) numbers.insert(one.number);
+      if (one.sound) ++better;
     }
   }
   return absl::OkStatus();
@@ -139,7 +153,8 @@ absl::StatusOr<std::set<std::int64_t>> no_longer_kept(Connection& connection, co
 
 absl::StatusOr<CheckpointRow> read_checkpoint(Connection& connection, std::string_view id) {
   Query query = connection.query(
-      "SELECT j.id, c.attempt, c.written, c.time_us, c.sha256, c.stored_bytes, c.dropped_us"
+      "SELECT j.id, c.attempt, c.written, c.time_us, c.sha256, c.stored_bytes, c.dropped_us,"
+      " c.damage"
       " FROM checkpoints c JOIN jobs j ON j.number = c.job WHERE c.id = ?1");
   query.bind(id);
   if (!query.step()) return absl::NotFoundError(fmt::format("there is no checkpoint '{}'", id));
@@ -153,6 +168,7 @@ absl::StatusOr<CheckpointRow> read_checkpoint(Connection& connection, std::strin
   row.time_us = query.integer(3);
   row.sha256 = to_hex(query.blob(4));
   row.stored_bytes = query.integer(5);
+  row.damage = std::string(query.text(7));
   if (!query.is_null(6)) {
     return absl::NotFoundError(fmt::format(
         "checkpoint {} ({}) is no longer kept: it was {}", id, row.written.name(),
@@ -163,15 +179,26 @@ absl::StatusOr<CheckpointRow> read_checkpoint(Connection& connection, std::strin
   return row;
 }
 
-std::optional<std::int64_t> newest_checkpoint(Connection& connection, const JobRow& job) {
+absl::StatusOr<std::optional<std::int64_t>> newest_checkpoint(Connection& connection,
+                                                              const JobRow& job,
+                                                              const Eligible& eligible) {
   const Lineage lineage = Lineage::load(connection, job);
   Query query = connection.query(
-      "SELECT number, attempt, spool_offset FROM checkpoints"
-      " WHERE job = ?1 AND rank = 0 AND dropped_us IS NULL"
+      "SELECT number, attempt, spool_offset, id, written FROM checkpoints"
+      " WHERE job = ?1 AND rank = 0 AND dropped_us IS NULL AND damage = ''"
       " ORDER BY attempt DESC, spool_offset DESC, number DESC");
   query.bind(job.number);
   while (query.step()) {
-    if (lineage.holds_checkpoint(query.small(1), query.offset(2))) return query.integer(0);
+    if (!lineage.holds_checkpoint(query.small(1), query.offset(2)) ||
+        eligible.except.contains(std::string(query.text(3)))) {
+      continue;
+    }
+    if (eligible.before_step != std::numeric_limits<std::int64_t>::max()) {
+      LCTL_ASSIGN_OR_RETURN(const v1::CheckpointWritten written,
+                            parse_written(query.integer(0), query.blob(4)));
+      if (written.global_step() >= eligible.before_step) continue;
+    }
+    return query.integer(0);
   }
   return std::nullopt;
 }
@@ -199,7 +226,8 @@ absl::Status apply_retention(Connection& connection, const JobRow& job, std::int
   LCTL_ASSIGN_OR_RETURN(const v1::Retention retention, retention_of(connection, job.number));
   LCTL_ASSIGN_OR_RETURN(const std::set<std::int64_t> outdated,
                         no_longer_kept(connection, job, retention));
-  const std::optional<std::int64_t> newest = newest_checkpoint(connection, job);
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> newest,
+                        newest_checkpoint(connection, job));
   const std::optional<std::int64_t> resumed = resumed_by_unfinished_attempt(connection, job);
   for (const std::int64_t number : outdated) {
     if (number == newest || number == resumed) continue;
@@ -229,12 +257,13 @@ absl::StatusOr<std::vector<SpareCheckpoint>> spare_checkpoints(Connection& conne
   std::set<std::int64_t> kept;
   std::set<std::string> best_found;  // metrics whose newest best one is found
   Query query = connection.query(
-      "SELECT number, written, stored_bytes FROM checkpoints WHERE job = ?1"
+      "SELECT number, written, stored_bytes, damage = '' FROM checkpoints WHERE job = ?1"
       " AND dropped_us IS NULL ORDER BY attempt DESC, spool_offset DESC, number DESC");
   query.bind(job.number);
   while (query.step()) {
     const std::int64_t number = query.integer(0);
     all.push_back({number, query.integer(2)});
+    if (query.integer(3) == 0) continue;
     v1::CheckpointWritten written;
     // What cannot be read is not judged.
     if (!written.ParseFromArray(query.blob(1).data(), static_cast<int>(query.blob(1).size())) ||
@@ -242,7 +271,8 @@ absl::StatusOr<std::vector<SpareCheckpoint>> spare_checkpoints(Connection& conne
       kept.insert(number);
     }
   }
-  const std::optional<std::int64_t> newest = newest_checkpoint(connection, job);
+  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> newest,
+                        newest_checkpoint(connection, job));
   if (newest && (kept.empty() || state != v1::JOB_STATE_SUCCEEDED)) kept.insert(*newest);
   if (kept.empty() && !all.empty()) kept.insert(all.front().number);
   std::erase_if(all, [&](const SpareCheckpoint& one) { return kept.contains(one.number); });

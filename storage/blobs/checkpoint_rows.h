@@ -24,8 +24,10 @@ namespace lctl::storage {
 absl::StatusOr<CheckpointRow> read_checkpoint(Connection& connection, std::string_view id);
 
 // The number of the checkpoint that JobStore's next attempt goes on from: rank 0's newest by
-// (attempt, spool offset) that is not dropped and lies on the lineage.
-std::optional<std::int64_t> newest_checkpoint(Connection& connection, const JobRow& job);
+// (attempt, spool offset) that is eligible, neither dropped nor damaged, and lies on the lineage.
+absl::StatusOr<std::optional<std::int64_t>> newest_checkpoint(Connection& connection,
+                                                              const JobRow& job,
+                                                              const Eligible& eligible = {});
 
 // Notes that rank 0 of `attempt` reported at `spool_offset` that its callback removed the file
 // `name`: now for what is committed, and for the upload of it that may still be on its way.
@@ -39,7 +41,8 @@ absl::Status mark_removed(Connection& connection, const JobRow& job, AttemptNumb
 //   recovery and stop checkpoints beyond the newest retention.keep_last of the two kinds together,
 //   but for the first at or past each multiple of retention.keep_every steps.
 // Never the one that the next attempt would resume from, nor the one that an unfinished attempt
-// did.
+// did. Damaged ones count for none of these numbers and outdate nobody; they go when sound ones
+// would have made them go.
 absl::Status apply_retention(Connection& connection, const JobRow& job, std::int64_t now_us);
 
 // Takes a checkpoint's manifest away, and remembers its chunks for garbage collection. Its row
@@ -51,9 +54,9 @@ struct SpareCheckpoint {
   std::int64_t stored_bytes = 0;
 };
 
-// Of a job that has ended: checkpoints that nobody would choose. Kept are last.ckpt, the newest of
-// those that were the best by their metric, and the newest of all when the job can be resumed (it
-// has not succeeded) or when there would be none else.
+// Of a job that has ended: checkpoints that nobody would choose. Kept are, of sound ones,
+// last.ckpt, the newest of those that were the best by their metric, and the newest of all when the
+// job can be resumed (it has not succeeded) or when there would be none else.
 absl::StatusOr<std::vector<SpareCheckpoint>> spare_checkpoints(Connection& connection,
                                                                const JobRow& job,
                                                                v1::JobState state);

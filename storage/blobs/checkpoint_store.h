@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -38,6 +40,14 @@ struct CheckpointRow {
   std::int64_t time_us = 0;
   std::string sha256;
   std::int64_t stored_bytes = 0;  // of chunks that were new with this checkpoint
+  std::string damage;             // why nothing goes on from it; "" = it can be used
+};
+
+// Which checkpoints a job may go on from; none of those that are damaged.
+struct Eligible {
+  std::set<std::string> except;  // ids
+  std::int64_t before_step =
+      std::numeric_limits<std::int64_t>::max();  // with a smaller global_step
 };
 
 // How a pass of garbage collection is done.
@@ -76,7 +86,8 @@ class CheckpointStore {
   // retention.keep_every steps; ModelCheckpoint's that CheckpointRemoved named,
   // or that were written again under the same name, or (with retention.keep_best) that are not
   // among the best so many of their metric. Never dropped: what newest() returns, what an
-  // unfinished attempt resumed from, and last.ckpt.
+  // unfinished attempt resumed from, and last.ckpt. A damaged one takes nobody's place: it counts
+  // for nothing, and goes when sound ones have replaced it.
   virtual absl::StatusOr<CheckpointId> commit(const Manifest& manifest) = 0;
 
   // Drops checkpoints of a job that has ended that nobody would choose: all but last.ckpt, the
@@ -90,8 +101,10 @@ class CheckpointStore {
   virtual absl::StatusOr<CheckpointRow> get(const CheckpointId& id) const = 0;
 
   // The checkpoint from which a next attempt of the job should go on: rank 0's newest in the job's
-  // lineage by (attempt, spool offset). NotFound when there is none.
-  virtual absl::StatusOr<CheckpointRow> newest(const JobId& job) const = 0;
+  // lineage by (attempt, spool offset) that is not damaged, of those that are eligible. NotFound
+  // when there is none.
+  virtual absl::StatusOr<CheckpointRow> newest(const JobId& job,
+                                               const Eligible& eligible = {}) const = 0;
 
   // Up to `size` (and up to 16 MiB) bytes of the file from `offset`; "" at its end. DataLoss,
   // naming file and checkpoint, when a chunk is damaged. Each call checks the chunks that it
@@ -99,6 +112,14 @@ class CheckpointStore {
   // if size >= 4 MiB.
   virtual absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
                                            std::int64_t size) const = 0;
+
+  // Reads all of it. A chunk that is missing or damaged is put aside, so that the next upload of
+  // its bytes stores it anew, and each checkpoint that needs it is marked: nothing goes on from it
+  // any more. Sound bytes take such a mark away. What is wrong with it; "" = nothing.
+  virtual absl::StatusOr<std::string> verify(const CheckpointId& id) = 0;
+
+  // Marks one whose bytes are as they were uploaded, but that its trainer cannot read.
+  virtual absl::Status mark_unreadable(const CheckpointId& id, std::string_view why) = 0;
 
   // Deletes chunks that no manifest refers to and that nobody has relied on for an hour (uploads in
   // flight stay). Looks at every chunk: for once an hour or so. Nothing goes while a backup is

@@ -10,6 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "storage/blobs/checkpoint_commit.h"
+#include "storage/blobs/checkpoint_damage.h"
 #include "storage/blobs/checkpoint_rows.h"
 #include "storage/blobs/checkpoint_use.h"
 #include "storage/blobs/sha256.h"
@@ -192,10 +193,12 @@ absl::StatusOr<CheckpointRow> SqliteCheckpointStore::get(const CheckpointId& id)
       [&](Connection& connection) { return read_checkpoint(connection, id.str()); });
 }
 
-absl::StatusOr<CheckpointRow> SqliteCheckpointStore::newest(const JobId& id) const {
+absl::StatusOr<CheckpointRow> SqliteCheckpointStore::newest(const JobId& id,
+                                                            const Eligible& eligible) const {
   return database_.read([&](Connection& connection) -> absl::StatusOr<CheckpointRow> {
     LCTL_ASSIGN_OR_RETURN(const JobRow job, require_job(connection, id.str()));
-    const std::optional<std::int64_t> number = newest_checkpoint(connection, job);
+    LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> number,
+                          newest_checkpoint(connection, job, eligible));
     if (!number) {
       return absl::NotFoundError(fmt::format("job {} has no checkpoint to go on from", id.str()));
     }
@@ -235,6 +238,14 @@ absl::StatusOr<std::string> SqliteCheckpointStore::read(const CheckpointId& id, 
     bytes.append(*chunk, static_cast<std::size_t>(begin), static_cast<std::size_t>(size - done));
   }
   return bytes;
+}
+
+absl::StatusOr<std::string> SqliteCheckpointStore::verify(const CheckpointId& id) {
+  return verify_checkpoint(database_, chunks_, id);
+}
+
+absl::Status SqliteCheckpointStore::mark_unreadable(const CheckpointId& id, std::string_view why) {
+  return storage::mark_unreadable(database_, id, why);
 }
 
 // Deletes a chunk (or says that it would) that no manifest names and that was last relied on before

@@ -28,9 +28,11 @@ class SqliteCheckpointStore final : public CheckpointStore {
   absl::StatusOr<std::int64_t> trim(const JobId& job) override;
   absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const override;
   absl::StatusOr<CheckpointRow> get(const CheckpointId& id) const override;
-  absl::StatusOr<CheckpointRow> newest(const JobId& job) const override;
+  absl::StatusOr<CheckpointRow> newest(const JobId& job, const Eligible& eligible) const override;
   absl::StatusOr<std::string> read(const CheckpointId& id, std::int64_t offset,
                                    std::int64_t size) const override;
+  absl::StatusOr<std::string> verify(const CheckpointId& id) override;
+  absl::Status mark_unreadable(const CheckpointId& id, std::string_view why) override;
   absl::StatusOr<Freed> collect_garbage(const Collecting& how) override;
   absl::StatusOr<Freed> collect_dropped(const Collecting& how) override;
 

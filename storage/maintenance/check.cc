@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "storage/blobs/checkpoint_damage.h"
 #include "storage/blobs/sha256.h"
 #include "storage/metrics/point_block.h"
 
@@ -148,22 +149,38 @@ absl::StatusOr<std::string> who_names(const Database& database, std::string_view
 }
 
 // What is wrong with a chunk; "" when nothing is.
-absl::StatusOr<std::string> fault_of(const ChunkFolder& chunks, const ChunkRow& chunk, bool deep) {
+absl::StatusOr<std::string> fault_of(Database& database, ChunkFolder& chunks, const ChunkRow& chunk,
+                                     bool deep) {
+  if (deep) return mark_if_damaged(database, chunks, chunk.sha256, chunk.size);
   LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks.size(chunk.sha256));
   const std::string file = chunks.path_of(chunk.sha256).string();
   if (!size) return fmt::format("chunk file {} is missing", file);
   if (*size != chunk.size) {
     return fmt::format("chunk file {} has {} bytes instead of {}", file, *size, chunk.size);
   }
-  if (!deep) return std::string();
-  const absl::Status read = chunks.read(chunk.sha256, chunk.size).status();
-  if (absl::IsDataLoss(read)) return std::string(message_of(read));
-  LCTL_RETURN_IF_ERROR(read);
   return std::string();
 }
 
-absl::Status check_chunks(const Database& database, const ChunkFolder& chunks, bool deep,
-                          ProgressSink progress, CheckReport& report) {
+// Checkpoints that were found damaged, and whose chunks may have been stored anew since.
+absl::Status check_marks(Database& database, ChunkFolder& chunks) {
+  LCTL_ASSIGN_OR_RETURN(
+      const std::vector<CheckpointId> marked,
+      database.read([](Connection& connection) -> absl::StatusOr<std::vector<CheckpointId>> {
+        Query query = connection.query(
+            "SELECT id FROM checkpoints WHERE damage <> '' AND dropped_us IS NULL");
+        std::vector<CheckpointId> ids;
+        while (query.step()) ids.emplace_back(std::string(query.text(0)));
+        return ids;
+      }));
+  for (const CheckpointId& id : marked) {
+    const absl::Status status = verify_checkpoint(database, chunks, id).status();
+    if (!absl::IsNotFound(status)) LCTL_RETURN_IF_ERROR(status);  // dropped meanwhile
+  }
+  return absl::OkStatus();
+}
+
+absl::Status check_chunks(Database& database, ChunkFolder& chunks, bool deep, ProgressSink progress,
+                          CheckReport& report) {
   LCTL_ASSIGN_OR_RETURN(const std::int64_t total, database.read([](Connection& connection) {
     return absl::StatusOr<std::int64_t>(
         count_of(connection.query("SELECT count(DISTINCT sha256) FROM used_chunks")));
@@ -175,7 +192,7 @@ absl::Status check_chunks(const Database& database, const ChunkFolder& chunks, b
     for (const ChunkRow& chunk : rows) {
       ++report.chunks;
       report.chunk_bytes += chunk.size;
-      LCTL_ASSIGN_OR_RETURN(const std::string fault, fault_of(chunks, chunk, deep));
+      LCTL_ASSIGN_OR_RETURN(const std::string fault, fault_of(database, chunks, chunk, deep));
       if (!fault.empty()) {
         // Meanwhile retention may have dropped it, and garbage collection taken it.
         LCTL_ASSIGN_OR_RETURN(const std::string users, who_names(database, chunk.sha256));
@@ -228,8 +245,8 @@ void check_pages(Connection& connection, CheckReport& report) {
   }
 }
 
-absl::Status check_store(const Database& database, const ChunkFolder& chunks, bool deep,
-                         ProgressSink progress, CheckReport& report) {
+absl::Status check_store(Database& database, ChunkFolder& chunks, bool deep, ProgressSink progress,
+                         CheckReport& report) {
   if (!progress({"database", 0, 0})) return work_was_ended();
   const absl::Status pages = database.read([&](Connection& connection) -> absl::Status {
     check_pages(connection, report);
@@ -251,6 +268,7 @@ absl::Status check_store(const Database& database, const ChunkFolder& chunks, bo
   }));
   if (deep) LCTL_RETURN_IF_ERROR(check_block_contents(database, progress, report));
   LCTL_RETURN_IF_ERROR(check_chunks(database, chunks, deep, progress, report));
+  if (deep) LCTL_RETURN_IF_ERROR(check_marks(database, chunks));
   return count_unused(database, chunks, progress, report);
 }
 

@@ -8,9 +8,10 @@
 
 namespace lctl::storage {
 
-// Looks at the whole store and enters what it finds.
-absl::Status check_store(const Database& database, const ChunkFolder& chunks, bool deep,
-                         ProgressSink progress, CheckReport& report);
+// Looks at the whole store and enters what it finds. `deep` marks checkpoints whose chunks are
+// damaged, and takes back marks of those whose chunks are sound again (checkpoint_damage.h).
+absl::Status check_store(Database& database, ChunkFolder& chunks, bool deep, ProgressSink progress,
+                         CheckReport& report);
 
 // SQLite's own check of the file, and of references between rows. Errors of SQL are
 // SQLite::Exception; the caller locks the connection.

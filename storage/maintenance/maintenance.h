@@ -71,8 +71,9 @@ class Maintenance {
   virtual ~Maintenance() = default;
 
   // SQLite's own check of every page and reference, the order of points, every checkpoint's chunks
-  // present in their size; `deep`: also every block of points and every chunk's hash. Writers and
-  // readers go on. An error means that the check itself failed; what it found is in the report.
+  // present in their size; `deep`: also every block of points and every chunk's hash, and
+  // checkpoints with a damaged chunk are marked (CheckpointStore::verify()). Writers and readers go
+  // on. An error means that the check itself failed; what it found is in the report.
   virtual absl::StatusOr<CheckReport> check(bool deep, ProgressSink progress) = 0;
 
   // What the store takes for what it holds: pages of the database that are in use, and the chunks

@@ -299,5 +299,4 @@ def corrupt_chunk(chaos, random):
 ALL = [kill_rank, abort_rank, interrupt_rank, kill_keeper, pause_rank, kill_agent, lose_agent, pause_agent, kill_server,
        pause_server, partition, break_connections, slow_network, exhaust_files_of_agent, exhaust_files_of_server,
        unwritable_folder, cut_cable, fill_disk_of_node, fill_disk_of_server, slow_disk_of_node, slow_disk_of_server,
-       set_clock_of_node, set_clock_of_server, out_of_memory]
-WITH_FALL_BACK = [corrupt_chunk]
+       set_clock_of_node, set_clock_of_server, out_of_memory, corrupt_chunk]

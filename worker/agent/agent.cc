@@ -58,9 +58,11 @@ Agent::Agent(AgentOptions options, NodeId node_id)
               .gpu_library = options_.gpu_library,
               .every = options_.measure_every}) {
   uploader_ = std::make_unique<Uploader>(
-      channel_, [this](const Upload& upload, const absl::Status& status) {
+      channel_,
+      [this](const Upload& upload, const absl::Status& status) {
         boost::asio::post(io_, [this, upload, status] { on_uploaded(upload, status); });
-      });
+      },
+      partition_);
   Forwarder::Callbacks callbacks;
   callbacks.on_checkpoint = [this](const AttemptId& id, int rank,
                                    const v1::CheckpointWritten& written, std::int64_t time_us) {
@@ -81,7 +83,7 @@ Agent::Agent(AgentOptions options, NodeId node_id)
   callbacks.on_fenced = [this](const AttemptId& id) {
     boost::asio::post(io_, [this, id] { on_forget(id); });
   };
-  forwarder_ = std::make_unique<Forwarder>(channel_, std::move(callbacks));
+  forwarder_ = std::make_unique<Forwarder>(channel_, std::move(callbacks), partition_);
 }
 
 Agent::~Agent() {
@@ -108,7 +110,7 @@ void Agent::connect() {
     boost::asio::post(io_, [this, message] { on_message(message); });
   };
   callbacks.on_connected = [this] { boost::asio::post(io_, [this] { report_all(); }); };
-  session_ = std::make_unique<Session>(channel_, std::move(callbacks));
+  session_ = std::make_unique<Session>(channel_, std::move(callbacks), partition_);
   // Only now: what the strand does may use the session.
   strand_thread_ = std::thread([this] { io_.run(); });
   gpu_watch_ = std::make_unique<GpuWatch>(GpuWatch::Options{
@@ -186,6 +188,9 @@ void Agent::report_failed_launch(const v1::Launch& launch, const absl::Status& s
   message.mutable_launch_failed()->set_attempt(launch.attempt());
   message.mutable_launch_failed()->set_reason(printable_line(message_of(status)));
   message.mutable_launch_failed()->set_permanent(is_permanent(status));
+  if (absl::IsDataLoss(status)) {
+    message.mutable_launch_failed()->set_corrupt_checkpoint_id(launch.resume_checkpoint_id());
+  }
   session_->send(std::move(message));
 }
 

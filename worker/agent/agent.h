@@ -3,7 +3,8 @@
 //
 // Operation. One strand owns the table of attempts. Everything else (session, forwarder, uploader,
 // launches, measuring) runs on threads of its own and posts into the strand. Ranks never wait for
-// any of it. agent.cc has its life and what it tells, attempts.cc what happens to attempts.
+// any of it. agent.cc has its life and what it tells, attempts.cc what happens to attempts,
+// faults.cc drills.
 //
 // Restart. Ranks are children of keepers, not of the agent. A new agent finds their folders, checks
 // pid and start time, and goes on where the old one was; the server drops what is sent twice.
@@ -35,6 +36,7 @@
 #include "worker/agent/launch_work.h"
 #include "worker/agent/measuring/gpu_watch.h"
 #include "worker/agent/measuring/node_meter.h"
+#include "worker/agent/partition.h"
 #include "worker/agent/session.h"
 #include "worker/agent/upload.h"
 
@@ -116,6 +118,9 @@ class Agent {
                      std::int64_t time_us);
 
   void on_log_match(const AttemptId& id, int rank, int policy, const std::string& line);
+  void on_fault(const v1::InjectFault& fault);
+  static void signal_rank(const RankProcess& process, int signal);
+  void continue_after(const RankProcess& process, Duration duration);
 
   void begin_measuring(const AttemptId& id, const Attempt& attempt);
   void watch_end(const AttemptId& id, Rank& rank, const Descriptor& process);
@@ -141,6 +146,7 @@ class Agent {
   const NodeId node_id_;
   const std::string boot_id_;
   std::shared_ptr<grpc::Channel> channel_;
+  const std::shared_ptr<Partition> partition_ = std::make_shared<Partition>();
 
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;

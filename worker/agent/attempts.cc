@@ -115,6 +115,9 @@ void Agent::on_message(const v1::ServerMessage& message) {
     case v1::ServerMessage::kForget:
       on_forget(attempt_id(message.forget().job_id(), message.forget().attempt()));
       return;
+    case v1::ServerMessage::kInjectFault:
+      on_fault(message.inject_fault());
+      return;
     default:
       return;  // of a newer server
   }

@@ -250,6 +250,7 @@ TEST_F(DaemonFaultsTest, DamagedDownloadFailsTheLaunch) {
   const v1::LaunchFailed failed = wait_failed_launch();
   EXPECT_THAT(failed.reason(), HasSubstr("arrived damaged"));
   EXPECT_FALSE(failed.permanent());
+  EXPECT_EQ(failed.corrupt_checkpoint_id(), "ckpt");
 }
 
 TEST_F(DaemonFaultsTest, CheckpointThatTheStoreLacksIsNotTheNodesFault) {
@@ -260,6 +261,7 @@ TEST_F(DaemonFaultsTest, CheckpointThatTheStoreLacksIsNotTheNodesFault) {
   const v1::LaunchFailed failed = wait_failed_launch();
   EXPECT_THAT(failed.reason(), HasSubstr("no such checkpoint"));
   EXPECT_FALSE(failed.permanent());
+  EXPECT_EQ(failed.corrupt_checkpoint_id(), "");
 }
 
 TEST_F(DaemonFaultsTest, CheckpointLargerThanTheDiskIsNotEvenBegun) {

@@ -17,12 +17,14 @@ struct Download {
   std::string checkpoint_id;
   std::int64_t size = 0;       // what the launch says; 0 = not known
   std::filesystem::path file;  // appears whole, by rename, when its hash is right
+  bool damaged = false;        // a drill: one bit of what comes is another
 };
 
 // Fetches a checkpoint. A broken stream is continued behind what has come already, again and again
-// as long as each try brings something, and a few times when it brings nothing. ResourceExhausted
-// when the disk has no room for it (nothing is fetched then); DataLoss when size or hash are not
-// the store's. Blocks; `cancellation` ends it. Any thread.
+// as long as each try brings something, and a few times when it brings nothing. What arrives
+// damaged is fetched once again from its beginning. ResourceExhausted when the disk has no room for
+// it (nothing is fetched then); DataLoss when size or hash are not the store's, or the store says
+// that its own copy is damaged. Blocks; `cancellation` ends it. Any thread.
 absl::Status download_checkpoint(const std::shared_ptr<grpc::Channel>& channel,
                                  const Download& download, Cancellation& cancellation);
 

@@ -31,10 +31,12 @@ AttemptId attempt_of(const v1::StreamId& stream) {
 
 }  // namespace
 
-Forwarder::Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
+Forwarder::Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
+                     std::shared_ptr<Partition> partition)
     : channel_(std::move(channel)),
       stub_(v1::Ingest::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
+      partition_(std::move(partition)),
       watch_({"events.log", "stdout", "stderr", "node.log"}, [this] { wake_up(); }),
       thread_([this] { run(); }) {}
 
@@ -136,6 +138,7 @@ bool Forwarder::stopping() {
 
 void Forwarder::run_stream() {
   grpc::ClientContext context;
+  const Partition::Call call(*partition_, context);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;

@@ -20,6 +20,7 @@
 #include "proto/lctl/v1/ingest.grpc.pb.h"
 #include "worker/agent/agent_view.h"
 #include "worker/agent/file_watch.h"
+#include "worker/agent/partition.h"
 #include "worker/agent/rank_tail.h"
 
 namespace grpc {
@@ -46,7 +47,8 @@ class Forwarder {
         on_log_match;
   };
 
-  Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks);
+  Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
+            std::shared_ptr<Partition> partition = std::make_shared<Partition>());
   ~Forwarder();
 
   // Starts with a rank's files (which may not exist yet).
@@ -85,6 +87,7 @@ class Forwarder {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Ingest::Stub> stub_;
   const Callbacks callbacks_;
+  const std::shared_ptr<Partition> partition_;
 
   std::mutex mutex_;
   // State below is protected by mutex_.

@@ -62,7 +62,7 @@ absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder&
   }
   if (!launch.resume_checkpoint_id().empty()) {
     const Download download{launch.resume_checkpoint_id(), launch.resume_checkpoint_size(),
-                            folder.resume_checkpoint()};
+                            folder.resume_checkpoint(), launch.damage_download()};
     const absl::Status status = download_checkpoint(tools.channel, download, cancellation);
     // That the store lacks it is no fault of this node.
     if (absl::IsNotFound(status)) return absl::FailedPreconditionError(status.message());

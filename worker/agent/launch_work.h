@@ -33,7 +33,8 @@ struct Launched {
 // Does all of it, in order; blocks for milliseconds, and for the download when there is one. When
 // this node binds the rendezvous, `on_port` is called as soon as the socket listens, so that other
 // nodes can start meanwhile. `cancellation` ends a download, and nothing is started after it. On an
-// error no rank of this launch is left running. Any thread.
+// error no rank of this launch is left running; DataLoss: the checkpoint to go on from arrived
+// damaged. Any thread.
 absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder& folder,
                                       const LaunchTools& tools,
                                       const std::function<void(int port)>& on_port,

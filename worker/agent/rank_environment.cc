@@ -22,6 +22,16 @@ bool belongs_to_daemon(std::string_view name) {
          std::find(kDaemonsOwn.begin(), kDaemonsOwn.end(), name) != kDaemonsOwn.end();
 }
 
+// "0:12,0:13"
+std::string places_of(const google::protobuf::RepeatedPtrField<v1::BatchPlace>& batches) {
+  std::string text;
+  for (const v1::BatchPlace& place : batches) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(place.epoch()) + ':' + std::to_string(place.batch());
+  }
+  return text;
+}
+
 }  // namespace
 
 Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment& rank,
@@ -64,6 +74,9 @@ Environment rank_environment(const v1::Launch& launch, const v1::RankAssignment&
   if (rank.device_kind() == "cuda") result["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
   if (place.rendezvous_fd >= 0) result["LCTL_RENDEZVOUS_FD"] = std::to_string(place.rendezvous_fd);
   if (!place.resume_file.empty()) result["LCTL_RESUME_CKPT"] = place.resume_file.string();
+  if (const std::string skip = places_of(launch.skip_batches()); !skip.empty()) {
+    result["LCTL_SKIP_BATCHES"] = skip;
+  }
   return result;
 }
 

@@ -25,10 +25,12 @@ absl::Status to_status(const grpc::Status& status) {
 
 }  // namespace
 
-Session::Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks)
+Session::Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
+                 std::shared_ptr<Partition> partition)
     : channel_(std::move(channel)),
       stub_(v1::NodeSession::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
+      partition_(std::move(partition)),
       thread_([this] { run(); }) {}
 
 Session::~Session() { stop(); }
@@ -93,6 +95,7 @@ bool Session::stopping() {
 
 absl::Status Session::run_once() {
   grpc::ClientContext context;
+  const Partition::Call call(*partition_, context);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return absl::CancelledError("stopping");

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "proto/lctl/v1/session.grpc.pb.h"
 #include "worker/agent/agent_view.h"
+#include "worker/agent/partition.h"
 
 namespace grpc {
 class ClientContext;
@@ -35,7 +36,8 @@ class Session {
     std::function<void()> on_connected;                        // Registered came
   };
 
-  Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks);
+  Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
+          std::shared_ptr<Partition> partition = std::make_shared<Partition>());
   ~Session();
 
   // Ends the stream and the threads; send() refuses from then on. Idempotent.
@@ -57,6 +59,7 @@ class Session {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::NodeSession::Stub> stub_;
   const Callbacks callbacks_;
+  const std::shared_ptr<Partition> partition_;
 
   std::mutex mutex_;
   // State below is protected by mutex_.

@@ -182,6 +182,24 @@ TEST_F(TransferTest, DownloadOfAnotherSizeOrHashIsRefused) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "resume.ckpt.part"));
 }
 
+TEST_F(TransferTest, WhatArrivesDamagedIsFetchedOnceAgain) {
+  coordinator_.put_checkpoint("id", "content");
+  coordinator_.corrupt_downloads(/*times=*/1);
+  ASSERT_TRUE(download(7).ok());
+  EXPECT_EQ(downloaded(), "content");
+  coordinator_.corrupt_downloads(/*times=*/2);
+  EXPECT_TRUE(absl::IsDataLoss(download(7)));
+}
+
+TEST_F(TransferTest, DrillDamagesEveryTry) {
+  coordinator_.put_checkpoint("id", "content");
+  const absl::Status status =
+      download_checkpoint(channel_, {"id", 7, folder_ / "resume.ckpt", true}, cancellation_);
+  EXPECT_TRUE(absl::IsDataLoss(status));
+  EXPECT_THAT(std::string(message_of(status)), HasSubstr("arrived damaged"));
+  EXPECT_TRUE(download(7).ok());
+}
+
 TEST_F(TransferTest, DownloadFromAStoreThatIsAwayIsGivenUp) {
   coordinator_.put_checkpoint("id", "content");
   coordinator_.shut_down();

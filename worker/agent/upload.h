@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "worker/agent/cancellation.h"
+#include "worker/agent/partition.h"
 #include "worker/agent/process_start.h"
 
 namespace lctl::agent {
@@ -52,7 +53,8 @@ class Uploader {
   // thread, or add()'s: post from it.
   using OnDone = std::function<void(const Upload&, const absl::Status& status)>;
 
-  Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done);
+  Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done,
+           std::shared_ptr<Partition> partition = std::make_shared<Partition>());
   ~Uploader();
 
   void add(Upload upload);
@@ -80,6 +82,7 @@ class Uploader {
 
   const std::unique_ptr<v1::Checkpoints::Stub> stub_;
   const OnDone on_done_;
+  const std::shared_ptr<Partition> partition_;
   Cancellation stopping_;
 
   std::mutex mutex_;

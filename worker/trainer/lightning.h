@@ -23,6 +23,7 @@
 #include "worker/trainer/callbacks/on_exception_checkpoint.h"
 #include "worker/trainer/callbacks/progress_bar.h"
 #include "worker/trainer/callbacks/replica_check.h"
+#include "worker/trainer/callbacks/spike_detection.h"
 #include "worker/trainer/callbacks/stochastic_weight_averaging.h"
 #include "worker/trainer/callbacks/throughput_monitor.h"
 #include "worker/trainer/callbacks/timer.h"

@@ -69,7 +69,10 @@ int check(const Session& session, const CheckOptions& options) {
       "\nMake a backup of what is left (`lctl admin backup DIR`), check the disk (dmesg, smartctl),"
       "\nand restore the newest backup that is whole (`lctl admin restore`). A checkpoint whose "
       "chunk"
-      "\nis lost cannot be read; all else can, and its job goes on with its next checkpoint.";
+      "\nis lost cannot be read; all else can. --deep marks it as damaged: its job goes on from "
+      "the "
+      "one"
+      "\nbefore it. The next upload of the same bytes mends the store.";
   return session.fail(absl::DataLossError(text));
 }
 
@@ -140,7 +143,8 @@ void add_admin_check(CLI::App& parent, Session& session) {
        .about = "SQLite's own check of every page and reference, the order of metric points, and "
                 "for each checkpoint that all its chunks are there in their size. With --deep also "
                 "every block of points and the SHA-256 of every chunk, which reads the whole "
-                "store. Jobs go on meanwhile. Exit code 1 when anything is wrong.",
+                "store, and marks checkpoints that cannot be read as damaged: no job goes on from "
+                "them any more. Jobs go on meanwhile. Exit code 1 when anything is wrong.",
        .examples = "  lctl admin check\n"
                    "  lctl admin check --deep --json | jq -r '.findings[]'"});
   command->add_flag("--deep", options->deep, "Read every chunk and compare its hash");

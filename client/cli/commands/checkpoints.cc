@@ -61,18 +61,21 @@ int list(const Session& session, const ListOptions& options) {
                {"NAME"}});
   for (const auto& checkpoint : *checkpoints) {
     const auto& written = checkpoint.written();
-    table.add({checkpoint.id(),
-               human_count(written.global_step()),
-               std::to_string(written.epoch()),
-               kind_name(written.kind()),
-               human_size(written.size()),
+    table.add({checkpoint.id(), human_count(written.global_step()), std::to_string(written.epoch()),
+               kind_name(written.kind()), human_size(written.size()),
                written.monitor().empty()
                    ? "-"
                    : fmt::format("{} {}", written.monitor(), human_number(written.score())),
-               {marks(written), Tone::kGood},
+               checkpoint.damage().empty() ? Cell{marks(written), Tone::kGood}
+                                           : Cell{"damaged", Tone::kBad},
                file_name_of(written)});
   }
   session.out() << table.render(session.look());
+  for (const auto& checkpoint : *checkpoints) {
+    if (checkpoint.damage().empty()) continue;
+    session.out() << fmt::format("\n{} is damaged, and nothing goes on from it: {}\n",
+                                 checkpoint.id(), checkpoint.damage());
+  }
   session.out() << fmt::format("\nDownload one: lctl checkpoints download {} --checkpoint ID\n",
                                options.job);
   return kExitOk;

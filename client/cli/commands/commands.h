@@ -23,6 +23,7 @@ void add_checkpoints(CLI::App& program, Session& session);
 void add_stop(CLI::App& program, Session& session);
 void add_resume(CLI::App& program, Session& session);
 void add_stacks(CLI::App& program, Session& session);
+void add_drill(CLI::App& program, Session& session);
 void add_nodes(CLI::App& program, Session& session);
 void add_rm(CLI::App& program, Session& session);
 void add_admin(CLI::App& program, Session& session);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -24,13 +25,17 @@ class EngineTest : public storage::StoreTest {
   }
 
   void start_server() {
-    auto opened = JobsEngine::open({.clock = clock_,
-                                    .store = flaky_,
-                                    .launcher = cluster_,
-                                    .feed = feed_,
-                                    .return_allowance = std::chrono::seconds(30),
-                                    .quotas = {},
-                                    .preemption = preemption_});
+    auto opened = JobsEngine::open(
+        {.clock = clock_,
+         .store = flaky_,
+         .launcher = cluster_,
+         .feed = feed_,
+         .return_allowance = std::chrono::seconds(30),
+         .quotas = {},
+         .preemption = preemption_,
+         .verify_checkpoint = [this](const AttemptId& attempt, const CheckpointId& checkpoint) {
+           to_verify_.emplace_back(attempt, checkpoint);
+         }});
     ASSERT_EQ(storage::text_of(opened.status()), "OK");
     engine_ = *std::move(opened);
     cluster_.attach(engine_.get());
@@ -51,6 +56,14 @@ class EngineTest : public storage::StoreTest {
     engine_->settle();
     cluster_.deliver_all();
     engine_->settle();
+  }
+  // The store reads what it was asked to, and answers.
+  void verify() {
+    for (const auto& [attempt, checkpoint] : std::exchange(to_verify_, {})) {
+      engine_->checkpoint_verified(attempt, checkpoint, store().checkpoints().verify(checkpoint));
+    }
+    engine_->settle();
+    deliver();
   }
   void advance(Duration by) {
     clock_.advance(by);
@@ -99,6 +112,7 @@ class EngineTest : public storage::StoreTest {
   JobFeed feed_;
   std::unique_ptr<JobsEngine> engine_;
   NodeId a_, b_;
+  std::vector<std::pair<AttemptId, CheckpointId>> to_verify_;
 };
 
 }  // namespace lctl::jobs

@@ -171,7 +171,15 @@ void FakeCluster::launch(const NodeId& id, const LaunchOrder& order) {
                   [&](const Process& process) { return process.attempt == order.attempt; });
   if (!repeated && std::exchange(node.fails_next_launch, false)) {
     send(id, [id, attempt = order.attempt](NodeEvents& server) {
-      server.launch_failed(id, attempt, "disk full", false);
+      server.launch_failed(id, attempt, "disk full", false, "");
+    });
+    return;
+  }
+  if (!repeated && !order.resume_checkpoint_id.empty() &&
+      std::exchange(node.damages_next_download, false)) {
+    send(id, [id, order](NodeEvents& server) {
+      server.launch_failed(id, order.attempt, "it arrived damaged", false,
+                           order.resume_checkpoint_id);
     });
     return;
   }
@@ -206,6 +214,11 @@ void FakeCluster::forget(const NodeId& id, const AttemptId& attempt) {
   Node& node = nodes_.at(id);
   if (!node.connected) return;
   std::erase_if(node.processes, [&](const Process& process) { return process.attempt == attempt; });
+}
+
+// Nothing follows by itself: a test says what becomes of the rank.
+void FakeCluster::inject(const NodeId& id, const AttemptId& attempt, int rank, Fault, Duration) {
+  injected_.push_back(attempt.str() + "/" + std::to_string(rank) + "@" + nodes_.at(id).info.name);
 }
 
 }  // namespace lctl::jobs

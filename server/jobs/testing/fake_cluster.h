@@ -34,6 +34,7 @@ class FakeCluster final : public Launcher {
     NodeInfo info;
     bool connected = false;
     bool fails_next_launch = false;
+    bool damages_next_download = false;  // of a checkpoint to go on from
     std::vector<Process> processes;
   };
 
@@ -71,6 +72,8 @@ class FakeCluster final : public Launcher {
   const std::vector<std::string>& launched() const { return launched_; }
   // What must never happen, in words; empty when all is well.
   const std::vector<std::string>& violations() const { return violations_; }
+  // Drills, as "attempt id/rank@node".
+  const std::vector<std::string>& injected() const { return injected_; }
   // Called at each launch, before it is carried out.
   std::function<void(const LaunchOrder&)> on_launch;
 
@@ -79,6 +82,8 @@ class FakeCluster final : public Launcher {
             const std::string& reason) override;
   void dump_stacks(const NodeId& id, const AttemptId& attempt) override;
   void forget(const NodeId& id, const AttemptId& attempt) override;
+  void inject(const NodeId& id, const AttemptId& attempt, int rank, Fault fault,
+              Duration duration) override;
 
  private:
   struct Message {
@@ -98,6 +103,7 @@ class FakeCluster final : public Launcher {
   std::deque<Message> messages_;
   std::map<JobId, AttemptNumber> newest_attempt_;
   std::vector<std::string> launched_;
+  std::vector<std::string> injected_;
   std::vector<std::string> violations_;
 };
 

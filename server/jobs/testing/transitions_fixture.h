@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "server/jobs/drill.h"
 #include "server/jobs/transitions.h"
 
 namespace lctl::jobs {
@@ -116,6 +117,10 @@ class TransitionsTest : public testing::Test {
                         std::to_string(stop->grace.count() / 1000));
       } else if (const auto* dump = std::get_if<DumpCommand>(&command)) {
         texts.push_back("dump " + dump->node.str());
+      } else if (const auto* verify = std::get_if<VerifyCommand>(&command)) {
+        texts.push_back("verify " + verify->checkpoint);
+      } else if (const auto* fault = std::get_if<FaultCommand>(&command)) {
+        texts.push_back("drill " + fault->node.str() + " " + std::string(name_of(fault->fault)));
       } else {
         texts.push_back("forget " + std::get<ForgetCommand>(command).node.str());
       }

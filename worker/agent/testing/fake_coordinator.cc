@@ -51,7 +51,7 @@ struct State {
   int chunks_to_fail = 0;
   std::map<std::string, std::string> chunks;
   std::map<std::string, std::pair<std::string, std::int64_t>> downloads;
-  bool corrupt = false;
+  int corrupt = 0;  // downloads to come
   bool stall = false;
   int stalled = 0;
   bool down = false;
@@ -269,7 +269,8 @@ class CheckpointsFake final : public v1::Checkpoints::Service {
       if (found == state_.downloads.end())
         return {grpc::StatusCode::NOT_FOUND, "no such checkpoint"};
       std::tie(content, break_after) = found->second;
-      corrupt = state_.corrupt;
+      corrupt = state_.corrupt > 0;
+      if (corrupt) --state_.corrupt;
       stall = state_.stall;
     }
     v1::DownloadChunk chunk;
@@ -412,9 +413,9 @@ void FakeCoordinator::put_checkpoint(const std::string& id, const std::string& c
   services_->state.downloads[id] = {content, break_after};
 }
 
-void FakeCoordinator::corrupt_downloads() {
+void FakeCoordinator::corrupt_downloads(int times) {
   const std::lock_guard lock(services_->state.mutex);
-  services_->state.corrupt = true;
+  services_->state.corrupt = times;
 }
 
 void FakeCoordinator::stall_downloads() {

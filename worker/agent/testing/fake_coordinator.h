@@ -85,7 +85,8 @@ class FakeCoordinator {
   // = not).
   void put_checkpoint(const std::string& id, const std::string& content,
                       std::int64_t break_after = 0);
-  void corrupt_downloads();            // the announced hash is another one
+  // The announced hash is another one: of so many downloads, then it is right again.
+  void corrupt_downloads(int times = 1'000'000);
   void stall_downloads();              // they send a first piece and then nothing
   bool wait_stalled_download() const;  // until one does; false after 60 s
   // What the store has of a stream, as if an older backup had been restored.

@@ -88,6 +88,10 @@ FiniteGuard::FiniteGuard(FiniteGuardOptions options) : options_(options) {
         "or more",
         options_.max_skipped));
   }
+  if (options_.max_roll_backs < 0) {
+    throw MisconfigurationException(
+        fmt::format("FiniteGuard: max_roll_backs={}: expected 0 or more", options_.max_roll_backs));
+  }
 }
 
 checkpoint::Dict FiniteGuard::state_dict() {
@@ -102,8 +106,9 @@ void FiniteGuard::load_state_dict(const checkpoint::Dict& state) {
   in_a_row_ = state.at("in_a_row").as_int();
 }
 
-void FiniteGuard::on_train_batch_start(Trainer& /*trainer*/, TrainableModule& /*module*/,
+void FiniteGuard::on_train_batch_start(Trainer& trainer, TrainableModule& /*module*/,
                                        const Batch& batch, std::int64_t batch_idx) {
+  point_.begin_batch(trainer.current_epoch(), batch_idx, trainer.global_step());
   batch_ = batch;
   batch_idx_ = batch_idx;
 }
@@ -136,6 +141,8 @@ void FiniteGuard::on_before_optimizer_step(Trainer& trainer, TrainableModule& mo
     in_a_row_ = 0;
     return;
   }
+  if (options_.action == NonFiniteAction::kRollBack)
+    point_.request(diagnosis(trainer, module), options_.max_roll_backs);
   if (options_.action == NonFiniteAction::kStop || in_a_row_ >= options_.max_skipped)
     throw std::runtime_error(diagnosis(trainer, module));
   ++skipped_;

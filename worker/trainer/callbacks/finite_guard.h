@@ -7,18 +7,22 @@
 #include <string>
 
 #include "worker/trainer/callbacks/callback.h"
+#include "worker/trainer/callbacks/roll_back_point.h"
 
 namespace lctl {
 
 enum class NonFiniteAction : std::uint8_t {
-  kStop,  // training fails, in words that say where it began
-  kSkip,  // the step leaves the parameters and the optimizer's state as they are
+  kStop,      // training fails, in words that say where it began
+  kSkip,      // the step leaves the parameters and the optimizer's state as they are
+  kRollBack,  // a job of an lctl server goes on from before it, without its batches
 };
 
 struct FiniteGuardOptions {
   NonFiniteAction action = NonFiniteAction::kStop;
   // kSkip: so many steps in a row may be skipped; one more ends training as kStop does.
   std::int64_t max_skipped = 10;
+  // kRollBack: the job fails when it was rolled back so often before.
+  std::int64_t max_roll_backs = 3;
 };
 
 // Looks at the gradients of an optimizer's parameters before each step of it, after the ranks have
@@ -30,7 +34,7 @@ struct FiniteGuardOptions {
 // finite counts. Thread rule: one strand only (the training thread).
 class FiniteGuard final : public Callback {
  public:
-  // Throws MisconfigurationException when max_skipped is negative.
+  // Throws MisconfigurationException when a number is negative.
   explicit FiniteGuard(FiniteGuardOptions options = {});
 
   std::string type_name() const override { return "FiniteGuard"; }
@@ -54,6 +58,7 @@ class FiniteGuard final : public Callback {
 
   const FiniteGuardOptions options_;
   Batch batch_;  // of this step
+  RollBackPoint point_;
   std::int64_t batch_idx_ = 0;
   at::Tensor loss_;
   std::int64_t skipped_ = 0;

@@ -189,8 +189,8 @@ void write_file(const std::filesystem::path& file, const Pickled& pickled) {
 
 Value read_file(const std::filesystem::path& file) {
   auto adapter = std::make_shared<FileAdapter>(file);
-  const auto refuse = [&](const std::string& why) -> std::runtime_error {
-    return std::runtime_error(fmt::format("{}: not a checkpoint: {}", file.string(), why));
+  const auto refuse = [&](const std::string& why) {
+    return NotACheckpoint(fmt::format("{}: not a checkpoint: {}", file.string(), why));
   };
   try {
     caffe2::serialize::PyTorchStreamReader reader(adapter);

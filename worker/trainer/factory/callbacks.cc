@@ -22,6 +22,7 @@
 #include "worker/trainer/callbacks/progress_bar.h"
 #include "worker/trainer/callbacks/replica_check.h"
 #include "worker/trainer/callbacks/run_summary.h"
+#include "worker/trainer/callbacks/spike_detection.h"
 #include "worker/trainer/callbacks/stochastic_weight_averaging.h"
 #include "worker/trainer/callbacks/throughput_monitor.h"
 #include "worker/trainer/callbacks/timer.h"
@@ -172,6 +173,26 @@ std::shared_ptr<Callback> make_backbone_finetuning(const Arguments& arguments) {
   return std::make_shared<BackboneFinetuning>(std::move(options));
 }
 
+NonFiniteAction non_finite_action(std::string_view action) {
+  if (action == "skip") return NonFiniteAction::kSkip;
+  return action == "roll_back" ? NonFiniteAction::kRollBack : NonFiniteAction::kStop;
+}
+
+std::shared_ptr<Callback> make_spike_detection(const Arguments& arguments) {
+  SpikeDetectionOptions options;
+  options.mode = arguments.get_string("mode");
+  options.window = arguments.get_int("window");
+  options.warmup = arguments.get_int("warmup");
+  options.atol = arguments.get_optional_double("atol");
+  options.rtol = arguments.get_optional_double("rtol");
+  options.exclude_batches_path = arguments.get_optional_string("exclude_batches_path");
+  options.finite_only = arguments.get_bool("finite_only");
+  options.action =
+      arguments.get_string("action") == "roll_back" ? SpikeAction::kRollBack : SpikeAction::kRaise;
+  options.max_roll_backs = arguments.get_int("max_roll_backs");
+  return std::make_shared<SpikeDetection>(std::move(options));
+}
+
 using Make = std::shared_ptr<Callback> (*)(const Arguments& arguments, bool rank_zero);
 
 struct Entry {
@@ -179,7 +200,7 @@ struct Entry {
   Make make;
 };
 
-constexpr std::array<Entry, 18> kCallbacks = {{
+constexpr std::array<Entry, 19> kCallbacks = {{
     {"ModelCheckpoint", [](const Arguments& a, bool) { return make_model_checkpoint(a); }},
     {"EarlyStopping", [](const Arguments& a, bool) { return make_early_stopping(a); }},
     {"LearningRateMonitor", [](const Arguments& a, bool) { return make_learning_rate_monitor(a); }},
@@ -211,10 +232,11 @@ constexpr std::array<Entry, 18> kCallbacks = {{
     {"FiniteGuard",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<FiniteGuard>(
-           FiniteGuardOptions{.action = a.get_string("action") == "skip" ? NonFiniteAction::kSkip
-                                                                         : NonFiniteAction::kStop,
-                              .max_skipped = a.get_int("max_skipped")});
+           FiniteGuardOptions{.action = non_finite_action(a.get_string("action")),
+                              .max_skipped = a.get_int("max_skipped"),
+                              .max_roll_backs = a.get_int("max_roll_backs")});
      }},
+    {"SpikeDetection", [](const Arguments& a, bool) { return make_spike_detection(a); }},
     {"ReplicaCheck",
      [](const Arguments& a, bool) -> std::shared_ptr<Callback> {
        return std::make_shared<ReplicaCheck>(a.get_int("every_n_steps"));

@@ -201,16 +201,10 @@ void SpoolReporter::orchestrated_checkpoint(BoundaryAction action, const std::st
   append(std::move(message));
 }
 
-void SpoolReporter::finished(v1::Finished::Outcome outcome, const std::string& text,
-                             std::int64_t global_step, std::int64_t epoch,
-                             const std::string& parameters_sha256) {
+void SpoolReporter::finished(v1::Finished finished) {
   v1::Event message = event();
-  v1::Finished& finished = *message.mutable_finished();
-  finished.set_outcome(outcome);
-  finished.set_message(one_line(text));
-  finished.set_global_step(global_step);
-  finished.set_epoch(epoch);
-  finished.set_parameters_sha256(parameters_sha256);
+  finished.set_message(one_line(finished.message()));
+  *message.mutable_finished() = std::move(finished);
   append(std::move(message));
   const absl::Status flushed = writer_->flush();
   if (!flushed.ok())

@@ -55,8 +55,7 @@ class SpoolReporter {
   std::string path_for(BoundaryAction action, std::int64_t global_step) const;
   void orchestrated_checkpoint(BoundaryAction action, const std::string& path,
                                std::int64_t global_step, std::int64_t epoch, std::uint64_t offset);
-  void finished(v1::Finished::Outcome outcome, const std::string& message, std::int64_t global_step,
-                std::int64_t epoch, const std::string& parameters_sha256);
+  void finished(v1::Finished finished);
 
   void set_device(std::string device, v1::RankEnvironment environment) {
     options_.device = std::move(device);

@@ -6,8 +6,28 @@
 
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
+#include "worker/trainer/loops/left_out_batches.h"
 
 namespace lctl {
+namespace {
+
+bool leaves_out(const LoopContext& context, std::int64_t batch_idx) {
+  return is_left_out(context.progress.fit.current_epoch(), batch_idx,
+                     context.options.accumulate_grad_batches);
+}
+
+// A batch that an earlier attempt went astray on is counted and not trained on.
+void count_left_out(const LoopContext& context) {
+  FitProgress& fit = context.progress.fit;
+  console::info(fmt::format("Batch {} of epoch {} is left out: training was rolled back for it.",
+                            fit.batch_idx() + 1, fit.current_epoch()));
+  fit.batch.increment_ready();
+  fit.batch.increment_started();
+  fit.batch.increment_processed();
+  fit.batch.increment_completed();
+}
+
+}  // namespace
 
 void TrainingEpochLoop::run(DataFetcher& fetcher) {
   reset(fetcher);
@@ -147,6 +167,12 @@ bool TrainingEpochLoop::advance(DataFetcher& fetcher) {
   FetchedBatch fetched;
   if (!fetcher.next(fetched)) return false;
   context_.progress.fit.batch.is_last_batch = fetcher.done();
+  if (leaves_out(context_, context_.progress.fit.batch_idx() + 1)) {
+    count_left_out(context_);
+    if (num_ready_batches_reached())
+      update_lr_schedulers(/*epoch_interval=*/true, /*plateau=*/false);
+    return true;
+  }
   const Batch batch = context_.data.to_device(std::move(fetched.batch), 0);
   return train_batch(batch);
 }
@@ -221,6 +247,10 @@ void TrainingEpochLoop::run_validation() {
 
 void TrainingEpochLoop::after_validation() {
   FitProgress& fit = context_.progress.fit;
+  if (leaves_out(context_, fit.batch_idx())) {  // no step: the next boundary will do
+    context_.requests.leave_if_asked();
+    return;
+  }
   update_lr_schedulers(/*epoch_interval=*/false, /*plateau=*/true);
   const bool accumulating = should_accumulate();
   if (!accumulating) ++fit.batches_that_stepped;

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "worker/trainer/loops/left_out_batches.h"
+
 namespace lctl {
 namespace {
 
@@ -22,6 +24,7 @@ LaunchEnvironment LaunchEnvironment::read() {
   environment.pulse = text_of("LCTL_PULSE");
   environment.resume_checkpoint = text_of("LCTL_RESUME_CKPT");
   environment.device = text_of("LCTL_DEVICE");
+  static_cast<void>(left_out_batches());  // a wrong one is to be said before anything begins
   const std::string every = text_of("LCTL_CHECKPOINT_EVERY_MS");
   if (!every.empty()) {
     const auto [end, error] =

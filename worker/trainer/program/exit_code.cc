@@ -44,6 +44,12 @@ Ending ending_of_current_exception(bool orchestrated) {
     return {ExitCode::kFailed, ""};  // the handler has said it
   } catch (const SigtermException& stop) {
     return {orchestrated ? ExitCode::kStopped : ExitCode::kTerminated, stop.what()};
+  } catch (const RollBackRequest& request) {
+    if (orchestrated) return {ExitCode::kRollBack, joined_lines(request.what()), request};
+    return {ExitCode::kFailed,
+            joined_lines(request.what()) + " (only a job of an lctl server is rolled back)"};
+  } catch (const UnreadableCheckpoint& error) {
+    return {ExitCode::kUnreadableCheckpoint, joined_lines(error.what())};
   } catch (const BadConfiguration& error) {
     return {ExitCode::kBadConfiguration, error.what()};
   } catch (const MisconfigurationException& error) {

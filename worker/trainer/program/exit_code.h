@@ -1,8 +1,11 @@
 // How a process of a run ends.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
+
+#include "worker/trainer/core/last_words.h"
 
 namespace lctl {
 
@@ -11,13 +14,16 @@ enum class ExitCode : int {
   kSucceeded = 0,
   kFailed = 1,
   kBadConfiguration = 2,
+  kUnreadableCheckpoint = 74,
   kStopped = 75,
+  kRollBack = 76,
   kTerminated = 143
 };
 
 struct Ending {
   ExitCode code = ExitCode::kSucceeded;
-  std::string message;  // one line; "" = nothing to say
+  std::string message;                            // one line; "" = nothing to say
+  std::optional<RollBackRequest> roll_back = {};  // with kRollBack
 };
 
 // The configuration itself is at fault: whatever the data, it cannot work.

@@ -39,6 +39,25 @@ void save_and_requeue(Trainer& trainer, BoundaryAction /*action*/) {
   if (trainer.is_global_zero()) requeue_job();
 }
 
+v1::Finished::Outcome outcome_of(ExitCode code) {
+  switch (code) {
+    case ExitCode::kSucceeded:
+      return v1::Finished::OUTCOME_SUCCEEDED;
+    case ExitCode::kStopped:
+      return v1::Finished::OUTCOME_STOPPED;
+    case ExitCode::kBadConfiguration:
+      return v1::Finished::OUTCOME_BAD_SPEC;
+    case ExitCode::kRollBack:
+      return v1::Finished::OUTCOME_ROLL_BACK;
+    case ExitCode::kUnreadableCheckpoint:
+      return v1::Finished::OUTCOME_UNREADABLE_CHECKPOINT;
+    case ExitCode::kFailed:
+    case ExitCode::kTerminated:
+      break;
+  }
+  return v1::Finished::OUTCOME_FAILED;
+}
+
 }  // namespace
 
 RankProcess::RankProcess(std::vector<std::string> words)
@@ -196,14 +215,24 @@ ResumeFrom RankProcess::resume_from(ResumeFrom given) const {
 void RankProcess::report(const Ending& ending, const std::string& parameters_sha256) {
   pulse::enter(pulse::Phase::kEnding);
   if (!reporter_) return;
-  v1::Finished::Outcome outcome = v1::Finished::OUTCOME_FAILED;
-  if (ending.code == ExitCode::kSucceeded) outcome = v1::Finished::OUTCOME_SUCCEEDED;
-  if (ending.code == ExitCode::kStopped) outcome = v1::Finished::OUTCOME_STOPPED;
-  if (ending.code == ExitCode::kBadConfiguration) outcome = v1::Finished::OUTCOME_BAD_SPEC;
+  v1::Finished finished;
+  finished.set_outcome(outcome_of(ending.code));
+  finished.set_message(ending.message);
+  finished.set_global_step(progress_ ? progress_->global_step() : 0);
+  finished.set_epoch(progress_ ? progress_->epoch() : 0);
+  finished.set_parameters_sha256(parameters_sha256);
+  if (ending.roll_back) {
+    finished.set_roll_back_before(ending.roll_back->before());
+    finished.set_max_roll_backs(static_cast<int>(ending.roll_back->max_roll_backs()));
+    for (const BatchPlace& place : ending.roll_back->skip()) {
+      v1::BatchPlace& skip = *finished.add_skip_batches();
+      skip.set_epoch(place.epoch);
+      skip.set_batch(place.batch);
+    }
+  }
   if (ending.code == ExitCode::kSucceeded)
     reporter_->ready(progress_ ? progress_->resumed_at_step() : 0);
-  reporter_->finished(outcome, ending.message, progress_ ? progress_->global_step() : 0,
-                      progress_ ? progress_->epoch() : 0, parameters_sha256);
+  reporter_->finished(std::move(finished));
 }
 
 }  // namespace lctl

@@ -344,6 +344,31 @@ TEST(TrainerProcessTest, RecoveryCheckpointsAreWrittenAndResumeExactly) {
   EXPECT_EQ(digests(again), digests(whole));
 }
 
+TEST(TrainerProcessTest, FileToGoOnFromThatIsNoCheckpointIsSaidSo) {
+  TrainerProcess run("torn");
+  std::ofstream(run.path("torn.ckpt")) << "PK half of an archive";
+  run.orchestrated().with("LCTL_RESUME_CKPT", run.path("torn.ckpt").string());
+  EXPECT_EQ(run.run(), 74);
+  EXPECT_EQ(finished(run).outcome(), v1::Finished::OUTCOME_UNREADABLE_CHECKPOINT);
+  EXPECT_THAT(finished(run).message(), ::testing::HasSubstr("not a checkpoint"));
+  TrainerProcess by_hand("torn-by-hand");
+  EXPECT_EQ(by_hand.run({"--ckpt_path=" + run.path("torn.ckpt").string()}), 1);
+}
+
+TEST(TrainerProcessTest, LeftOutBatchesAreCountedAndNotTrainedOn) {
+  TrainerProcess whole("skip-none");
+  ASSERT_EQ(whole.run({"--trainer.max_epochs=1"}), 0);
+  TrainerProcess run("skip-two");
+  run.with("LCTL_SKIP_BATCHES", "0:1,0:3,7:0");
+  ASSERT_EQ(run.run({"--trainer.max_epochs=1"}), 0);
+  EXPECT_EQ(run.summary()["global_step"].get<std::int64_t>(),
+            whole.summary()["global_step"].get<std::int64_t>() - 2);
+  EXPECT_NE(digests(run), digests(whole));
+  TrainerProcess wrong("skip-wrong");
+  wrong.with("LCTL_SKIP_BATCHES", "0:1,");
+  EXPECT_EQ(wrong.run(), 1);
+}
+
 TEST(TrainerProcessTest, KilledRankLeavesAReadableSpool) {
   TrainerProcess run("killed");
   run.orchestrated().start(kLong);

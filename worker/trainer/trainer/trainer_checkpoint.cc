@@ -12,6 +12,7 @@
 #include "worker/trainer/checkpoint/snapshot.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
+#include "worker/trainer/core/last_words.h"
 #include "worker/trainer/trainer/rank_states.h"
 #include "worker/trainer/trainer/slurm.h"
 #include "worker/trainer/trainer/trainer.h"
@@ -256,16 +257,29 @@ std::string Trainer::hpc_checkpoint() const {
                   fn_name(state_.fn), default_root_dir()));
 }
 
+namespace {
+
+// Whoever chose the file for this run can choose another when it turns out to be no checkpoint.
+Dict read_lightning_file(const std::string& path, bool orchestrated) {
+  try {
+    const checkpoint::Value value = checkpoint::read_file(path);
+    if (value.is_dict() && value.as_dict().find("state_dict") != nullptr) return value.as_dict();
+    throw checkpoint::NotACheckpoint(path +
+                                     ": not a Lightning checkpoint: it has no \"state_dict\"");
+  } catch (const checkpoint::NotACheckpoint& error) {
+    if (orchestrated) throw UnreadableCheckpoint(error.what());
+    throw;
+  }
+}
+
+}  // namespace
+
 void Trainer::restore_module_and_callbacks(const ResumeFrom& from) {
   ckpt_path_ = strategy_->broadcast(from.path);
   if (ckpt_path_.empty()) return;
   if (!fs::exists(ckpt_path_)) throw std::runtime_error("Checkpoint file not found: " + ckpt_path_);
   console::info("Restoring states from the checkpoint path at " + ckpt_path_);
-  const checkpoint::Value value = checkpoint::read_file(ckpt_path_);
-  if (!value.is_dict() || value.as_dict().find("state_dict") == nullptr) {
-    throw std::runtime_error(ckpt_path_ + ": not a Lightning checkpoint: it has no \"state_dict\"");
-  }
-  loaded_checkpoint_ = std::make_unique<Dict>(value.as_dict());
+  loaded_checkpoint_ = std::make_unique<Dict>(read_lightning_file(ckpt_path_, from.orchestrated));
   Dict& loaded = *loaded_checkpoint_;
   warn_of_newer_version(loaded);
   hooks_.module(Hook::on_load_checkpoint, &TrainableModule::on_load_checkpoint, loaded);
