@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -31,6 +32,7 @@ struct Arguments {
   ServerOptions options = {.http = "127.0.0.1:7071"};
   std::int64_t heartbeat_ms = 2'000;
   std::int64_t lost_after_ms = 10'000;
+  std::optional<std::int64_t> lease_ms;
   std::int64_t reconnect_ms = 20'000;
   std::string preemption = "off";
   std::int64_t preempt_after_ms = 600'000;
@@ -62,6 +64,11 @@ void declare(CLI::App& app, Arguments& arguments) {
                  "silence after which a node's ranks are started elsewhere")
       ->check(CLI::Range(20, 3'600'000))
       ->capture_default_str();
+  app.add_option(
+         "--lease-ms", arguments.lease_ms,
+         "ranks of a node that has not heard from the server for so long write a checkpoint "
+         "and end; 0 = never (default: 120000, or twice lost-after when that is more)")
+      ->check(CLI::Range(0, 86'400'000));
   app.add_option(
          "--reconnect-ms", arguments.reconnect_ms,
          "further time that nodes have after a start of the server to come back with their ranks")
@@ -183,6 +190,7 @@ int main(int argc, char** argv) {
       .by_priority = arguments.preemption == "priority",
       .minimum_run = std::chrono::milliseconds(arguments.preempt_after_ms)};
   arguments.options.lost_after = std::chrono::milliseconds(arguments.lost_after_ms);
+  if (arguments.lease_ms) arguments.options.lease = std::chrono::milliseconds(*arguments.lease_ms);
   arguments.options.reconnect_allowance = std::chrono::milliseconds(arguments.reconnect_ms);
   if (arguments.die_with_parent && !follow_parent()) return 0;
   if (!arguments.restore.empty()) {

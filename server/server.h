@@ -30,6 +30,9 @@ struct ServerOptions {
   std::filesystem::path data_dir;         // made when absent
   Duration heartbeat_interval = std::chrono::seconds(2);
   Duration lost_after = std::chrono::seconds(10);  // suspect after 3/5 of it
+  // How long ranks go on without a word from the server; zero = for ever. nullopt =
+  // default_lease().
+  std::optional<Duration> lease;
   // After a server start nodes have this time beyond lost_after to connect again with their ranks.
   Duration reconnect_allowance = std::chrono::seconds(20);
   retention::Rules retention;  // of jobs that have ended

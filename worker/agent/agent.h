@@ -32,11 +32,15 @@
 #include "worker/agent/cancellation.h"
 #include "worker/agent/forwarder.h"
 #include "worker/agent/launch_work.h"
+#include "worker/agent/lease.h"
 #include "worker/agent/measuring/node_meter.h"
 #include "worker/agent/session.h"
 #include "worker/agent/upload.h"
 
 namespace lctl::agent {
+
+// In the data folder.
+inline constexpr char kLeaseFile[] = "lease";
 
 struct AgentOptions {
   std::string server;  // host:port
@@ -91,7 +95,7 @@ class Agent {
     boost::asio::steady_timer kill_timer;
   };
 
-  Agent(AgentOptions options, NodeId node_id);
+  Agent(AgentOptions options, NodeId node_id, std::unique_ptr<Lease> lease);
 
   void adopt_all();
   void adopt(const AttemptId& id);
@@ -149,6 +153,7 @@ class Agent {
   std::map<AttemptId, Attempt> attempts_;
   std::vector<Waiting> waiting_;  // for all ranks to be that far
 
+  std::unique_ptr<Lease> lease_;
   NodeMeter meter_;
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<Forwarder> forwarder_;
