@@ -36,6 +36,7 @@ struct Arguments {
   std::int64_t reconnect_ms = 20'000;
   std::string preemption = "off";
   std::int64_t preempt_after_ms = 600'000;
+  std::int64_t elastic_after_ms = 60'000;
   std::string log_level = "info";
   bool die_with_parent = false;
   std::string restore;  // "" = serve
@@ -82,6 +83,12 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--preempt-after-ms", arguments.preempt_after_ms,
                  "time that every attempt has before it may have to make room")
+      ->check(CLI::Range(0, 86'400'000))
+      ->capture_default_str();
+  app.add_option(
+         "--elastic-after-ms", arguments.elastic_after_ms,
+         "time that every attempt of an elastic job has before it ends to be placed on more "
+         "nodes")
       ->check(CLI::Range(0, 86'400'000))
       ->capture_default_str();
   app.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
@@ -189,6 +196,7 @@ int main(int argc, char** argv) {
   arguments.options.preemption = {
       .by_priority = arguments.preemption == "priority",
       .minimum_run = std::chrono::milliseconds(arguments.preempt_after_ms)};
+  arguments.options.growth.minimum_run = std::chrono::milliseconds(arguments.elastic_after_ms);
   arguments.options.lost_after = std::chrono::milliseconds(arguments.lost_after_ms);
   if (arguments.lease_ms) arguments.options.lease = std::chrono::milliseconds(*arguments.lease_ms);
   arguments.options.reconnect_allowance = std::chrono::milliseconds(arguments.reconnect_ms);

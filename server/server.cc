@@ -177,6 +177,7 @@ void Server::Parts::assemble(const ServerOptions& options,
   checkpoints.emplace(store->checkpoints(), store->jobs(),
                       [this](const JobId& id, std::string why) {
                         strand.post([this, id, why = std::move(why)]() mutable {
+                          if (why.empty()) engine->checkpoint_committed(id);
                           engine->checkpoint_refused(id, std::move(why));
                         });
                       });
@@ -319,7 +320,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                               .feed = parts->feed,
                               .return_allowance = options.lost_after + options.reconnect_allowance,
                               .quotas = options.quotas,
-                              .preemption = options.preemption}));
+                              .preemption = options.preemption,
+                              .growth = options.growth}));
   parts->assemble(options, std::move(engine));
   parts->start_strands();
   std::unique_ptr<Server> server(new Server(std::move(parts)));

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "server/jobs/growth.h"
 #include "server/jobs/preemption.h"
 #include "server/jobs/quotas.h"
 #include "server/retention/rules.h"
@@ -38,6 +39,7 @@ struct ServerOptions {
   retention::Rules retention;  // of jobs that have ended
   jobs::Quotas quotas;
   jobs::Preemption preemption;
+  jobs::Growth growth;
   storage::CheckpointQuotas checkpoint_quotas;
   int max_metric_keys = 0;  // of a job; 0 = no limit
   // Of the disk, for the database: beyond it checkpoints are refused. nullopt = default_reserve().

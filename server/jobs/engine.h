@@ -31,6 +31,7 @@
 #include "base/status.h"
 #include "server/jobs/cluster_table.h"
 #include "server/jobs/engine_view.h"
+#include "server/jobs/growth.h"
 #include "server/jobs/job_feed.h"
 #include "server/jobs/job_record.h"
 #include "server/jobs/launcher.h"
@@ -55,6 +56,7 @@ class JobsEngine final : public NodeEvents {
     Duration return_allowance = std::chrono::seconds(30);
     Quotas quotas = {};
     Preemption preemption = {};
+    Growth growth = {};
   };
 
   // Rebuilds all state from the store.
@@ -106,6 +108,9 @@ class JobsEngine final : public NodeEvents {
   // job's reason as long as it is active.
   void checkpoint_refused(const JobId& id, std::string why);
 
+  // The store has taken a checkpoint of the job: a good moment to end it, if it is to grow.
+  void checkpoint_committed(const JobId& id);
+
   // --- from nodes ---
 
   void node_joined(const NodeInfo& node, std::span<const RankReport> ranks) override;
@@ -145,9 +150,13 @@ class JobsEngine final : public NodeEvents {
   void conclude_gangs();
   absl::StatusOr<GangOver> gather(const JobRecord& record) const;
   void place();
-  std::vector<scheduler::RunningGang> running_gangs() const;
+  std::vector<scheduler::RunningGang> running_gangs();
   Duration time_left(const JobRecord& record, WallTime now) const;
   void preempt(const scheduler::Decision& decision);
+  void describe_growth(const JobRecord& record, scheduler::RunningGang& gang);
+  bool growth_is_due(const JobRecord& record, MonotonicTime time) const;
+  void grow(const scheduler::Decision& decision);
+  void wake_in(Duration time);
   void place_one(const scheduler::Placement& placement);
   absl::StatusOr<std::optional<storage::CheckpointRow>> start_of(const JobRecord& record) const;
   void pay_tags();

@@ -131,6 +131,7 @@ class Run {
           // Fails, as it should, for a job without an attempt.
           static_cast<void>(
               storage::upload(*store_, {.attempt = {id, job->attempt()}, .step = ++step_}));
+          engine_->checkpoint_committed(id);
         });
       case Kind::kMatch:
         return with_process(op, [&](const NodeId& id, std::size_t i) {
@@ -207,6 +208,15 @@ class Run {
     return count;
   }
   bool somebody_made_room() const { return made_room_; }
+  bool somebody_grew() const {
+    for (const JobId& id : jobs_) {
+      const auto attempts = store_->jobs().attempts(id);
+      for (const v1::Attempt& attempt : *attempts) {
+        if (attempt.reason().starts_with("grows from")) return true;
+      }
+    }
+    return false;
+  }
 
  private:
   void start_server() {
@@ -215,13 +225,13 @@ class Run {
       RC_ASSERT(store.ok());
       store_ = *std::move(store);
     }
-    auto engine =
-        JobsEngine::open({.clock = clock_,
-                          .store = *store_,
-                          .launcher = cluster_,
-                          .feed = feed_,
-                          .quotas = {},
-                          .preemption = {.by_priority = true, .minimum_run = seconds(10)}});
+    auto engine = JobsEngine::open({.clock = clock_,
+                                    .store = *store_,
+                                    .launcher = cluster_,
+                                    .feed = feed_,
+                                    .quotas = {},
+                                    .preemption = {.by_priority = true, .minimum_run = seconds(10)},
+                                    .growth = {.minimum_run = seconds(10)}});
     RC_ASSERT(engine.ok());
     engine_ = *std::move(engine);
     cluster_.attach(engine_.get());
@@ -242,6 +252,11 @@ class Run {
     spec.set_max_restarts(3);
     spec.mutable_resources()->set_nodes(nodes);
     spec.mutable_resources()->set_devices_per_node(devices);
+    if (nodes > 1 && priority != 2) {
+      spec.mutable_elastic()->set_max_nodes(nodes);
+      spec.mutable_elastic()->add_node_counts(nodes);
+      spec.mutable_elastic()->add_node_counts(1);
+    }
     const auto job = engine_->submit(spec, "me@here", "");
     RC_ASSERT(job.ok());
     jobs_.emplace_back(job->id());
@@ -285,6 +300,7 @@ RC_GTEST_PROP(EnginePropertyTest, NoJobRunsTwiceAtOnceAndEveryJobEndsOrSaysWhyIt
   run.check_at_rest();
   RC_CLASSIFY(run.attempts() >= 3, "three or more attempts");
   RC_CLASSIFY(run.somebody_made_room(), "a gang made room for a job");
+  RC_CLASSIFY(run.somebody_grew(), "a gang grew");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/id.h"
 #include "proto/lctl/v1/job.pb.h"
 #include "server/jobs/failure.h"
+#include "server/jobs/growth.h"
 
 namespace lctl::jobs {
 
@@ -61,6 +62,7 @@ struct JobRecord {
   std::set<NodeId> avoided;           // nodes that the next placement does without if it can
   std::int64_t reached_step = 0;      // of this attempt, as far as its rank 0 has told
   std::string waiting;                // why it is not placed, while QUEUED
+  GrowthState growth;                 // of this attempt, when the job is elastic
   std::string checkpoint_refusal;     // why its checkpoints wait on their nodes; "" = they do not
 
   JobId id() const { return JobId{job.id()}; }

@@ -174,9 +174,14 @@ void Step::on(const Placed& event) {
   record_.restored = false;
   record_.stop_grace.reset();
   record_.reached_step = event.resume_step;
+  record_.growth = {};
 
   std::string where = event.nodes.front().name;
   if (event.nodes.size() > 1) where += fmt::format(" and {} more", event.nodes.size() - 1);
+  if (const int most = record_.spec->resources().nodes();
+      record_.spec->has_elastic() && static_cast<int>(event.nodes.size()) < most) {
+    where += fmt::format(" ({} of {} nodes)", event.nodes.size(), most);
+  }
   enter(v1::JOB_STATE_STARTING,
         event.resume_checkpoint_id.empty()
             ? fmt::format("placed on {}", where)

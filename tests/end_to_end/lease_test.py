@@ -14,7 +14,7 @@ LEASE = 4  # seconds
 class LeaseTest(ClusterTest):
     workers = 2
     lost_after = 3
-    EPOCHS = 40
+    EPOCHS = 20
 
     def setUp(self):
         self.links = []
