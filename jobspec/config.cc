@@ -17,6 +17,7 @@
 #include "jobspec/checks.h"
 #include "jobspec/class_parser.h"
 #include "jobspec/consistency.h"
+#include "jobspec/elastic.h"
 #include "jobspec/input_paths.h"
 #include "jobspec/job_section.h"
 #include "jobspec/keys/key_table.h"
@@ -223,6 +224,7 @@ absl::StatusOr<Config> parse(std::string_view yaml, const ParseOptions& options,
   settle_ckpt_path(config.tree, options);
   parse_sections(options, config, findings);
   if (findings.empty()) check_consistency(config, options.command, findings);
+  if (findings.empty()) settle_elastic(config, options.command, findings);
   if (!findings.empty()) return findings.status();
   config.job.set_config_yaml(config.canonical_yaml());
   if (config.job.config_yaml().size() > kMaxFileBytes) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "jobspec/checks.h"
+#include "jobspec/elastic.h"
 #include "jobspec/job_texts.h"
 #include "jobspec/keys/key_table.h"
 #include "jobspec/log_policies.h"
@@ -185,6 +186,7 @@ v1::JobSpec parse_job(Value& tree, const ParseOptions& options, Findings& findin
                    findings);
   read_tags(job.get("tags"), "job.tags", *spec.mutable_tags(), findings);
 
+  read_elastic(job.get("elastic"), tree, options, spec, findings);
   v1::Resources& wanted = *spec.mutable_resources();
   wanted.set_nodes(agree(tree, "num_nodes", "nodes", findings));
   wanted.set_devices_per_node(agree(tree, "devices", "devices", findings));

@@ -31,6 +31,7 @@ job:
   checkpoint_every: 1m30s
   environment: {A: "1"}
   tags: {<<: {x: y}}
+  elastic: {min_nodes: 1, max_nodes: 2}
   log_policies: [{pattern: "a|b", action: {label: x}}, {pattern: c, action: exclude_node}]
 )";
 

@@ -120,6 +120,7 @@ std::string reference() {
   out += section("job", "job");
   out += section("job.resources", "job.resources");
   out += section("job.retention", "job.retention");
+  out += section("job.elastic", "job.elastic");
   out += section("an entry of job.log_policies", "job.log_policies");
   out += section("lr_scheduler, beside class_path and init_args", "lr_scheduler");
   out += section("tune.lr_find", "tune.lr_find");

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -31,9 +32,11 @@ struct Arguments {
   ServerOptions options = {.http = "127.0.0.1:7071"};
   std::int64_t heartbeat_ms = 2'000;
   std::int64_t lost_after_ms = 10'000;
+  std::optional<std::int64_t> lease_ms;
   std::int64_t reconnect_ms = 20'000;
   std::string preemption = "off";
   std::int64_t preempt_after_ms = 600'000;
+  std::int64_t elastic_after_ms = 60'000;
   std::string log_level = "info";
   bool die_with_parent = false;
   std::string restore;  // "" = serve
@@ -63,6 +66,11 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(20, 3'600'000))
       ->capture_default_str();
   app.add_option(
+         "--lease-ms", arguments.lease_ms,
+         "ranks of a node that has not heard from the server for so long write a checkpoint "
+         "and end; 0 = never (default: 120000, or twice lost-after when that is more)")
+      ->check(CLI::Range(0, 86'400'000));
+  app.add_option(
          "--reconnect-ms", arguments.reconnect_ms,
          "further time that nodes have after a start of the server to come back with their ranks")
       ->check(CLI::Range(0, 3'600'000))
@@ -75,6 +83,12 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--preempt-after-ms", arguments.preempt_after_ms,
                  "time that every attempt has before it may have to make room")
+      ->check(CLI::Range(0, 86'400'000))
+      ->capture_default_str();
+  app.add_option(
+         "--elastic-after-ms", arguments.elastic_after_ms,
+         "time that every attempt of an elastic job has before it ends to be placed on more "
+         "nodes")
       ->check(CLI::Range(0, 86'400'000))
       ->capture_default_str();
   app.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
@@ -182,7 +196,9 @@ int main(int argc, char** argv) {
   arguments.options.preemption = {
       .by_priority = arguments.preemption == "priority",
       .minimum_run = std::chrono::milliseconds(arguments.preempt_after_ms)};
+  arguments.options.growth.minimum_run = std::chrono::milliseconds(arguments.elastic_after_ms);
   arguments.options.lost_after = std::chrono::milliseconds(arguments.lost_after_ms);
+  if (arguments.lease_ms) arguments.options.lease = std::chrono::milliseconds(*arguments.lease_ms);
   arguments.options.reconnect_allowance = std::chrono::milliseconds(arguments.reconnect_ms);
   if (arguments.die_with_parent && !follow_parent()) return 0;
   if (!arguments.restore.empty()) {

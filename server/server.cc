@@ -100,7 +100,16 @@ absl::Status check_intervals(const ServerOptions& options) {
         "late "
         "heartbeat would lose a node");
   }
+  if (options.lease && *options.lease != Duration::zero() && *options.lease <= options.lost_after) {
+    return absl::InvalidArgumentError(
+        "the lease must be longer than lost-after (or 0, for none): else ranks would end before "
+        "anybody misses their node");
+  }
   return absl::OkStatus();
+}
+
+Duration default_lease(Duration lost_after) {
+  return std::max<Duration>(std::chrono::seconds(120), 2 * lost_after);
 }
 
 }  // namespace
@@ -112,7 +121,8 @@ struct Server::Parts {
         table({.clock = options.clock,
                .heartbeat_interval = options.heartbeat_interval,
                .suspect_after = options.lost_after * 3 / 5,
-               .lost_after = options.lost_after}),
+               .lost_after = options.lost_after,
+               .lease = options.lease.value_or(default_lease(options.lost_after))}),
         strand(options.clock),
         garbage(store->checkpoints(), options.clock),
         garbage_strand(options.clock),
@@ -170,6 +180,7 @@ void Server::Parts::assemble(const ServerOptions& options,
   checkpoints.emplace(store->checkpoints(), store->jobs(),
                       [this](const JobId& id, std::string why) {
                         strand.post([this, id, why = std::move(why)]() mutable {
+                          if (why.empty()) engine->checkpoint_committed(id);
                           engine->checkpoint_refused(id, std::move(why));
                         });
                       });
@@ -323,6 +334,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                         .return_allowance = options.lost_after + options.reconnect_allowance,
                         .quotas = options.quotas,
                         .preemption = options.preemption,
+                        .growth = options.growth,
                         .lost_after = options.lost_after,
                         .verify_checkpoint = [parts = parts.get()](const AttemptId& attempt,
                                                                    const CheckpointId& checkpoint) {

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "server/jobs/growth.h"
 #include "server/jobs/preemption.h"
 #include "server/jobs/quotas.h"
 #include "server/retention/rules.h"
@@ -30,11 +31,15 @@ struct ServerOptions {
   std::filesystem::path data_dir;         // made when absent
   Duration heartbeat_interval = std::chrono::seconds(2);
   Duration lost_after = std::chrono::seconds(10);  // suspect after 3/5 of it
+  // How long ranks go on without a word from the server; zero = for ever. nullopt =
+  // default_lease().
+  std::optional<Duration> lease;
   // After a server start nodes have this time beyond lost_after to connect again with their ranks.
   Duration reconnect_allowance = std::chrono::seconds(20);
   retention::Rules retention;  // of jobs that have ended
   jobs::Quotas quotas;
   jobs::Preemption preemption;
+  jobs::Growth growth;
   storage::CheckpointQuotas checkpoint_quotas;
   int max_metric_keys = 0;  // of a job; 0 = no limit
   // Of the disk, for the database: beyond it checkpoints are refused. nullopt = default_reserve().

@@ -411,6 +411,11 @@ TEST(ServerOptionsTest, WhatCannotWorkIsRefused) {
                                     .heartbeat_interval = seconds(10),
                                     .lost_after = seconds(10)});
   EXPECT_TRUE(absl::IsInvalidArgument(hasty.status()));
+  const auto short_lease = Server::start({.listen = "127.0.0.1:0",
+                                          .data_dir = folder.path(),
+                                          .lost_after = seconds(10),
+                                          .lease = seconds(10)});
+  EXPECT_TRUE(absl::IsInvalidArgument(short_lease.status()));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <set>
 
 #include "base/clock.h"
 #include "client/cli/terminal/human.h"
@@ -17,6 +18,11 @@ namespace {
 std::string short_name(const std::string& full, std::string_view prefix) {
   if (full.rfind(prefix, 0) != 0) return "UNKNOWN";
   return full.substr(prefix.size());
+}
+
+bool has_nodes(const v1::Job& job) {
+  return job.state() == v1::JOB_STATE_STARTING || job.state() == v1::JOB_STATE_RUNNING ||
+         job.state() == v1::JOB_STATE_STOPPING;
 }
 
 std::string lower(std::string text) {
@@ -84,12 +90,31 @@ std::string job_title(const v1::Job& job) {
   return fmt::format("{} ({})", job.spec().name(), job.id());
 }
 
-std::string resources_text(const v1::Resources& resources, const Look& look) {
+int nodes_of(const google::protobuf::RepeatedPtrField<v1::RankStatus>& ranks) {
+  std::set<std::string_view> nodes;
+  for (const auto& rank : ranks) nodes.insert(rank.node_id());
+  return static_cast<int>(nodes.size());
+}
+
+std::string elastic_text(const v1::Job& job) {
+  if (!job.spec().has_elastic()) return "";
+  const int now = has_nodes(job) ? nodes_of(job.ranks()) : 0;
+  return fmt::format("{}/{}", now, job.spec().elastic().max_nodes());
+}
+
+std::string resources_text(const v1::Job& job, const Look& look) {
+  const v1::Resources& resources = job.spec().resources();
   const std::string device = resources.accelerator().empty() || resources.accelerator() == "auto"
                                  ? "device"
                                  : resources.accelerator();
+  std::string nodes = counted(resources.nodes(), "node", "nodes");
+  if (const v1::Elastic& elastic = job.spec().elastic(); job.spec().has_elastic()) {
+    nodes = fmt::format("{}{}{} nodes", elastic.min_nodes(), look.unicode ? "–" : "-",
+                        elastic.max_nodes());
+    if (has_nodes(job)) nodes = fmt::format("{} of {}", nodes_of(job.ranks()), nodes);
+  }
   return fmt::format(
-      "{} {} {}", counted(resources.nodes(), "node", "nodes"), look.unicode ? "×" : "x",
+      "{} {} {}", nodes, look.unicode ? "×" : "x",
       counted(resources.devices_per_node(), device, device == "device" ? "devices" : device + "s"));
 }
 

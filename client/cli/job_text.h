@@ -30,8 +30,15 @@ std::vector<v1::JobState> all_states();
 // "digits-mlp (abcdefghij)".
 std::string job_title(const v1::Job& job);
 
-// "2 nodes × 4 gpu", "one node × one device".
-std::string resources_text(const v1::Resources& resources, const Look& look);
+// Nodes that the ranks are on.
+int nodes_of(const google::protobuf::RepeatedPtrField<v1::RankStatus>& ranks);
+
+// "2 nodes × 4 gpu", "one node × one device"; of an elastic job "2 of 2–4 nodes × 4 gpus" while it
+// has nodes, else "2–4 nodes × …".
+std::string resources_text(const v1::Job& job, const Look& look);
+
+// "2/4": the nodes that an elastic job has, and the most that it may have; "" for other jobs.
+std::string elastic_text(const v1::Job& job);
 
 // "a=1, b=2" by key; "" for none.
 std::string tags_text(const v1::Job& job);

@@ -65,8 +65,19 @@ Json attempt_json(const v1::Attempt& attempt) {
       {"cause", cause_name(attempt.cause())},
       {"culprit", attempt.has_culprit() ? Json(attempt.culprit()) : Json()},
       {"last_lines", last_lines},
+      {"nodes", nodes_of(attempt.ranks())},
       {"ranks", ranks_json(attempt.ranks())},
   };
+}
+
+// Null for jobs of a fixed number of nodes.
+Json elastic_json(const v1::JobSpec& spec) {
+  if (!spec.has_elastic()) return nullptr;
+  Json counts = Json::array();
+  for (const int count : spec.elastic().node_counts()) counts.push_back(count);
+  return {{"min_nodes", spec.elastic().min_nodes()},
+          {"max_nodes", spec.elastic().max_nodes()},
+          {"node_counts", counts}};
 }
 
 Json transition_json(const v1::Transition& transition) {
@@ -151,6 +162,8 @@ Json job_json(const v1::Job& job) {
        {{"nodes", spec.resources().nodes()},
         {"devices", spec.resources().devices_per_node()},
         {"accelerator", spec.resources().accelerator()}}},
+      {"elastic", elastic_json(spec)},
+      {"nodes", nodes_of(job.ranks())},
       {"tags", map_json(job.tags())},
       {"note", job.note()},
       {"submitted_by", job.submitted_by()},

@@ -43,7 +43,7 @@ constexpr Argument kJob[] = {
     {"hang_after", "bool|str", "auto", "auto, off or a duration",
      "a rank that gets nowhere for so long is hung; auto: by its own pace, off: never"},
     {"preemptible", "bool", "true", "", "may be asked to make room for jobs of higher priority"},
-    {"elastic", "map", "null", "", "fewer or more nodes while it runs", "later"},
+    {"elastic", "section", "null", "", "fewer nodes when not all are there, see `job.elastic`"},
     {"checkpoint_every", "duration", "60s", "",
      "wall time between recovery checkpoints; 0 makes none"},
     {"grace", "duration", "30s", "at most 1h", "time to write a last checkpoint when stopped"},
@@ -67,6 +67,12 @@ constexpr Argument kLogPolicy[] = {
      "a regular expression (RE2) that is looked for in each line of stdout and stderr"},
     {"action", "str|map", kRequired, "one of: exclude_node, cancel_retries",
      "leave the node out, try no more, or `{label: NAME}`: tag the job `log_policy.NAME`"},
+};
+
+constexpr Argument kElastic[] = {
+    {"min_nodes", "int", "1", "in [1, 4096]", "it waits rather than run on fewer"},
+    {"max_nodes", "int", kRequired, "in [1, 4096]",
+     "it runs on as many as are there; batch_size is that of a rank when all are"},
 };
 
 constexpr Argument kRetention[] = {
@@ -145,6 +151,7 @@ constexpr Class kSections[] = {
     {Kind::kSection, "job", kJob, true, "What lctl needs to run the job."},
     {Kind::kSection, "job.resources", kResources, true,
      "What one attempt needs, all of it or nothing."},
+    {Kind::kSection, "job.elastic", kElastic, true, "On how many nodes it may run."},
     {Kind::kSection, "job.log_policies", kLogPolicy, true, "An entry of `log_policies`."},
     {Kind::kSection, "job.retention", kRetention, true, "Which checkpoints stay."},
     {Kind::kSection, "tune", kTune, true, "Parts of `tune`."},

@@ -31,6 +31,7 @@
 #include "base/status.h"
 #include "server/jobs/cluster_table.h"
 #include "server/jobs/engine_view.h"
+#include "server/jobs/growth.h"
 #include "server/jobs/job_feed.h"
 #include "server/jobs/job_record.h"
 #include "server/jobs/launcher.h"
@@ -62,6 +63,7 @@ class JobsEngine final : public NodeEvents {
     Duration return_allowance = std::chrono::seconds(30);
     Quotas quotas = {};
     Preemption preemption = {};
+    Growth growth = {};
     // Silence after which a node is lost: a drill's partition lasts a little longer.
     Duration lost_after = std::chrono::seconds(10);
     // Reads a checkpoint in the store, elsewhere than on the strand, and answers with
@@ -127,6 +129,8 @@ class JobsEngine final : public NodeEvents {
   // What the store found when it read a checkpoint; the error when it could not.
   void checkpoint_verified(const AttemptId& attempt, const CheckpointId& checkpoint,
                            const absl::StatusOr<std::string>& damage);
+  // The store has taken a checkpoint of the job: a good moment to end it, if it is to grow.
+  void checkpoint_committed(const JobId& id);
 
   // --- from nodes ---
 
@@ -172,9 +176,13 @@ class JobsEngine final : public NodeEvents {
   absl::Status recall_roll_backs(std::span<const v1::Attempt> attempts, const JobId& id,
                                  JobRecord& record) const;
   void place();
-  std::vector<scheduler::RunningGang> running_gangs() const;
+  std::vector<scheduler::RunningGang> running_gangs();
   Duration time_left(const JobRecord& record, WallTime now) const;
   void preempt(const scheduler::Decision& decision);
+  void describe_growth(const JobRecord& record, scheduler::RunningGang& gang);
+  bool growth_is_due(const JobRecord& record, MonotonicTime time) const;
+  void grow(const scheduler::Decision& decision);
+  void wake_in(Duration time);
   void place_one(const scheduler::Placement& placement);
   absl::StatusOr<std::optional<storage::CheckpointRow>> start_of(const JobRecord& record) const;
   absl::StatusOr<int> usable_checkpoints(const JobRecord& record) const;

@@ -17,6 +17,15 @@ scheduler::Accelerator accelerator_of(const v1::Resources& resources) {
   return scheduler::Accelerator::kAuto;
 }
 
+// Of an elastic job: numbers of nodes that do as well as all of them, most first.
+std::vector<int> fewer_nodes(const v1::JobSpec& spec) {
+  std::vector<int> fewer;
+  for (const int count : spec.elastic().node_counts()) {
+    if (count < spec.resources().nodes()) fewer.push_back(count);
+  }
+  return fewer;
+}
+
 scheduler::QueuedJob queued(const JobRecord& record) {
   const v1::Resources& resources = record.spec->resources();
   std::vector<NodeId> excluded;
@@ -26,6 +35,7 @@ scheduler::QueuedJob queued(const JobRecord& record) {
           .priority = record.spec->priority(),
           .submitted = record.job.submitted_us(),
           .nodes = resources.nodes(),
+          .fewer = fewer_nodes(*record.spec),
           .devices_per_node = resources.devices_per_node(),
           .accelerator = accelerator_of(resources),
           .excluded = std::move(excluded),
@@ -56,10 +66,11 @@ void JobsEngine::place() {
     }
     queue.push_back(queued(record));
   }
-  if (queue.empty()) return;
+  const std::vector<scheduler::RunningGang> running = running_gangs();
+  if (queue.empty() && running.empty()) return;
 
   const scheduler::Decision decision =
-      scheduler::schedule(cluster_.views(records_), queue, running_gangs());
+      scheduler::schedule(cluster_.views(records_), queue, running);
   ++counts_.scheduling_passes;
   counts_.scheduling_time += options_.clock.monotonic_now() - time;
   for (const scheduler::Waiting& waiting : decision.wait) {
@@ -70,12 +81,14 @@ void JobsEngine::place() {
   }
   for (const scheduler::Placement& placement : decision.start) place_one(placement);
   if (options_.preemption.by_priority) preempt(decision);
+  grow(decision);
 }
 
-// For the scheduler: who may have to make room, and who is about to. None without preemption.
-std::vector<scheduler::RunningGang> JobsEngine::running_gangs() const {
+// For the scheduler: who may have to make room, and who is about to, with preemption; and elastic
+// gangs that may grow.
+std::vector<scheduler::RunningGang> JobsEngine::running_gangs() {
   std::vector<scheduler::RunningGang> gangs;
-  if (!options_.preemption.by_priority) return gangs;
+  const bool preempting = options_.preemption.by_priority;
   const WallTime now = options_.clock.wall_now();
   for (const auto& [id, record] : records_) {
     if (!is_active(record.job.state())) continue;
@@ -83,7 +96,10 @@ std::vector<scheduler::RunningGang> JobsEngine::running_gangs() const {
                                 .priority = record.spec->priority(),
                                 .started = record.attempt.started_us(),
                                 .ending = is_ending(record)};
-    gang.preemptible = !record.spec->never_preempt() && time_left(record, now) <= Duration::zero();
+    gang.preemptible =
+        preempting && !record.spec->never_preempt() && time_left(record, now) <= Duration::zero();
+    describe_growth(record, gang);
+    if (!preempting && gang.larger.empty()) continue;
     for (const v1::RankStatus& rank : record.attempt.ranks()) {
       if (!holds_device(rank.state())) continue;
       gang.kind = rank.device_kind() == to_string(scheduler::DeviceKind::kCuda)

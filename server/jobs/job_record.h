@@ -17,6 +17,7 @@
 #include "proto/lctl/v1/event.pb.h"
 #include "proto/lctl/v1/job.pb.h"
 #include "server/jobs/failure.h"
+#include "server/jobs/growth.h"
 #include "server/jobs/launcher.h"
 
 namespace lctl::jobs {
@@ -69,6 +70,7 @@ struct JobRecord {
   std::map<int, RankStall> stalls;
   std::optional<MonotonicTime> hang_due;
   std::string waiting;             // why it is not placed, while QUEUED
+  GrowthState growth;              // of this attempt, when the job is elastic
   std::string checkpoint_refusal;  // why its checkpoints wait on their nodes; "" = they do not
   // A checkpoint that arrived damaged at a node and that the store is reading; the attempt is not
   // over before it has been read.

@@ -49,9 +49,11 @@ struct RankReport {
   int rank = 0;
   v1::RankState state = v1::RANK_STATE_UNSPECIFIED;  // LAUNCHING, RUNNING, EXITED or DRAINED
   std::int64_t pid = 0;
-  int exit_code = 0;              // from EXITED on
-  std::string message;            // "" = nothing to say
-  bool lost_with_reboot = false;  // its machine went down under it; its data follows all the same
+  int exit_code = 0;    // from EXITED on
+  std::string message;  // "" = nothing to say
+  // Two ends that are no failures; its data follows all the same.
+  bool lost_with_reboot = false;  // its machine went down under it
+  bool lease_ran_out = false;     // its node had not heard from the server for too long
 };
 
 // How far a rank has got whose gang gets nowhere.

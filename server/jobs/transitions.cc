@@ -52,7 +52,7 @@ class Step {
   void enter(v1::JobState state, std::string reason);
   void say(std::string reason);
   void condemn(const Verdict& verdict, Duration grace = kBrokenGangGrace);
-  void lost_with_reboot(const v1::RankStatus& rank);
+  void rank_lost(const std::string& reason);
   void arrived_damaged(const LaunchFailed& event, const std::string& node_name);
   void stop_gang(Duration grace, const std::string& reason);
   void ask_for_stacks();
@@ -229,9 +229,14 @@ void Step::on(const Placed& event) {
   record_.stalls.clear();
   record_.hang_due.reset();
   record_.reached_step = event.resume_step;
+  record_.growth = {};
 
   std::string where = event.nodes.front().name;
   if (event.nodes.size() > 1) where += fmt::format(" and {} more", event.nodes.size() - 1);
+  if (const int most = record_.spec->resources().nodes();
+      record_.spec->has_elastic() && static_cast<int>(event.nodes.size()) < most) {
+    where += fmt::format(" ({} of {} nodes)", event.nodes.size(), most);
+  }
   if (!event.resume_checkpoint_id.empty()) {
     where += fmt::format(", goes on from step {}", event.resume_step);
   } else if (!record_.passed_over.empty() || record_.roll_back_before) {
@@ -263,7 +268,10 @@ void Step::on(const RankReported& event) {
     rank->set_exit_code(report.exit_code);
     rank->set_message(report.message);
     if (report.lost_with_reboot) {
-      lost_with_reboot(*rank);
+      rank_lost(fmt::format("rank {} was lost with a reboot of node {}", rank->rank(),
+                            rank->node_name()));
+    } else if (report.lease_ran_out) {
+      rank_lost(fmt::format("rank {} on {}: {}", rank->rank(), rank->node_name(), report.message));
     } else if (report.exit_code != 0) {
       const Verdict verdict = verdict_of_exit(*rank);
       if (!is_ending(record_)) {
@@ -290,9 +298,7 @@ void Step::on(const RankReported& event) {
 
 // Unlike a lost node's, its data is still on its way. It explains what other ranks have said
 // before: their connections broke.
-void Step::lost_with_reboot(const v1::RankStatus& rank) {
-  const std::string reason =
-      fmt::format("rank {} was lost with a reboot of node {}", rank.rank(), rank.node_name());
+void Step::rank_lost(const std::string& reason) {
   condemn({outcome::kLost, v1::END_CAUSE_INFRASTRUCTURE, reason});
   v1::Attempt& attempt = record_.attempt;
   if (attempt.outcome() != outcome::kFailed) return;

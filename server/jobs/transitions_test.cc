@@ -272,6 +272,22 @@ TEST_F(TransitionsTest, RebootExplainsEarlierFailuresOfOtherRanks) {
   EXPECT_EQ(reason(), "attempt 1 was lost: rank 1 was lost with a reboot of node b");
 }
 
+TEST_F(TransitionsTest, RankWhoseLeaseRanOutIsNoFailure) {
+  start_pair();
+  lease_ran_out(1);
+  exits(0, 1, "connection closed by peer");
+  drains(0);
+  drains(1);
+  conclude();
+  EXPECT_EQ(state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(record.job.restarts(), 0);
+  EXPECT_EQ(record.attempt.cause(), v1::END_CAUSE_INFRASTRUCTURE);
+  EXPECT_TRUE(record.avoided.empty());
+  EXPECT_EQ(reason(),
+            "attempt 1 was lost: rank 1 on b: lease ran out: node has not heard from the server "
+            "for 120 s");
+}
+
 TEST_F(TransitionsTest, LaunchThatFailsCountsAndAPermanentOneExcludesTheNode) {
   place(2);
   on(LaunchFailed{kA, "disk full", false});

@@ -125,6 +125,7 @@ void NodeTable::register_node(Connection& connection, const v1::Register& messag
   v1::ServerMessage registered;
   registered.mutable_registered()->set_heartbeat_interval_ms(millis(options_.heartbeat_interval));
   registered.mutable_registered()->set_lost_after_ms(millis(options_.lost_after));
+  registered.mutable_registered()->set_lease_ms(millis(options_.lease));
   registered.mutable_registered()->set_server_version(kVersion);
   connection.stream->send(std::move(registered));
   events_->node_joined(info, checked->ranks);

@@ -55,6 +55,7 @@ class NodeTable final : public jobs::Launcher {
     Duration heartbeat_interval = std::chrono::seconds(2);
     Duration suspect_after = std::chrono::seconds(6);
     Duration lost_after = std::chrono::seconds(10);
+    Duration lease = std::chrono::seconds(120);  // ranks end themselves after it; zero = never
   };
 
   explicit NodeTable(Options options) : options_(options) {}

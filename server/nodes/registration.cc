@@ -124,7 +124,8 @@ absl::StatusOr<jobs::RankReport> check_rank_report(const v1::RankReport& message
                           .pid = std::max<std::int64_t>(0, message.pid()),
                           .exit_code = message.exit_code(),
                           .message = one_line(message.message()),
-                          .lost_with_reboot = message.lost_with_reboot()};
+                          .lost_with_reboot = message.lost_with_reboot(),
+                          .lease_ran_out = message.lease_ran_out()};
 }
 
 absl::StatusOr<jobs::RankStall> check_rank_stalled(const v1::RankStalled& message) {

@@ -25,6 +25,7 @@ v1::Register good() {
   rank.set_exit_code(137);
   rank.set_message("first line\nsecond line");
   rank.set_lost_with_reboot(true);
+  rank.set_lease_ran_out(true);
   return message;
 }
 
@@ -40,6 +41,7 @@ TEST(RegistrationTest, GoodOneComesThrough) {
   EXPECT_EQ(checked->ranks.at(0).attempt, (AttemptId{JobId{"jjjjjjjjjj"}, 2}));
   EXPECT_EQ(checked->ranks[0].message, "first line second line");
   EXPECT_TRUE(checked->ranks[0].lost_with_reboot);
+  EXPECT_TRUE(checked->ranks[0].lease_ran_out);
 }
 
 TEST(RegistrationTest, EveryBoundIsChecked) {

@@ -80,6 +80,16 @@ std::optional<std::vector<NodePlacement>> DevicePool::take(const GangShape& gang
   return placed;
 }
 
+bool DevicePool::would_fit(const GangShape& gang, const std::map<NodeId, int>& beside) const {
+  int nodes = 0;
+  for (const Entry& entry : entries_) {
+    if (!entry.node->accepting || excludes(gang, entry.node->id)) continue;
+    const auto more = beside.find(entry.node->id);
+    nodes += entry.takeable() + (more == beside.end() ? 0 : more->second) >= gang.devices_per_node;
+  }
+  return nodes >= gang.nodes;
+}
+
 void DevicePool::expect(const RunningGang& gang) {
   if (gang.kind != kind_) return;
   for (const auto& [node, devices] : gang.devices) {

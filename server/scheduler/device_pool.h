@@ -17,6 +17,7 @@ struct GangShape {
   int nodes = 1;
   int devices_per_node = 1;
   std::span<const NodeId> excluded;
+  bool at_least = false;  // more nodes would do as well; for reasons
 };
 
 // Keeps nodes ordered by how many devices a next job may take, so that picking is fast.
@@ -33,6 +34,9 @@ class DevicePool {
 
   // Takes the gang's devices, or takes nothing and returns nullopt.
   std::optional<std::vector<NodePlacement>> take(const GangShape& gang);
+
+  // Would it fit now, with these devices beside what is free?
+  bool would_fit(const GangShape& gang, const std::map<NodeId, int>& beside) const;
 
   // Devices that a gang which is ending will give back. Before reserve().
   void expect(const RunningGang& gang);

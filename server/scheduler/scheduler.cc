@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -23,11 +24,12 @@ std::string devices(int count, DeviceKind kind) {
   return counted(count, kind == DeviceKind::kCuda ? "GPU" : "cpu slot");
 }
 
-// "needs 8 GPUs on one node", "needs 2 nodes with 4 GPUs each".
+// "needs 8 GPUs on one node", "needs at least 2 nodes with 4 GPUs each".
 std::string need(const GangShape& gang, DeviceKind kind) {
+  const std::string_view least = gang.at_least ? "at least " : "";
   if (gang.nodes == 1)
-    return fmt::format("needs {} on one node", devices(gang.devices_per_node, kind));
-  return fmt::format("needs {} nodes with {} each", gang.nodes,
+    return fmt::format("needs {}{} on one node", least, devices(gang.devices_per_node, kind));
+  return fmt::format("needs {}{} nodes with {} each", least, gang.nodes,
                      devices(gang.devices_per_node, kind));
 }
 
@@ -92,7 +94,7 @@ class Round {
 
   void consider(const QueuedJob& job, Decision& decision) {
     LCTL_CHECK(job.nodes >= 1 && job.devices_per_node >= 1, "a gang has at least one rank");
-    const GangShape gang{job.nodes, job.devices_per_node, job.excluded};
+    const GangShape gang{fewest(job), job.devices_per_node, job.excluded, !job.fewer.empty()};
     DevicePool& pool = pool_for(job, gang);
 
     if (const Waiting* seen = remembered(pool, job)) {
@@ -102,7 +104,7 @@ class Round {
     Waiting waiting;
     if (!pool.could_ever_fit(gang)) {
       waiting = {job.id, WaitCause::kImpossible, why_impossible(pool, gang, any_node_)};
-    } else if (auto nodes = take(pool, job, gang)) {
+    } else if (auto nodes = take(pool, job)) {
       decision.start.push_back({job.id, pool.kind(), *std::move(nodes)});
       seen_.clear();  // counts of free devices have changed
       return;
@@ -120,19 +122,45 @@ class Round {
     decision.wait.push_back(std::move(waiting));
   }
 
- private:
-  using Shape = std::tuple<DeviceKind, int, int>;
+  // A running gang, in its job's place.
+  void consider(const RunningGang& gang, Decision& decision) {
+    DevicePool& pool = gang.kind == DeviceKind::kCuda ? cuda_ : cpu_;
+    if (pool.reserved_for()) return;  // somebody waits before it
+    for (const int nodes : gang.larger) {
+      const GangShape shape{nodes, gang.devices_per_node, gang.excluded};
+      if (!pool.would_fit(shape, gang.devices)) continue;
+      if (!gang.ending) decision.grow.push_back({gang.id, nodes});
+      if (!gang.claims) return;
+      if (!gang.ending) pool.expect(gang);
+      pool.reserve(gang.id, shape);
+      seen_.clear();
+      return;
+    }
+  }
 
-  static std::optional<std::vector<NodePlacement>> take(DevicePool& pool, const QueuedJob& job,
-                                                        const GangShape& gang) {
+ private:
+  using Shape = std::tuple<DeviceKind, int, int, bool>;
+
+  static int fewest(const QueuedJob& job) {
+    return job.fewer.empty() ? job.nodes : job.fewer.back();
+  }
+
+  // The most nodes that fit.
+  static std::optional<std::vector<NodePlacement>> take_most(DevicePool& pool, const QueuedJob& job,
+                                                             std::span<const NodeId> excluded) {
+    auto taken = pool.take({job.nodes, job.devices_per_node, excluded});
+    for (auto nodes = job.fewer.begin(); !taken && nodes != job.fewer.end(); ++nodes)
+      taken = pool.take({*nodes, job.devices_per_node, excluded});
+    return taken;
+  }
+
+  static std::optional<std::vector<NodePlacement>> take(DevicePool& pool, const QueuedJob& job) {
     if (!job.avoided.empty()) {
       std::vector<NodeId> left_out = job.excluded;
       left_out.insert(left_out.end(), job.avoided.begin(), job.avoided.end());
-      if (auto elsewhere = pool.take({gang.nodes, gang.devices_per_node, left_out})) {
-        return elsewhere;
-      }
+      if (auto elsewhere = take_most(pool, job, left_out)) return elsewhere;
     }
-    return pool.take(gang);
+    return take_most(pool, job, job.excluded);
   }
 
   // Names the gangs that have to end for the job, where that helps.
@@ -164,7 +192,7 @@ class Round {
   }
 
   static Shape shape_of(const DevicePool& pool, const QueuedJob& job) {
-    return {pool.kind(), job.nodes, job.devices_per_node};
+    return {pool.kind(), fewest(job), job.devices_per_node, !job.fewer.empty()};
   }
 
   DevicePool& pool_for(const QueuedJob& job, const GangShape& gang) {
@@ -206,17 +234,32 @@ Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> qu
   std::sort(by_id.begin(), by_id.end(),
             [](const NodeView* a, const NodeView* b) { return a->id < b->id; });
 
-  std::vector<const QueuedJob*> order;
+  // A running gang that may grow has its job's place among those that wait.
+  struct Turn {
+    std::tuple<int, std::int64_t, std::reference_wrapper<const JobId>> place;
+    const QueuedJob* queued = nullptr;
+    const RunningGang* running = nullptr;
+  };
+  std::vector<Turn> order;
   order.reserve(queue.size());
-  for (const QueuedJob& job : queue) order.push_back(&job);
-  std::sort(order.begin(), order.end(), [](const QueuedJob* a, const QueuedJob* b) {
-    return std::tuple(-a->priority, a->submitted, std::cref(a->id)) <
-           std::tuple(-b->priority, b->submitted, std::cref(b->id));
-  });
+  for (const QueuedJob& job : queue)
+    order.push_back({.place = {-job.priority, job.submitted, job.id}, .queued = &job});
+  for (const RunningGang& gang : running) {
+    if (!gang.larger.empty())
+      order.push_back({.place = {-gang.priority, gang.submitted, gang.id}, .running = &gang});
+  }
+  std::sort(order.begin(), order.end(),
+            [](const Turn& a, const Turn& b) { return a.place < b.place; });
 
   Decision decision;
   Round round(by_id, running);
-  for (const QueuedJob* job : order) round.consider(*job, decision);
+  for (const Turn& turn : order) {
+    if (turn.queued != nullptr) {
+      round.consider(*turn.queued, decision);
+    } else {
+      round.consider(*turn.running, decision);
+    }
+  }
   return decision;
 }
 

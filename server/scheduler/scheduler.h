@@ -22,6 +22,12 @@
 //    ending already count as room.
 // 7. "auto" means CUDA devices when the nodes that are there could ever hold the gang on them, else
 //    CPU slots.
+// 8. An elastic job takes the largest of its numbers of nodes that fits now. It waits only when not
+//    even the smallest fits: that one counts for its reservation, its room and its reason.
+// 9. A running elastic gang may grow when a larger number of its nodes would fit if it ended now,
+//    and no job before it in the order of 1. waits for devices of its kind. What it needs is kept
+//    for it from the decision on that lets it end until it is placed again, so that it never ends
+//    for nothing.
 //
 // Cost: O(nodes log nodes) for each reservation (at most two), O(log nodes) for each started rank,
 // and O(1) for each further waiting job of a shape that was seen.
@@ -64,7 +70,8 @@ struct QueuedJob {
   JobId id;
   int priority = 50;           // higher goes first
   std::int64_t submitted = 0;  // smaller goes first among equals; any unit
-  int nodes = 1;               // >= 1
+  int nodes = 1;               // >= 1; the most, when `fewer` has further numbers
+  std::vector<int> fewer;      // numbers of nodes that do as well, most first
   int devices_per_node = 1;    // >= 1
   Accelerator accelerator = Accelerator::kAuto;
   std::vector<NodeId> excluded;  // nodes on which it must not be placed
@@ -80,6 +87,14 @@ struct RunningGang {
   bool ending = false;       // it is about to end by itself
   DeviceKind kind = DeviceKind::kCpu;
   std::map<NodeId, int> devices;  // that it holds
+
+  // Of an elastic gang that may grow: larger numbers of nodes than its own, most first, and what
+  // its job asks for.
+  std::vector<int> larger;
+  int devices_per_node = 1;
+  std::int64_t submitted = 0;    // of its job
+  std::vector<NodeId> excluded;  // nodes on which it must not be placed
+  bool claims = false;           // it ends for that, now or already: keep what it needs
 };
 
 struct NodePlacement {
@@ -111,16 +126,23 @@ struct Preemption {
   JobId beneficiary;
 };
 
+// A running gang that would have more nodes if it were placed anew.
+struct Growth {
+  JobId job;
+  int nodes = 0;
+};
+
 // All lists are in the order in which the jobs were considered.
 struct Decision {
   std::vector<Placement> start;
   std::vector<Waiting> wait;
   std::vector<Preemption> preempt;
+  std::vector<Growth> grow;  // none that is ending
 };
 
 // Every job of `queue` is in exactly one of `start` and `wait`. The order of the arguments does not
 // matter. Node ids and job ids must not repeat. `running` may leave out gangs that are neither
-// preemptible nor ending.
+// preemptible nor ending nor able to grow.
 Decision schedule(std::span<const NodeView> nodes, std::span<const QueuedJob> queue,
                   std::span<const RunningGang> running = {});
 

@@ -62,6 +62,9 @@ rc::Gen<Case> any_case() {
                         .devices_per_node = *rc::gen::inRange(1, 5),
                         .accelerator = *rc::gen::element(Accelerator::kAuto, Accelerator::kCpu,
                                                          Accelerator::kCuda)};
+          for (int fewer = job.nodes - 1; fewer > 0; --fewer) {
+            if (*rc::gen::inRange(0, 4) == 0) job.fewer.push_back(fewer);
+          }
           if (nodes > 0 && *rc::gen::inRange(0, 5) == 0) {
             job.excluded = {NodeId{"n" + std::to_string(*rc::gen::inRange(0, nodes))}};
           }
@@ -77,6 +80,8 @@ const NodeView& node_of(const Case& c, const NodeId& id) {
 const QueuedJob& job_of(const Case& c, const JobId& id) {
   return *std::find_if(c.queue.begin(), c.queue.end(), [&](const auto& j) { return j.id == id; });
 }
+
+int fewest(const QueuedJob& job) { return job.fewer.empty() ? job.nodes : job.fewer.back(); }
 
 bool before(const QueuedJob& a, const QueuedJob& b) {
   return std::tuple(-a.priority, a.submitted, a.id) < std::tuple(-b.priority, b.submitted, b.id);
@@ -101,7 +106,9 @@ RC_GTEST_PROP(SchedulePropertyTest, GangsAreWholeOnFreeDevicesOfOneKindAndNoDevi
   std::set<std::tuple<NodeId, DeviceKind, int>> given;
   for (const Placement& placement : schedule(c.nodes, c.queue).start) {
     const QueuedJob& job = job_of(c, placement.job);
-    RC_ASSERT(static_cast<int>(placement.nodes.size()) == job.nodes);
+    const auto count = static_cast<int>(placement.nodes.size());
+    RC_ASSERT(count == job.nodes ||
+              std::find(job.fewer.begin(), job.fewer.end(), count) != job.fewer.end());
     if (job.accelerator == Accelerator::kCpu) RC_ASSERT(placement.kind == DeviceKind::kCpu);
     if (job.accelerator == Accelerator::kCuda) RC_ASSERT(placement.kind == DeviceKind::kCuda);
     std::set<NodeId> distinct;
@@ -172,8 +179,8 @@ RC_GTEST_PROP(SchedulePropertyTest, StartedJobsTakeNothingThatTheFirstWaitingJob
       each.push_back(std::min(free, job.devices_per_node));
     }
     std::sort(each.rbegin(), each.rend());
-    if (each.size() > static_cast<std::size_t>(job.nodes))
-      each.resize(static_cast<std::size_t>(job.nodes));
+    if (each.size() > static_cast<std::size_t>(fewest(job)))
+      each.resize(static_cast<std::size_t>(fewest(job)));
     return each;
   };
   const Decision decision = schedule(c.nodes, c.queue);
@@ -235,7 +242,7 @@ bool fits(const Case& c, const QueuedJob& job, DeviceKind kind,
         static_cast<int>(devices.free.size()) + (more == extra.end() ? 0 : more->second);
     nodes += free >= job.devices_per_node;
   }
-  return nodes >= job.nodes;
+  return nodes >= fewest(job);
 }
 
 RC_GTEST_PROP(SchedulePropertyTest, PreemptionIsOfLowerPriorityNeededAndOfUse, ()) {
@@ -284,6 +291,95 @@ RC_GTEST_PROP(SchedulePropertyTest, PreemptionIsOfLowerPriorityNeededAndOfUse, (
       RC_ASSERT(!fits(c, job, kind, without));
     }
   }
+}
+
+// An elastic job never waits while any of its numbers of nodes would do, and takes the largest.
+RC_GTEST_PROP(SchedulePropertyTest, ElasticJobAloneTakesTheMostThatFits, ()) {
+  Case c = *any_case();
+  if (c.queue.empty()) return;
+  c.queue.resize(1);
+  QueuedJob& job = c.queue[0];
+  job.accelerator = Accelerator::kCpu;
+  const Decision decision = schedule(c.nodes, c.queue);
+  std::vector<int> counts = {job.nodes};
+  counts.insert(counts.end(), job.fewer.begin(), job.fewer.end());
+  const auto best = std::find_if(counts.begin(), counts.end(), [&](int count) {
+    QueuedJob fixed = job;
+    fixed.nodes = count;
+    fixed.fewer.clear();
+    return fits(c, fixed, DeviceKind::kCpu, {});
+  });
+  RC_CLASSIFY(!job.fewer.empty(), "elastic");
+  RC_ASSERT(decision.start.empty() == (best == counts.end()));
+  if (best != counts.end()) RC_ASSERT(static_cast<int>(decision.start[0].nodes.size()) == *best);
+}
+
+// Who ends in order to grow is placed at once with what was promised, whatever else was decided.
+RC_GTEST_PROP(SchedulePropertyTest, GangThatEndsToGrowGetsWhatItWasPromised, ()) {
+  Case c = *any_case();
+  std::vector<RunningGang> running = *any_running(c);
+  RunningGang& gang = running[0];
+  if (gang.devices.empty()) return;
+  gang.ending = false;
+  gang.preemptible = false;
+  gang.claims = true;
+  gang.submitted = *rc::gen::inRange(0, 4);
+  gang.devices_per_node = gang.devices.begin()->second;
+  for (auto& [node, count] : gang.devices)
+    gang.devices_per_node = std::min(gang.devices_per_node, count);
+  // What it holds beyond that many on each node belongs to nobody here.
+  for (auto& [node, count] : gang.devices) count = gang.devices_per_node;
+  const int own = static_cast<int>(gang.devices.size());
+  for (int more = own + 3; more > own; --more) gang.larger.push_back(more);
+  for (RunningGang& other : running) {
+    if (&other == &gang) continue;
+    other.ending = other.preemptible = false;
+  }
+  const Decision decision = schedule(c.nodes, c.queue, running);
+  RC_CLASSIFY(!decision.grow.empty(), "it grows");
+  if (decision.grow.empty()) return;
+  RC_ASSERT(decision.grow.size() == 1u);
+  RC_ASSERT(decision.grow[0].job == gang.id);
+  const int promised = decision.grow[0].nodes;
+  RC_ASSERT(promised > own);
+
+  // Everything of the decision happens, and the gang ends.
+  Case next;
+  std::map<std::pair<NodeId, DeviceKind>, std::set<int>> taken;
+  for (const Placement& placement : decision.start) {
+    for (const NodePlacement& part : placement.nodes)
+      taken[{part.node, placement.kind}].insert(part.devices.begin(), part.devices.end());
+  }
+  for (NodeView node : c.nodes) {
+    for (const DeviceKind kind : {DeviceKind::kCpu, DeviceKind::kCuda}) {
+      DevicesView& devices = kind == DeviceKind::kCuda ? node.cuda : node.cpu;
+      std::set<int> free(devices.free.begin(), devices.free.end());
+      if (kind == gang.kind && gang.devices.contains(node.id)) {
+        int given = 0;
+        for (int i = 0; i < devices.total && given < gang.devices.at(node.id); ++i)
+          given += free.insert(i).second;
+      }
+      for (const int device : taken[{node.id, kind}]) free.erase(device);
+      devices.free.assign(free.begin(), free.end());
+    }
+    next.nodes.push_back(node);
+  }
+  for (const Waiting& waiting : decision.wait) next.queue.push_back(job_of(c, waiting.job));
+  QueuedJob again{
+      .id = gang.id,
+      .priority = gang.priority,
+      .submitted = gang.submitted,
+      .nodes = gang.larger[0],
+      .devices_per_node = gang.devices_per_node,
+      .accelerator = gang.kind == DeviceKind::kCuda ? Accelerator::kCuda : Accelerator::kCpu};
+  again.fewer.assign(gang.larger.begin() + 1, gang.larger.end());
+  again.fewer.push_back(own);
+  next.queue.push_back(again);
+  const Decision placed = schedule(next.nodes, next.queue);
+  const auto found = std::find_if(placed.start.begin(), placed.start.end(),
+                                  [&](const Placement& each) { return each.job == gang.id; });
+  RC_ASSERT(found != placed.start.end());
+  RC_ASSERT(static_cast<int>(found->nodes.size()) >= promised);
 }
 
 }  // namespace

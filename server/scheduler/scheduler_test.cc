@@ -342,5 +342,109 @@ TEST(ScheduleTest, WideGangStartsWhenTheJobsOnItsNodesHaveEnded) {
   FAIL() << "the wide gang starved";
 }
 
+// ---- elastic jobs
+
+QueuedJob elastic(const char* id, int most, std::vector<int> fewer, std::int64_t submitted = 0) {
+  QueuedJob each = job(id, most, 2, submitted);
+  each.fewer = std::move(fewer);
+  return each;
+}
+// A gang of 2 devices on each of `nodes`, of a job submitted then, that may grow to `larger`.
+RunningGang growable(const char* id, std::vector<const char*> nodes, std::vector<int> larger,
+                     std::int64_t submitted = 0) {
+  RunningGang gang{.id = JobId{id}};
+  for (const char* node : nodes) gang.devices[NodeId{node}] = 2;
+  gang.larger = std::move(larger);
+  gang.devices_per_node = 2;
+  gang.submitted = submitted;
+  return gang;
+}
+std::vector<std::string> grown(const Decision& decision) {
+  std::vector<std::string> texts;
+  for (const Growth& each : decision.grow)
+    texts.push_back(each.job.str() + " to " + std::to_string(each.nodes));
+  return texts;
+}
+
+TEST(ScheduleElasticTest, LargestNumberOfNodesThatFitsNowIsTaken) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 2), cpu_node("n2", 2, 2),
+                                       cpu_node("n3", 2, 2), cpu_node("n4", 2, 0)};
+  const Decision decision = schedule(nodes, std::vector{elastic("e", 4, {3, 1})});
+  ASSERT_THAT(started(decision), ElementsAre("e"));
+  EXPECT_EQ(decision.start[0].nodes.size(), 3u);
+  const Decision skipped = schedule(nodes, std::vector{elastic("e", 4, {2, 1})});
+  EXPECT_EQ(skipped.start[0].nodes.size(), 2u) << "3 nodes do not share its batches";
+}
+
+TEST(ScheduleElasticTest, WaitsForItsSmallestNumberOnly) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 2), cpu_node("n2", 2, 0),
+                                       cpu_node("n3", 1, 1)};
+  const Decision decision = schedule(nodes, std::vector{elastic("e", 4, {2})});
+  EXPECT_EQ(reason_of(decision, "e"),
+            "waiting: needs at least 2 nodes with 2 cpu slots each, 1 has them free; it starts "
+            "when others end");
+  const Decision impossible = schedule(nodes, std::vector{elastic("e", 4, {3})});
+  EXPECT_EQ(impossible.wait[0].cause, WaitCause::kImpossible);
+}
+
+TEST(ScheduleElasticTest, ReservationIsForTheSmallestNumber) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 2), cpu_node("n2", 2, 0),
+                                       cpu_node("n3", 2, 2)};
+  std::vector<QueuedJob> queue = {elastic("e", 4, {3}, 0), job("small", 1, 2, 1)};
+  EXPECT_THAT(started(schedule(nodes, queue)), IsEmpty()) << "all three are kept";
+  queue[0] = elastic("e", 4, {2}, 0);
+  const Decision decision = schedule(nodes, queue);
+  EXPECT_THAT(started(decision), ElementsAre("e"));
+}
+
+TEST(ScheduleElasticTest, GoesRoundAvoidedNodesOnFewer) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 2), cpu_node("n2", 2, 2)};
+  std::vector<QueuedJob> queue = {elastic("e", 2, {1})};
+  queue[0].avoided = {NodeId{"n1"}};
+  const Decision decision = schedule(nodes, queue);
+  ASSERT_EQ(decision.start[0].nodes.size(), 1u);
+  EXPECT_EQ(decision.start[0].nodes[0].node, NodeId{"n2"});
+}
+
+TEST(ScheduleElasticTest, RunningGangMayGrowIntoWhatIsFreeBesideItsOwn) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 0), cpu_node("n2", 2, 2),
+                                       cpu_node("n3", 2, 2)};
+  EXPECT_THAT(grown(schedule(nodes, {}, std::vector{growable("e", {"n1"}, {4, 3, 2})})),
+              ElementsAre("e to 3"));
+  EXPECT_THAT(grown(schedule(nodes, {}, std::vector{growable("e", {"n1"}, {4})})), IsEmpty());
+  RunningGang choosy = growable("e", {"n1"}, {3, 2});
+  choosy.excluded = {NodeId{"n2"}};
+  EXPECT_THAT(grown(schedule(nodes, {}, std::vector{choosy})), ElementsAre("e to 2"));
+}
+
+TEST(ScheduleElasticTest, NobodyGrowsPastAJobThatWaitsBeforeIt) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 0), cpu_node("n2", 2, 2)};
+  const std::vector<RunningGang> running = {growable("e", {"n1"}, {2}, 5)};
+  EXPECT_THAT(grown(schedule(nodes, std::vector{job("before", 2, 2, 1)}, running)), IsEmpty());
+  EXPECT_THAT(grown(schedule(nodes, std::vector{job("behind", 2, 2, 9)}, running)),
+              ElementsAre("e to 2"));
+  EXPECT_THAT(grown(schedule(nodes, std::vector{job("starts", 1, 2, 1)}, running)), IsEmpty())
+      << "the free node is gone";
+  QueuedJob elsewhere = job("elsewhere", 2, 2, 1);
+  elsewhere.accelerator = Accelerator::kCuda;
+  EXPECT_THAT(grown(schedule(nodes, std::vector{elsewhere}, running)), ElementsAre("e to 2"));
+}
+
+TEST(ScheduleElasticTest, WhatAGangEndsForIsKeptForIt) {
+  const std::vector<NodeView> nodes = {cpu_node("n1", 2, 0), cpu_node("n2", 2, 2)};
+  std::vector<RunningGang> running = {growable("e", {"n1"}, {2}, 0)};
+  const std::vector<QueuedJob> queue = {job("behind", 1, 2, 9)};
+  EXPECT_THAT(started(schedule(nodes, queue, running)), ElementsAre("behind"));
+  running[0].claims = true;
+  const Decision asked = schedule(nodes, queue, running);
+  EXPECT_THAT(started(asked), IsEmpty());
+  EXPECT_THAT(grown(asked), ElementsAre("e to 2"));
+  EXPECT_EQ(asked.wait[0].cause, WaitCause::kReserved);
+  running[0].ending = true;
+  const Decision ending = schedule(nodes, queue, running);
+  EXPECT_THAT(started(ending), IsEmpty()) << "it is on its way";
+  EXPECT_THAT(grown(ending), IsEmpty()) << "and asked once";
+}
+
 }  // namespace
 }  // namespace lctl::scheduler

@@ -137,7 +137,8 @@ class ClusterTest(ClientTest):
         self.port = None
         self.server = self.daemon("server", [
             program("server/lctl-server"), "--data-dir", self.path("server"), "--heartbeat-ms", "200",
-            "--lost-after-ms", str(self.lost_after * 1000), "--die-with-parent", "--http", "", "--listen"])
+            "--lost-after-ms", str(self.lost_after * 1000), "--die-with-parent", "--http", "",
+            *self.server_options(), "--listen"])
         self.start_server()
         self.nodes = []
         for number in range(1, self.workers + 1):
@@ -164,6 +165,10 @@ class ClusterTest(ClientTest):
             for daemon in [self.server, *self.nodes]:
                 with open(daemon.log_path, encoding="utf-8", errors="replace") as log:
                     print("---- %s\n%s" % (daemon.name, log.read()[-20000:]))
+
+    def server_options(self):
+        """Further options of lctl-server."""
+        return []
 
     def server_of_node(self, number):
         """The address by which a node (from 1) reaches the server."""

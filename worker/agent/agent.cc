@@ -7,12 +7,14 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/boot_time.h"
 #include "base/printable_line.h"
 #include "base/version.h"
 #include "worker/agent/connection.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/measuring/host_reading.h"
 #include "worker/agent/node_identity.h"
+#include "worker/agent/server_probe.h"
 
 namespace lctl::agent {
 namespace {
@@ -21,6 +23,8 @@ namespace {
 constexpr std::chrono::seconds kDrainPatience{5};
 // A registration is one message of bounded size; report_all() tells the rest.
 constexpr int kMaxMatchesRegistered = 2'000;
+// For the server's host to take or refuse a connection.
+constexpr std::chrono::seconds kProbePatience{2};
 // For killed processes to be gone.
 constexpr std::chrono::seconds kKillPatience{5};
 
@@ -39,13 +43,19 @@ v1::LogMatch to_message(const v1::RankReport& rank, const LogMatches::value_type
 absl::StatusOr<std::unique_ptr<Agent>> Agent::start(AgentOptions options) {
   LCTL_RETURN_IF_ERROR(lock_data_dir(options.data_dir));
   LCTL_ASSIGN_OR_RETURN(const NodeId id, load_or_make_node_id(options.data_dir));
-  std::unique_ptr<Agent> agent(new Agent(std::move(options), id));
+  const auto refused = [server = options.server] {
+    return probe_server(server, kProbePatience) == ServerAnswer::kRefuses;
+  };
+  LCTL_ASSIGN_OR_RETURN(auto lease, Lease::open({.file = options.data_dir / kLeaseFile,
+                                                 .refused = refused,
+                                                 .now = time_since_boot}));
+  std::unique_ptr<Agent> agent(new Agent(std::move(options), id, std::move(lease)));
   agent->adopt_all();
   agent->connect();
   return agent;
 }
 
-Agent::Agent(AgentOptions options, NodeId node_id)
+Agent::Agent(AgentOptions options, NodeId node_id, std::unique_ptr<Lease> lease)
     : options_(std::move(options)),
       node_id_(std::move(node_id)),
       boot_id_(kernel_boot_id()),
@@ -53,6 +63,7 @@ Agent::Agent(AgentOptions options, NodeId node_id)
       work_(boost::asio::make_work_guard(io_)),
       hangs_(io_, system_clock(),
              [this](const v1::RankStalled& stalled) { report_stall(stalled); }),
+      lease_(std::move(lease)),
       meter_({.data_dir = options_.data_dir,
               .node = options_.name,
               .gpu_library = options_.gpu_library,
@@ -109,6 +120,8 @@ void Agent::connect() {
   callbacks.on_message = [this](const v1::ServerMessage& message) {
     boost::asio::post(io_, [this, message] { on_message(message); });
   };
+  callbacks.on_heard = [this](BootTime sent, Duration granted) { lease_->renew(sent, granted); };
+  lease_->start();
   callbacks.on_connected = [this] { boost::asio::post(io_, [this] { report_all(); }); };
   session_ = std::make_unique<Session>(channel_, std::move(callbacks), partition_);
   // Only now: what the strand does may use the session.

@@ -34,6 +34,7 @@
 #include "worker/agent/forwarder.h"
 #include "worker/agent/hang_watch.h"
 #include "worker/agent/launch_work.h"
+#include "worker/agent/lease.h"
 #include "worker/agent/measuring/gpu_watch.h"
 #include "worker/agent/measuring/node_meter.h"
 #include "worker/agent/partition.h"
@@ -41,6 +42,9 @@
 #include "worker/agent/upload.h"
 
 namespace lctl::agent {
+
+// In the data folder.
+inline constexpr char kLeaseFile[] = "lease";
 
 struct AgentOptions {
   std::string server;  // host:port
@@ -96,7 +100,7 @@ class Agent {
     boost::asio::steady_timer kill_timer;
   };
 
-  Agent(AgentOptions options, NodeId node_id);
+  Agent(AgentOptions options, NodeId node_id, std::unique_ptr<Lease> lease);
 
   void adopt_all();
   void adopt(const AttemptId& id);
@@ -163,6 +167,7 @@ class Agent {
   std::vector<Waiting> waiting_;  // for all ranks to be that far
 
   HangWatch hangs_;
+  std::unique_ptr<Lease> lease_;
   NodeMeter meter_;
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<Forwarder> forwarder_;

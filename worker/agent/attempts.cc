@@ -146,8 +146,13 @@ void Agent::on_launch(const v1::Launch& launch) {
 
 void Agent::start_launch(const AttemptId& id, Attempt& attempt) {
   attempt.launching = std::make_shared<Cancellation>();
-  LaunchTools tools{options_.trainer, options_.keeper, options_.address,
-                    boot_id_,         options_.cpus,   channel_};
+  LaunchTools tools{.trainer = options_.trainer,
+                    .keeper = options_.keeper,
+                    .lease = options_.data_dir / kLeaseFile,
+                    .address = options_.address,
+                    .boot_id = boot_id_,
+                    .cpus = options_.cpus,
+                    .channel = channel_};
   boost::asio::post(launches_, [this, id, launch = attempt.launch, folder = attempt.folder,
                                 tools = std::move(tools), cancellation = attempt.launching] {
     const auto on_listening = [&](int port) {
@@ -289,6 +294,7 @@ void Agent::conclude(const AttemptId& id, Rank& rank, const char* without_exit_f
   const RunFolder& folder = find(id)->folder;
   const int number = rank.report.rank();
   if (const auto exit = folder.exit(number); exit.has_value()) {
+    rank.report.set_lease_ran_out(exit->lease_ms > 0);
     set_exited(id, rank, exit->exit_code(), describe_exit(*exit, folder.rank(number) / "stderr"));
   } else {
     set_exited(id, rank, kKilledExitCode, without_exit_file);

@@ -29,6 +29,10 @@ std::string last_words(const std::filesystem::path& file) {
 }
 
 std::string describe_exit(const RankExit& exit, const std::filesystem::path& stderr_file) {
+  if (exit.lease_ms > 0) {
+    return fmt::format("lease ran out: node has not heard from the server for {:g} s",
+                       static_cast<double>(exit.lease_ms) / 1000);
+  }
   if (exit.signaled)
     return fmt::format("killed by signal {} ({})", exit.number, strsignal(exit.number));
   return exit.number == 0 ? "" : last_words(stderr_file);

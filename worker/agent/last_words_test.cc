@@ -54,6 +54,8 @@ TEST_F(LastWordsTest, ExitIsDescribedBySignalOrLastLine) {
   EXPECT_EQ(describe_exit({.signaled = true, .number = 9}, file), "killed by signal 9 (Killed)");
   EXPECT_EQ(describe_exit({.signaled = false, .number = 1}, file), "what went wrong");
   EXPECT_EQ(describe_exit({.signaled = false, .number = 0}, file), "");
+  EXPECT_EQ(describe_exit({.signaled = false, .number = 75, .lease_ms = 120'000}, file),
+            "lease ran out: node has not heard from the server for 120 s");
 }
 
 }  // namespace

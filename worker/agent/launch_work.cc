@@ -79,6 +79,8 @@ absl::StatusOr<Launched> launch_ranks(const v1::Launch& launch, const RunFolder&
     command.keeper = tools.keeper;
     command.rank_folder = place.rank_folder;
     command.work_folder = folder.work();
+    command.lease = tools.lease;
+    command.grace_ms = launch.spec().grace_ms();
     command.command = {tools.trainer.string(), "fit", "--config", folder.config().string()};
     command.environment = rank_environment(launch, rank, place, inherited_environment());
     command.passed_fd = place.rendezvous_fd;

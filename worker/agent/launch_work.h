@@ -20,6 +20,7 @@ namespace lctl::agent {
 struct LaunchTools {
   std::filesystem::path trainer;
   std::filesystem::path keeper;
+  std::filesystem::path lease;
   std::string address;  // of this node, for rank 0's store
   std::string boot_id;
   int cpus = 1;

@@ -114,9 +114,10 @@ absl::StatusOr<RankProcess> start_keeper(const KeeperCommand& command) {
   const Descriptor ready_read(ready[0]);
   Descriptor ready_write(ready[1]);
 
-  std::vector<std::string> arguments{command.keeper.string(), command.rank_folder.string(),
-                                     command.work_folder.string(),
-                                     std::to_string(ready_write.get())};
+  std::vector<std::string> arguments{
+      command.keeper.string(),      command.rank_folder.string(),
+      command.work_folder.string(), std::to_string(ready_write.get()),
+      command.lease.string(),       std::to_string(command.grace_ms)};
   arguments.insert(arguments.end(), command.command.begin(), command.command.end());
   std::vector<std::string> variables;
   variables.reserve(command.environment.size());

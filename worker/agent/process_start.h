@@ -1,6 +1,7 @@
 // Starting keepers, and keeping an eye on them.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ struct KeeperCommand {
   std::filesystem::path keeper;  // the program
   std::filesystem::path rank_folder;
   std::filesystem::path work_folder;
+  std::filesystem::path lease;       // file of the node's lease
+  std::int64_t grace_ms = 0;         // between SIGTERM and SIGKILL when the lease has run out
   std::vector<std::string> command;  // the trainer and its arguments
   Environment environment;
   int passed_fd = -1;  // stays open in the rank under the same number; -1 = none

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -49,14 +50,17 @@ std::optional<RankProcess> parse_process(const std::string& text) {
 
 std::optional<RankExit> parse_exit(const std::string& text) {
   RankExit exit;
-  if (std::sscanf(text.c_str(), "exit %d", &exit.number) == 1) {
-    return exit.number >= 0 && exit.number <= 255 ? std::optional(exit) : std::nullopt;
+  long long lease_ms = 0;
+  if (std::sscanf(text.c_str(), "exit %d lease %lld", &exit.number, &lease_ms) >= 1) {
+    if (exit.number < 0 || exit.number > 255) return std::nullopt;
+  } else if (std::sscanf(text.c_str(), "signal %d lease %lld", &exit.number, &lease_ms) >= 1) {
+    if (exit.number < 1 || exit.number > 64) return std::nullopt;
+    exit.signaled = true;
+  } else {
+    return std::nullopt;
   }
-  exit.signaled = true;
-  if (std::sscanf(text.c_str(), "signal %d", &exit.number) == 1) {
-    return exit.number >= 1 && exit.number <= 64 ? std::optional(exit) : std::nullopt;
-  }
-  return std::nullopt;
+  exit.lease_ms = std::max(0LL, lease_ms);
+  return exit;
 }
 
 std::optional<RankOffsets> parse_offsets(const std::string& text) {

@@ -28,7 +28,8 @@ struct RankProcess {
 // How a rank ended.
 struct RankExit {
   bool signaled = false;
-  int number = 0;  // exit code or signal
+  int number = 0;             // exit code or signal
+  std::int64_t lease_ms = 0;  // of the lease that had run out; 0 = it had not
 
   int exit_code() const { return signaled ? 128 + number : number; }
 };

@@ -107,6 +107,10 @@ TEST_F(RunFolderTest, ProcessAndExitFilesAreUnderstood) {
   EXPECT_EQ(parse_exit("exit 75\n")->exit_code(), 75);
   EXPECT_EQ(parse_exit("signal 9\n")->exit_code(), 137);
   EXPECT_TRUE(parse_exit("signal 9\n")->signaled);
+  EXPECT_EQ(parse_exit("exit 75\n")->lease_ms, 0);
+  EXPECT_EQ(parse_exit("exit 75 lease 120000\n")->lease_ms, 120'000);
+  EXPECT_EQ(parse_exit("signal 9 lease 120000\n")->lease_ms, 120'000);
+  EXPECT_EQ(parse_exit("signal 9 lease 120000\n")->exit_code(), 137);
   for (const char* bad :
        {"", "\n\n\n", "exit", "exit x", "9", "exit 256", "exit -1", "signal 0", "signal 65"}) {
     EXPECT_FALSE(parse_exit(bad).has_value()) << bad;

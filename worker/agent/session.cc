@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <random>
 #include <utility>
 
+#include "base/boot_time.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "worker/agent/connection.h"
@@ -18,6 +20,8 @@ namespace {
 constexpr std::int64_t kFirstPauseMs = 100;
 constexpr std::int64_t kLongestPauseMs = 5000;
 constexpr std::chrono::seconds kFarewellPatience{1};
+constexpr std::int64_t kLongestLeaseMs = 86'400'000;
+constexpr std::size_t kMaxUnanswered = 1000;  // heartbeats; further back none is remembered
 
 absl::Status to_status(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
@@ -102,6 +106,7 @@ absl::Status Session::run_once() {
     context_ = &context;
     stream_over_ = false;
     outgoing_.clear();
+    unanswered_ = {{0, time_since_boot()}};
   }
   const auto stream = stub_->Session(&context);
   v1::AgentMessage first;
@@ -144,14 +149,37 @@ bool Session::handle(const v1::ServerMessage& message) {
       ++registrations_;
       heartbeat_interval_ms_ =
           std::clamp<std::int64_t>(message.registered().heartbeat_interval_ms(), 10, 60'000);
+      lease_ = std::chrono::milliseconds(
+          std::clamp<std::int64_t>(message.registered().lease_ms(), 0, kLongestLeaseMs));
     }
     changed_.notify_all();
+    answered(0);  // before anything that this server says
     logger("session").info("registered with lctl-server {}", message.registered().server_version());
     callbacks_.on_connected();
     return true;
   }
-  if (!message.has_heartbeat_ack()) callbacks_.on_message(message);
+  if (message.has_heartbeat_ack()) {
+    answered(message.heartbeat_ack().sequence());
+  } else {
+    callbacks_.on_message(message);
+  }
   return true;
+}
+
+// Everything up to that number. What counts is when it was sent: the answer may have been long on
+// its way.
+void Session::answered(std::uint64_t sequence) {
+  std::chrono::nanoseconds sent{};
+  Duration lease{};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto beyond = unanswered_.upper_bound(sequence);
+    if (beyond == unanswered_.begin()) return;
+    sent = std::prev(beyond)->second;
+    unanswered_.erase(unanswered_.begin(), beyond);
+    lease = lease_;
+  }
+  callbacks_.on_heard(sent, lease);
 }
 
 void Session::write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>& stream) {
@@ -175,6 +203,8 @@ void Session::write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMe
       *message.mutable_heartbeat() = callbacks_.heartbeat();
       message.mutable_heartbeat()->set_sequence(++sequence);
       lock.lock();
+      if (unanswered_.size() == kMaxUnanswered) unanswered_.erase(unanswered_.begin());
+      unanswered_.emplace(sequence, time_since_boot());
     } else {
       changed_.wait_until(lock, std::chrono::time_point_cast<Clock::duration>(next_beat),
                           [&] { return stream_over_ || stopping_ || !outgoing_.empty(); });

@@ -3,10 +3,12 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -34,6 +36,9 @@ class Session {
     std::function<v1::Heartbeat()> heartbeat;                  // `sequence` is filled in here
     std::function<void(const v1::ServerMessage&)> on_message;  // launches, stops, forgets
     std::function<void()> on_connected;                        // Registered came
+    // The server has answered what was sent at `sent` (time_since_boot()), and grants so much from
+    // then on; zero = no bound.
+    std::function<void(std::chrono::nanoseconds sent, Duration lease)> on_heard;
   };
 
   Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
@@ -55,6 +60,7 @@ class Session {
   absl::Status run_once();
   void write_loop(grpc::ClientReaderWriter<v1::AgentMessage, v1::ServerMessage>& stream);
   bool handle(const v1::ServerMessage& message);
+  void answered(std::uint64_t sequence);
 
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::NodeSession::Stub> stub_;
@@ -70,6 +76,9 @@ class Session {
   bool stream_over_ = false;
   bool stopping_ = false;
   std::int64_t heartbeat_interval_ms_ = 2000;
+  Duration lease_{};  // that the server grants
+  // When what has not been answered yet was sent: the registration (0), then heartbeats.
+  std::map<std::uint64_t, std::chrono::nanoseconds> unanswered_;
   std::uint64_t registrations_ = 0;
   std::uint64_t failures_ = 0;
 

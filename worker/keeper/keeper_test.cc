@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/boot_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -47,8 +49,9 @@ class KeeperTest : public ::testing::Test {
     EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
     const std::string binary = std::string(std::getenv("TEST_SRCDIR")) + "/" +
                                std::getenv("TEST_WORKSPACE") + "/worker/keeper/lctl-keeper";
-    std::vector<std::string> arguments{binary, folder_.string(), (folder_ / "work").string(),
-                                       std::to_string(ready[1])};
+    std::vector<std::string> arguments{
+        binary, folder_.string(), (folder_ / "work").string(), std::to_string(ready[1]),
+        lease_, grace_ms_};
     arguments.insert(arguments.end(), command.begin(), command.end());
     std::vector<char*> raw;
     for (std::string& argument : arguments) raw.push_back(argument.data());
@@ -64,6 +67,15 @@ class KeeperTest : public ::testing::Test {
     while (read(ready[0], &byte, 1) == 1) line.push_back(byte);
     close(ready[0]);
     return line;
+  }
+  // From here on ranks have a lease until then, and the grace behind it.
+  void grant(std::chrono::nanoseconds deadline, const std::string& grace_ms = "60000") {
+    lease_ = (folder_ / "lease").string();
+    grace_ms_ = grace_ms;
+    move_deadline(deadline);
+  }
+  void move_deadline(std::chrono::nanoseconds deadline) const {
+    std::ofstream(lease_) << deadline.count() << " 4000\n";
   }
   std::string start_shell(const std::string& script) { return start({"/bin/sh", "-c", script}); }
 
@@ -81,6 +93,8 @@ class KeeperTest : public ::testing::Test {
   }
 
   std::filesystem::path folder_;
+  std::string lease_ = "-";
+  std::string grace_ms_ = "0";
   pid_t keeper_ = 0;
 };
 
@@ -161,6 +175,65 @@ TEST_F(KeeperTest, ProcessFileOfADaemonThatGaveTheRankUpIsRespected) {
   EXPECT_EQ(slurp(folder_ / "process"), "none\n");
   EXPECT_EQ(slurp(folder_ / "stdout"), "");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "exit"));
+}
+
+// For a shell on a busy machine.
+constexpr std::chrono::seconds kTimeToSetATrap{2};
+constexpr char kWritesACheckpoint[] =
+    "trap 'echo asked; exit 75' TERM; echo up; while :; do sleep 0.02; done";
+
+TEST_F(KeeperTest, LeaseThatRunsOutEndsTheRank) {
+  grant(time_since_boot() + kTimeToSetATrap);
+  start_shell(kWritesACheckpoint);
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "exit"), "exit 75 lease 4000\n");
+  EXPECT_THAT(slurp(folder_ / "stdout"), HasSubstr("asked"));
+}
+
+TEST_F(KeeperTest, LeaseThatHasRunOutAlreadyEndsTheRankAtOnce) {
+  grant(std::chrono::nanoseconds(1), "0");
+  start({"/bin/sleep", "600"});
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "exit"), "signal 9 lease 4000\n");
+}
+
+TEST_F(KeeperTest, RankThatDoesNotEndAfterItsLeaseIsKilled) {
+  grant(time_since_boot() + kTimeToSetATrap, "100");
+  start_shell("trap '' TERM; while :; do sleep 0.02; done");
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "exit"), "signal 9 lease 4000\n");
+}
+
+TEST_F(KeeperTest, DeadlineThatIsMovedOnIsNoEnd) {
+  grant(time_since_boot() + std::chrono::milliseconds(200));
+  start_shell("echo up; while [ ! -e " + (folder_ / "go").string() + " ]; do sleep 0.02; done");
+  move_deadline(time_since_boot() + std::chrono::hours(1));
+  // The first deadline passes; nothing must come of it.
+  usleep(500'000);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "exit"));
+  std::ofstream(folder_ / "go") << "";
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "exit"), "exit 0\n");
+}
+
+TEST_F(KeeperTest, NodeWithoutALeaseSetsNoBound) {
+  grant(std::chrono::nanoseconds(0));
+  start_shell("echo up");
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "exit"), "exit 0\n");
+}
+
+TEST_F(KeeperTest, LeaseThatIsNotThereIsToldToTheDaemon) {
+  lease_ = (folder_ / "nowhere").string();
+  EXPECT_THAT(start_shell("exit 0"), StartsWith("error " + std::to_string(ENOENT) + " opening "));
+  wait_for_keeper();
+}
+
+TEST_F(KeeperTest, RankThatFinishesAfterItsLeaseHasSucceeded) {
+  grant(time_since_boot() + kTimeToSetATrap);
+  start_shell("trap 'exit 0' TERM; while :; do sleep 0.02; done");
+  wait_for_keeper();
+  EXPECT_EQ(slurp(folder_ / "exit"), "exit 0\n");
 }
 
 TEST_F(KeeperTest, OnlyTheRendezvousSocketIsHandedDown) {

@@ -1,6 +1,10 @@
 // lctl list: jobs, newest first or as asked for.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "client/cli/commands/commands.h"
 #include "client/cli/job_text.h"
 #include "client/cli/json.h"
@@ -21,17 +25,23 @@ struct Options {
 };
 
 void print_table(const Session& session, const std::vector<v1::Job>& jobs) {
-  Table table(
-      {{"ID"}, {"NAME"}, {"EXPERIMENT"}, {"STATE"}, {"STEP", true}, {"TIME", true}, {"REASON"}});
+  const bool elastic = std::any_of(jobs.begin(), jobs.end(),
+                                   [](const v1::Job& job) { return job.spec().has_elastic(); });
+  std::vector<Column> columns = {{"ID"},         {"NAME"},       {"EXPERIMENT"}, {"STATE"},
+                                 {"STEP", true}, {"TIME", true}, {"REASON"}};
+  if (elastic) columns.insert(columns.end() - 1, Column{"NODES", true});
+  Table table(std::move(columns));
   const std::int64_t now = unix_micros(session.environment.clock.wall_now());
   for (const v1::Job& job : jobs) {
-    table.add({job.id(),
-               job.spec().name(),
-               job.spec().experiment(),
-               {state_name(job.state()), state_tone(job.state())},
-               human_count(job.progress().global_step()),
-               running_time(job, now),
-               job.reason()});
+    std::vector<Cell> row = {job.id(),
+                             job.spec().name(),
+                             job.spec().experiment(),
+                             {state_name(job.state()), state_tone(job.state())},
+                             human_count(job.progress().global_step()),
+                             running_time(job, now),
+                             job.reason()};
+    if (elastic) row.insert(row.end() - 1, Cell(elastic_text(job)));
+    table.add(std::move(row));
   }
   session.out() << table.render(session.look());
 }

@@ -23,11 +23,13 @@ struct Options {
 };
 
 // A job of several machines becomes one of as many ranks on this one: it trains the same.
-std::vector<std::string> on_this_machine(const v1::Resources& resources) {
+std::vector<std::string> on_this_machine(const v1::JobSpec& job) {
+  const v1::Resources& resources = job.resources();
   if (resources.nodes() <= 1) return {};
   const std::int64_t ranks =
       std::int64_t{resources.nodes()} * std::int64_t{resources.devices_per_node()};
   std::vector<std::string> overrides;
+  if (job.has_elastic()) overrides.push_back("--job.elastic=null");  // all of them are here
   // In both places where the file may say it: they must agree.
   for (const char* nodes : {"--trainer.num_nodes", "--job.resources.nodes"}) {
     overrides.push_back(fmt::format("{}=1", nodes));
@@ -51,7 +53,7 @@ int run(const Session& session, const Options& options) {
   if (!trainer.ok()) return session.fail(trainer.status());
   std::vector<std::string> words = {*trainer, options.command, "--config", options.file};
   words.insert(words.end(), session.overrides.begin(), session.overrides.end());
-  if (const auto local = on_this_machine(config->job.resources()); !local.empty()) {
+  if (const auto local = on_this_machine(config->job); !local.empty()) {
     session.err() << fmt::format(
         "lctl: the {} ranks of {} machines run on this one\n",
         config->job.resources().nodes() * config->job.resources().devices_per_node(),

@@ -50,7 +50,7 @@ void print_facts(const Session& session, const v1::JobDetails& details, std::int
   }
   // None were asked for by what a script logs from outside.
   if (job.spec().resources().nodes() > 0) {
-    facts.add("resources", resources_text(job.spec().resources(), look));
+    facts.add("resources", resources_text(job, look));
   }
   std::string submitted = human_time(job.submitted_us());
   if (!job.submitted_by().empty()) submitted += " by " + job.submitted_by();
@@ -141,6 +141,7 @@ void print_last_lines(const Session& session,
 void print_attempts(const Session& session, const v1::JobDetails& details, std::int64_t now) {
   if (details.attempts().empty()) return;
   Table table({{"ATTEMPT", true},
+               {"NODES", true},
                {"STARTED"},
                {"TIME", true},
                {"FROM STEP", true},
@@ -148,7 +149,8 @@ void print_attempts(const Session& session, const v1::JobDetails& details, std::
                {"REASON"}});
   for (const auto& attempt : details.attempts()) {
     const std::int64_t end = attempt.finished_us() != 0 ? attempt.finished_us() : now;
-    table.add({std::to_string(attempt.number()), human_time(attempt.started_us()),
+    table.add({std::to_string(attempt.number()), std::to_string(nodes_of(attempt.ranks())),
+               human_time(attempt.started_us()),
                human_duration(Duration(end - attempt.started_us())),
                human_count(attempt.resumed_at_step()),
                attempt.outcome().empty() ? "running" : attempt.outcome(), attempt.reason()});

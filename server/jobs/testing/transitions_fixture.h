@@ -64,6 +64,15 @@ class TransitionsTest : public testing::Test {
                      .message = std::move(message),
                      .lost_with_reboot = lost_with_reboot}});
   }
+  void lease_ran_out(int rank) {
+    on(RankReported{NodeId{record.attempt.ranks(rank).node_id()},
+                    {.attempt = record.attempt_id(),
+                     .rank = rank,
+                     .state = v1::RANK_STATE_EXITED,
+                     .exit_code = 137,
+                     .message = "lease ran out: node has not heard from the server for 120 s",
+                     .lease_ran_out = true}});
+  }
   void lost_with_reboot(int rank) {
     report(rank, v1::RANK_STATE_EXITED, 137, "lost with a reboot of the node", true);
   }

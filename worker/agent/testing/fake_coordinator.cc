@@ -42,6 +42,8 @@ struct State {
   std::set<grpc::ServerContext*> ingests;
   grpc::ServerReaderWriter<v1::ServerMessage, v1::AgentMessage>* node = nullptr;
   std::string refusal;
+  std::chrono::milliseconds lease{0};
+  bool ignore_heartbeats = false;
   bool withhold = false;
   v1::IngestAck::Result answer = v1::IngestAck::RESULT_OK;
   int answers_left = 0;
@@ -127,6 +129,7 @@ class SessionFake final : public v1::NodeSession::Service {
       }
       answer.mutable_registered()->set_heartbeat_interval_ms(50);
       answer.mutable_registered()->set_lost_after_ms(1000);
+      answer.mutable_registered()->set_lease_ms(state_.lease.count());
       answer.mutable_registered()->set_server_version("fake");
       stream->Write(answer);
       state_.node = stream;
@@ -135,7 +138,7 @@ class SessionFake final : public v1::NodeSession::Service {
     } else if (message.has_heartbeat()) {
       ++received.heartbeats;
       answer.mutable_heartbeat_ack()->set_sequence(message.heartbeat().sequence());
-      stream->Write(answer);
+      if (!state_.ignore_heartbeats) stream->Write(answer);
     } else if (message.has_rank_report()) {
       received.ranks[name_of(message.rank_report())].reports.push_back(message.rank_report());
     } else if (message.has_rendezvous_ready()) {
@@ -382,6 +385,16 @@ void FakeCoordinator::drop_ingest() {
 void FakeCoordinator::refuse_registrations(const std::string& reason) {
   const std::lock_guard lock(services_->state.mutex);
   services_->state.refusal = reason;
+}
+
+void FakeCoordinator::grant_lease(std::chrono::milliseconds length) {
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.lease = length;
+}
+
+void FakeCoordinator::ignore_heartbeats(bool ignore) {
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.ignore_heartbeats = ignore;
 }
 
 void FakeCoordinator::withhold_acks(bool withhold) {

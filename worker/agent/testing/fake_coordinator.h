@@ -75,6 +75,8 @@ class FakeCoordinator {
   void drop_session();                                   // ends the node's session stream
   void drop_ingest();                                    // ends the ingest streams
   void refuse_registrations(const std::string& reason);  // "" = accept
+  void grant_lease(std::chrono::milliseconds length);    // with registrations from now on
+  void ignore_heartbeats(bool ignore);                   // the session lives, and says nothing
   void withhold_acks(bool withhold);                     // batches are stored but not acknowledged
   // The answer to the next `times` batches, which are not stored.
   void answer_batches(v1::IngestAck::Result result, int times);

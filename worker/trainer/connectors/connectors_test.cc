@@ -233,5 +233,18 @@ TEST_F(LoggerConnectorTest, StateBringsAccumulatorsBack) {
   EXPECT_EQ(numbers(other.callback_metrics()), numbers(connector_.callback_metrics()));
 }
 
+// What `sync_dist` asks for depends on how many ranks there are.
+TEST_F(LoggerConnectorTest, StateOfOneRankGoesOnOnTwo) {
+  LogOptions options = both_levels();
+  options.sync_dist = true;
+  train_batch(2, [&] { log("b", 1, options); });
+  connector_.load_state(connector_.state());
+  connector_.set_distributed(2, [](const at::Tensor& value, Reduction) { return value; });
+  EXPECT_NO_THROW(train_batch(2, [&] { log("b", 1, options); }));
+  connector_.set_distributed(1, nullptr);
+  EXPECT_THROW(train_batch(2, [&] { log("b", 1, options); }), MisconfigurationException)
+      << "only what was restored may differ";
+}
+
 }  // namespace
 }  // namespace lctl

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
@@ -63,6 +64,7 @@ ResultMetric& ResultCollection::find_or_add(const LogCall& call) {
   for (auto& metric : metrics_) {
     if (metric->hook != call.hook || metric->key != call.name) continue;
     if (options.add_dataloader_idx && metric->dataloader_idx != dataloader_idx_) continue;
+    if (std::exchange(metric->restored, false)) metric->sync = call.sync;
     if (!same_arguments(*metric, call, dataloader_idx_)) {
       throw MisconfigurationException("You called `self.log(" + std::string(call.name) +
                                       ", ...)` twice in `" + std::string(hook_name(call.hook)) +
@@ -244,6 +246,7 @@ void ResultCollection::load_state(const checkpoint::List& state) {
     dataloader_idx_ = item.at("dataloader_idx").as_int();
     ResultMetric& metric = find_or_add(
         {static_cast<Hook>(hook), item.at("key").as_string(), flag(2), flag(3), flag(4), &options});
+    metric.restored = true;
     metric.has_reset = item.at("has_reset").as_bool();
     metric.value = MetricValue(item.at("value").as_tensor());
     metric.count = item.at("count").as_int();

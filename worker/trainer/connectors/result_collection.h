@@ -54,6 +54,7 @@ struct ResultMetric {
   std::int64_t count = 0;  // cumulated batch size
   std::optional<MetricValue> step_value;  // of the newest call
   std::optional<MetricValue> computed;    // epoch value, until the next update
+  bool restored = false;  // `sync` is that of the run before, perhaps on other ranks
 
   void reset();
 };

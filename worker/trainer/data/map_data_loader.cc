@@ -221,6 +221,7 @@ std::shared_ptr<DataLoader> MapDataLoader::with_distributed_sampler(int world_si
   share.shuffle = shuffle;
   share.seed = seed;
   share.pad = pad;
+  share.pad_to = options_.pad_to;
   return std::shared_ptr<DataLoader>(
       new MapDataLoader(dataset_, options_, distributed_sampler(dataset_->size(), share)));
 }

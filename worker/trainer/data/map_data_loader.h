@@ -33,6 +33,7 @@ class MapDataLoader final : public DataLoader {
     bool pin_memory = false;                 // matters with CUDA only
     bool persistent_workers = true;          // threads outlive a pass
     std::int64_t prefetch_memory = 0;        // bytes ahead at most; 0 = a quarter of what is free
+    std::int64_t pad_to = 0;                 // DistributedShare::pad_to of a distributed sampler
     bool skip_bad_samples = false;           // leave them out and count them; else they are errors
     CollateFunction collate_fn;              // unset = collate()
     std::shared_ptr<Sampler> sampler;        // unset = by `shuffle`

@@ -123,13 +123,12 @@ class DistributedSampler final : public Sampler,
   DistributedSampler(std::int64_t size, DistributedShare share) : size_(size), share_(share) {
     LCTL_CHECK(share.world_size >= 1 && share.rank >= 0 && share.rank < share.world_size,
                "a rank is one of its world");
+    LCTL_CHECK(share.pad_to % share.world_size == 0, "ranks get equally many samples");
   }
 
   std::int64_t size() const override {
     const std::int64_t world = share_.world_size;
-    if (!share_.pad) return (size_ - share_.rank + world - 1) / world;
-    if (share_.drop_last && size_ % world != 0) return (size_ - world + world - 1) / world;
-    return (size_ + world - 1) / world;
+    return share_.pad ? padded() / world : (size_ - share_.rank + world - 1) / world;
   }
   void set_epoch(std::int64_t epoch) override { epoch_ = epoch; }
   bool shuffles() const override { return share_.shuffle; }
@@ -150,7 +149,7 @@ class DistributedSampler final : public Sampler,
       std::iota(all.begin(), all.end(), 0);
     }
     if (share_.pad && !all.empty()) {
-      const auto total = static_cast<std::size_t>(size() * share_.world_size);
+      const auto total = static_cast<std::size_t>(padded());
       const std::size_t once = all.size();
       if (total < once) all.resize(total);
       while (all.size() < total) all.push_back(all[all.size() % once]);
@@ -164,6 +163,12 @@ class DistributedSampler final : public Sampler,
   }
 
  private:
+  // Samples of all ranks.
+  std::int64_t padded() const {
+    const std::int64_t unit = share_.pad_to > 0 ? share_.pad_to : share_.world_size;
+    return (share_.drop_last ? size_ : size_ + unit - 1) / unit * unit;
+  }
+
   std::int64_t size_;
   DistributedShare share_;
   std::int64_t epoch_ = 0;

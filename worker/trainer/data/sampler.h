@@ -51,13 +51,18 @@ std::shared_ptr<Sampler> random_sampler(std::int64_t size,
 // This rank's share: the permutation of epoch e is that of a generator seeded with seed + e, padded
 // from its own beginning to a multiple of world_size; rank r takes every world_size-th from r on.
 // Source: torch/utils/data/distributed.py.
+//
+// So k samples of each rank are the first k * world_size of the permutation: with batches that are
+// larger the fewer ranks there are, the k-th batch of all ranks together holds the same samples
+// whatever their number, the last one too when they pad to the same multiple.
 struct DistributedShare {
   std::int64_t world_size = 1;
   std::int64_t rank = 0;
   bool shuffle = true;
   std::uint64_t seed = 0;
   bool drop_last = false;
-  bool pad = true;  // false: Lightning's unrepeated variant for predict
+  bool pad = true;          // false: Lightning's unrepeated variant for predict
+  std::int64_t pad_to = 0;  // pad (or drop) to a multiple of this one of world_size; 0 = of that
 };
 std::shared_ptr<Sampler> distributed_sampler(std::int64_t size, DistributedShare share);
 

@@ -25,10 +25,12 @@ std::vector<std::int64_t> shape_of(const Arguments& a) {
   return a.get("reshape").is_null() ? std::vector<std::int64_t>{} : a.get_ints("reshape");
 }
 
-LoadingOptions loading_of(const Arguments& a) {
+LoadingOptions loading_of(const Arguments& a, const BatchShare& share) {
   LoadingOptions options;
-  options.batch_size = a.get_int("batch_size");
-  options.val_batch_size = a.get_optional_int("val_batch_size");
+  options.batch_size = share.of(a.get_int("batch_size"));
+  if (const auto given = a.get_optional_int("val_batch_size"))
+    options.val_batch_size = share.of(*given);
+  options.pad_to = share.pad_to;
   options.shuffle = a.get_bool("shuffle");
   options.drop_last = a.get_bool("drop_last");
   const jobspec::Value& workers = a.get("num_workers");
@@ -67,7 +69,7 @@ std::vector<std::string> texts_of(const jobspec::Value& value) {
   return texts;
 }
 
-std::unique_ptr<LightningDataModule> make_csv(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_csv(const ClassSpec& spec, const BatchShare& share) {
   const Arguments& a = spec.init_args;
   CsvOptions options;
   options.path = a.get_string("path");
@@ -84,11 +86,11 @@ std::unique_ptr<LightningDataModule> make_csv(const ClassSpec& spec) {
   options.rows = a.get_optional_int("rows");
   options.allow_nan = a.get_bool("allow_nan");
   options.split = split_of(a);
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<CsvDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_tensor(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_tensor(const ClassSpec& spec, const BatchShare& share) {
   const Arguments& a = spec.init_args;
   TensorDataOptions options;
   options.path = a.get_string("path");
@@ -97,32 +99,33 @@ std::unique_ptr<LightningDataModule> make_tensor(const ClassSpec& spec) {
   options.target = a.get_string("target");
   options.scale = a.get_double("scale");
   options.split = split_of(a);
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<TensorDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_mnist(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_mnist(const ClassSpec& spec, const BatchShare& share) {
   const Arguments& a = spec.init_args;
   MnistOptions options;
   options.data_dir = a.get_string("data_dir");
   options.transforms = transforms_of(spec);
   options.split = split_of(a);
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<MnistDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_cifar(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_cifar(const ClassSpec& spec, const BatchShare& share) {
   const Arguments& a = spec.init_args;
   CifarOptions options;
   options.data_dir = a.get_string("data_dir");
   options.coarse_labels = a.get_bool("coarse_labels");
   options.transforms = transforms_of(spec);
   options.split = split_of(a);
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<CifarDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_image_folder(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_image_folder(const ClassSpec& spec,
+                                                       const BatchShare& share) {
   const Arguments& a = spec.init_args;
   ImageFolderOptions options;
   options.train = a.get_string("train");
@@ -130,11 +133,11 @@ std::unique_ptr<LightningDataModule> make_image_folder(const ClassSpec& spec) {
   options.test = a.get_optional_string("test");
   options.transforms = transforms_of(spec);
   options.split = split_of(a);
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<ImageFolderDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_tokens(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_tokens(const ClassSpec& spec, const BatchShare& share) {
   const Arguments& a = spec.init_args;
   TokenDataOptions options;
   options.train = a.get_string("train");
@@ -144,11 +147,11 @@ std::unique_ptr<LightningDataModule> make_tokens(const ClassSpec& spec) {
   options.stride = a.get_optional_int("stride");
   options.dtype = a.get_string("dtype");
   options.vocab_size = a.get_optional_int("vocab_size");
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<TokenDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_web(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_web(const ClassSpec& spec, const BatchShare& share) {
   const Arguments& a = spec.init_args;
   WebDataOptions options;
   options.train = texts_of(a.get("train"));
@@ -158,11 +161,12 @@ std::unique_ptr<LightningDataModule> make_web(const ClassSpec& spec) {
   options.shuffle_buffer = a.get_int("shuffle_buffer");
   options.samples_per_epoch = a.get_optional_int("samples_per_epoch");
   options.transforms = transforms_of(spec);
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<WebDataModule>(std::move(options));
 }
 
-std::unique_ptr<LightningDataModule> make_synthetic(const ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_synthetic(const ClassSpec& spec,
+                                                    const BatchShare& share) {
   const Arguments& a = spec.init_args;
   SyntheticOptions options;
   options.kind = a.get_string("kind");
@@ -176,13 +180,13 @@ std::unique_ptr<LightningDataModule> make_synthetic(const ClassSpec& spec) {
   options.nan_index = a.get_optional_int("nan_index");
   options.memory_limit = a.get_optional_int("memory_limit");
   options.seconds_per_sample = a.get_double("seconds_per_sample");
-  options.loading = loading_of(a);
+  options.loading = loading_of(a, share);
   return std::make_unique<SyntheticDataModule>(std::move(options));
 }
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<LightningDataModule> (*make)(const ClassSpec& spec);
+  std::unique_ptr<LightningDataModule> (*make)(const ClassSpec& spec, const BatchShare& share);
 };
 
 constexpr std::array<Entry, 8> kDataModules = {{
@@ -198,9 +202,10 @@ constexpr std::array<Entry, 8> kDataModules = {{
 
 }  // namespace
 
-std::unique_ptr<LightningDataModule> make_data_module(const jobspec::ClassSpec& spec) {
+std::unique_ptr<LightningDataModule> make_data_module(const jobspec::ClassSpec& spec,
+                                                      const BatchShare& share) {
   for (const Entry& entry : kDataModules) {
-    if (spec.class_name == entry.name) return entry.make(spec);
+    if (spec.class_name == entry.name) return entry.make(spec, share);
   }
   throw MisconfigurationException("data: unknown class '" + spec.class_name + "'");
 }

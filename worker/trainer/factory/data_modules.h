@@ -7,10 +7,13 @@
 
 #include "jobspec/config.h"
 #include "worker/trainer/core/lightning_data_module.h"
+#include "worker/trainer/factory/batch_share.h"
 
 namespace lctl {
 
-std::unique_ptr<LightningDataModule> make_data_module(const jobspec::ClassSpec& spec);
+// Its batch sizes are this rank's share.
+std::unique_ptr<LightningDataModule> make_data_module(const jobspec::ClassSpec& spec,
+                                                      const BatchShare& share = {});
 std::vector<std::string_view> data_module_names();
 
 }  // namespace lctl

@@ -1,5 +1,6 @@
 #include "worker/trainer/loops/fit_loop.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
@@ -7,6 +8,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "worker/trainer/accelerators/accelerator.h"
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 
@@ -321,6 +323,7 @@ checkpoint::Dict FitLoop::exact_state() const {
   if (fetcher_.generator_before().defined())
     state.set("loader_generator", fetcher_.generator_before());
   state.set("loader_taken", fetcher_.taken());
+  if (const auto samples = global_batch()) state.set("global_batch", *samples);
   state.set("should_stop", context_.state.should_stop);
   state.set("val_has_run", val_loop_.has_run());
   checkpoint::Dict seen;
@@ -333,6 +336,13 @@ checkpoint::Dict FitLoop::exact_state() const {
   }
   state.set("frozen", std::move(frozen));
   return state;
+}
+
+// Samples that all ranks together take at once; empty when batches have no size of their own.
+std::optional<std::int64_t> FitLoop::global_batch() const {
+  if (data_.loaders.empty()) return std::nullopt;
+  const std::optional<std::int64_t> own = data_.loaders.front()->batch_size();
+  return own ? std::optional(*own * context_.strategy.layout().world_size) : std::nullopt;
 }
 
 void FitLoop::restore_exact(checkpoint::Dict state, double scale) {
@@ -361,8 +371,12 @@ void FitLoop::apply_exact_state() {
     for (const auto& loader : data_.loaders)
       loader->set_epoch(context_.progress.fit.epoch.current.processed);
     fetcher_.start();
+    double scale = exact_scale_;
+    const auto* then = state.find("global_batch");
+    if (const auto now = global_batch(); now && then != nullptr)
+      scale = static_cast<double>(then->as_int()) / static_cast<double>(*now);
     fetcher_.skip(static_cast<std::int64_t>(
-        std::llround(static_cast<double>(state.at("loader_taken").as_int()) * exact_scale_)));
+        std::llround(static_cast<double>(state.at("loader_taken").as_int()) * scale)));
   }
   val_loop_.set_has_run(state.at("val_has_run").as_bool());
   if (state.at("val_seen_batches").as_dict().size() > 0)
@@ -375,6 +389,12 @@ void FitLoop::apply_exact_state() {
   GeneratorStates generators{state.at("generator").as_tensor(), {}};
   for (const checkpoint::Value& device : state.at("device_generators").as_list())
     generators.devices.push_back(device.as_tensor());
+  if (const auto* seed = state.find("reseed")) {
+    generators.cpu =
+        at::detail::createCPUGenerator(static_cast<std::uint64_t>(seed->as_int())).get_state();
+    generators.devices.clear();
+    context_.accelerator.seed(static_cast<std::uint64_t>(seed->as_int()));
+  }
   set_generator_states(generators, &context_.accelerator);
   exact_.reset();
 }

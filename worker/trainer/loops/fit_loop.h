@@ -74,6 +74,7 @@ class FitLoop {
   void finish_epoch();
   void on_run_end();
   void apply_exact_state();
+  std::optional<std::int64_t> global_batch() const;
   void set_val_check_batch();
 
   LoopContext& context_;

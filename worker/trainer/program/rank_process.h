@@ -50,6 +50,7 @@ class RankProcess {
   // Where a fit continues: the agent's checkpoint, else `given`.
   ResumeFrom resume_from(ResumeFrom given) const;
   bool is_rank_zero() const { return rank_ == 0; }
+  int world_size() const { return world_size_; }
   Accelerator& accelerator() { return *accelerator_; }
 
  private:

@@ -45,7 +45,11 @@ class Session {
     config_ = read_configuration(line_);
     options_ = trainer_options(config_.trainer);
     if (config_.profiler) options_.profiler = make_profiler(*config_.profiler);
+    // An elastic job deals out its samples in the same way on one rank as on many.
+    if (config_.job.has_elastic() && options_.strategy == "auto") options_.strategy = "ddp";
     process_->connect(options_);
+    if (config_.job.has_elastic())
+      options_.num_nodes = process_->world_size() / config_.job.resources().devices_per_node();
   }
 
   void run() {
@@ -54,7 +58,7 @@ class Session {
     std::unique_ptr<LightningDataModule> data;
     std::shared_ptr<TrainableModule> module;
     try {
-      data = make_data_module(config_.data);
+      data = make_data_module(config_.data, batch_share(config_.job, process_->world_size()));
       module = make_model(config_.model, optimizer_factory());
       trainer_ = std::make_unique<Trainer>(process_->setup(
           options_, make_callbacks(config_.callbacks, options_, process_->is_rank_zero()),

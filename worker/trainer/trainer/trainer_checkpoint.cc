@@ -13,7 +13,9 @@
 #include "worker/trainer/core/console.h"
 #include "worker/trainer/core/errors.h"
 #include "worker/trainer/core/last_words.h"
+#include "worker/trainer/core/random.h"
 #include "worker/trainer/trainer/rank_states.h"
+#include "worker/trainer/trainer/regrouped_state.h"
 #include "worker/trainer/trainer/slurm.h"
 #include "worker/trainer/trainer/trainer.h"
 
@@ -396,8 +398,8 @@ void Trainer::restore_exact_state(const Dict& loaded, const ResumeFrom& from) {
     fit_loop_->mark_loaded();
     return;
   }
-  const std::size_t mine = static_cast<std::size_t>(global_rank()) % ranks->size();
-  const Dict& state = (*ranks)[mine].as_dict();
+  const auto seed = static_cast<std::uint64_t>(global_seed().value_or(0) + global_step());
+  const Dict state = regrouped_state(*ranks, global_rank(), world_size(), seed);
   if (state.at("position").as_int() == static_cast<std::int64_t>(TrainingPosition::kElsewhere)) {
     fit_loop_->mark_loaded();
     return;

@@ -13,6 +13,7 @@ std::shared_ptr<DataLoader> make_loader(std::shared_ptr<const Dataset> dataset,
   loading.batch_size = options.batch_size_of(train);
   loading.shuffle = train && options.shuffle;
   loading.drop_last = train && options.drop_last;
+  loading.pad_to = options.pad_to;
   loading.num_workers = options.prefetch.num_workers;
   loading.prefetch_factor = options.prefetch.prefetch_factor;
   loading.pin_memory = options.prefetch.pin_memory;

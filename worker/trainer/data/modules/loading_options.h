@@ -18,6 +18,8 @@ struct LoadingOptions {
   std::optional<std::int64_t> val_batch_size;  // also for test and predict
   bool shuffle = true;                         // the training data
   bool drop_last = false;                      // of the training batches
+  // Of several ranks an epoch is filled up to a multiple of it; 0 = of their number.
+  std::int64_t pad_to = 0;
   PrefetchOptions prefetch;
 
   std::int64_t batch_size_of(bool train) const {
