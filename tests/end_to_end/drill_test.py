@@ -84,7 +84,7 @@ class DrillTest(ClusterTest):
         self.check_untouched(job_id)
 
     def test_refused(self):
-        job_id = self.submit(slow_job(EPOCHS, checkpoint_every="10min"))
+        job_id = self.submit(slow_job(EPOCHS, checkpoint_every="10m"))
         self.wait_state(job_id, "RUNNING")
         self.lctl("drill", job_id, "kill-rank", code=1)
         self.assertIn("it has no checkpoint yet", self.last_stderr)

