@@ -30,7 +30,7 @@ class CompletionTest : public ProgramTest {
 };
 
 TEST_F(CompletionTest, CommandsAndTheirCommands) {
-  EXPECT_THAT(offered({"st"}), ElementsAre("status", "stop"));
+  EXPECT_THAT(offered({"st"}), ElementsAre("status", "stop", "stacks"));
   EXPECT_THAT(offered({"checkpoints", ""}), ElementsAre("list", "download", "diff"));
   EXPECT_THAT(offered({""}),
               AllOf(Contains("submit"), Contains("completion"), Not(Contains("__complete"))));

@@ -43,7 +43,7 @@ class EngineRecoveryTest : public EngineTest {
               .apply(stream, from, from + storage::kRecordBytes, {storage::record(from, event)})
               .ok());
     }
-    for (const NodeId& node : cluster_.node_ids()) {
+    for (const NodeId& node : {a_, b_}) {
       for (std::size_t i = 0; i < cluster_.node(node).processes.size(); ++i) {
         if (cluster_.node(node).processes[i].attempt != attempt) continue;
         cluster_.exit(node, i, code);

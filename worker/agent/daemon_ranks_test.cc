@@ -338,8 +338,7 @@ TEST_F(DaemonRanksTest, FaultyGpusAreToldAtOnceAndWithEachRegistration) {
       [](const Received& received) { return received.registrations.size() == 2; }));
   const v1::Register again = coordinator_.received().registrations[1];
   int faulty = 0;
-  for (const v1::Device& device : again.devices())
-    faulty += device.fault().empty() ? 0 : 1;
+  for (const v1::Device& device : again.devices()) faulty += device.fault().empty() ? 0 : 1;
   EXPECT_EQ(faulty, 1);
 }
 

@@ -140,20 +140,21 @@ void print_last_lines(const Session& session,
 
 void print_attempts(const Session& session, const v1::JobDetails& details, std::int64_t now) {
   if (details.attempts().empty()) return;
-  Table table({{"ATTEMPT", true},
-               {"NODES", true},
-               {"STARTED"},
-               {"TIME", true},
-               {"FROM STEP", true},
-               {"OUTCOME"},
-               {"REASON"}});
+  const bool elastic = details.job().spec().has_elastic();
+  std::vector<Column> columns = {{"ATTEMPT", true},   {"STARTED"}, {"TIME", true},
+                                 {"FROM STEP", true}, {"OUTCOME"}, {"REASON"}};
+  if (elastic) columns.insert(columns.begin() + 1, Column{"NODES", true});
+  Table table(std::move(columns));
   for (const auto& attempt : details.attempts()) {
     const std::int64_t end = attempt.finished_us() != 0 ? attempt.finished_us() : now;
-    table.add({std::to_string(attempt.number()), std::to_string(nodes_of(attempt.ranks())),
-               human_time(attempt.started_us()),
-               human_duration(Duration(end - attempt.started_us())),
-               human_count(attempt.resumed_at_step()),
-               attempt.outcome().empty() ? "running" : attempt.outcome(), attempt.reason()});
+    std::vector<Cell> row = {std::to_string(attempt.number()),
+                             human_time(attempt.started_us()),
+                             human_duration(Duration(end - attempt.started_us())),
+                             human_count(attempt.resumed_at_step()),
+                             attempt.outcome().empty() ? "running" : attempt.outcome(),
+                             attempt.reason()};
+    if (elastic) row.insert(row.begin() + 1, Cell(std::to_string(nodes_of(attempt.ranks()))));
+    table.add(std::move(row));
   }
   session.out() << '\n' << table.render(session.look());
   print_last_lines(session, details.attempts());
