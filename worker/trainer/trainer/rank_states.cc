@@ -37,7 +37,8 @@ std::string pack(const checkpoint::Value& value) {
   std::string out;
   put(out, pickled.bytes.data(), pickled.bytes.size());
   for (const at::Tensor& storage : pickled.storages) {
-    put(out, storage.storage().data(), static_cast<std::uint64_t>(storage.storage().nbytes()));
+    const at::Tensor of_host = storage.cpu();  // itself, unless it is on a device
+    put(out, of_host.const_data_ptr(), static_cast<std::uint64_t>(of_host.nbytes()));
   }
   return out;
 }
