@@ -127,6 +127,7 @@ void BackgroundWriter::submit(Task task) {
   }
   {
     const std::lock_guard lock(mutex_);
+    if (error_ != nullptr) return;  // something before it has just failed: the next call throws
     if (task.kept != nullptr) task.kept->used = true;
     tasks_.push_back(std::move(task));
   }
