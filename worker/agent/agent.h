@@ -37,7 +37,6 @@
 #include "worker/agent/lease.h"
 #include "worker/agent/measuring/gpu_watch.h"
 #include "worker/agent/measuring/node_meter.h"
-#include "worker/agent/partition.h"
 #include "worker/agent/session.h"
 #include "worker/agent/upload.h"
 
@@ -150,7 +149,8 @@ class Agent {
   const NodeId node_id_;
   const std::string boot_id_;
   std::shared_ptr<grpc::Channel> channel_;
-  const std::shared_ptr<Partition> partition_ = std::make_shared<Partition>();
+  // Cancelled while a drill cuts this node off from its server.
+  const std::shared_ptr<Cancellation> partition_ = std::make_shared<Cancellation>();
 
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;

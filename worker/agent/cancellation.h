@@ -1,4 +1,4 @@
-// Ends blocking calls from another thread.
+// Ends blocking calls from another thread, for ever or for a while.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -6,14 +6,18 @@
 #include <mutex>
 #include <set>
 
+#include "base/clock.h"
+
 namespace lctl::agent {
 
 // Shared by one who works and one who may lose interest in the work.
 // Thread rule: internally locked.
 class Cancellation {
  public:
-  // For ever: calls that run end with CANCELLED, and so does each that starts later.
-  void cancel();
+  // Calls that run end with CANCELLED, and so does each that starts later.
+  void cancel() { cancel_until(MonotonicTime::max()); }
+  // The same, but who calls when that time is over is let through again.
+  void cancel_for(Duration duration) { cancel_until(system_clock().monotonic_now() + duration); }
   bool cancelled() const;
 
   // Puts one gRPC call under the cancellation as long as it lives. Make it after the context and
@@ -31,10 +35,13 @@ class Cancellation {
   };
 
  private:
+  void cancel_until(MonotonicTime until);
+  bool cancelled_now() const { return system_clock().monotonic_now() < until_; }
+
   mutable std::mutex mutex_;
   // State below is protected by mutex_.
   std::set<grpc::ClientContext*> calls_;
-  bool cancelled_ = false;
+  MonotonicTime until_ = MonotonicTime::min();
 };
 
 }  // namespace lctl::agent

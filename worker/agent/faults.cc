@@ -42,7 +42,7 @@ void Agent::on_fault(const v1::InjectFault& fault) {
       return;
     case v1::FAULT_KIND_PARTITION:
       log().warn("a drill cuts this node off from its server for {} ms", duration.count());
-      partition_->begin(duration);
+      partition_->cancel_for(duration);
       return;
     default:
       return;  // of a newer server

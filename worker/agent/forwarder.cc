@@ -32,7 +32,7 @@ AttemptId attempt_of(const v1::StreamId& stream) {
 }  // namespace
 
 Forwarder::Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
-                     std::shared_ptr<Partition> partition)
+                     std::shared_ptr<Cancellation> partition)
     : channel_(std::move(channel)),
       stub_(v1::Ingest::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
@@ -138,7 +138,7 @@ bool Forwarder::stopping() {
 
 void Forwarder::run_stream() {
   grpc::ClientContext context;
-  const Partition::Call call(*partition_, context);
+  const Cancellation::Call call(*partition_, context);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;

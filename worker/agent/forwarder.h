@@ -19,8 +19,8 @@
 #include "base/id.h"
 #include "proto/lctl/v1/ingest.grpc.pb.h"
 #include "worker/agent/agent_view.h"
+#include "worker/agent/cancellation.h"
 #include "worker/agent/file_watch.h"
-#include "worker/agent/partition.h"
 #include "worker/agent/rank_tail.h"
 
 namespace grpc {
@@ -48,7 +48,7 @@ class Forwarder {
   };
 
   Forwarder(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
-            std::shared_ptr<Partition> partition = std::make_shared<Partition>());
+            std::shared_ptr<Cancellation> partition = std::make_shared<Cancellation>());
   ~Forwarder();
 
   // Starts with a rank's files (which may not exist yet).
@@ -87,7 +87,7 @@ class Forwarder {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Ingest::Stub> stub_;
   const Callbacks callbacks_;
-  const std::shared_ptr<Partition> partition_;
+  const std::shared_ptr<Cancellation> partition_;
 
   std::mutex mutex_;
   // State below is protected by mutex_.

@@ -3,22 +3,18 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include "base/printable_line.h"
+#include "worker/agent/small_file.h"
 
 namespace lctl::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string slurp(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();  // unlike istreambuf_iterator, does not throw when a process ends under /proc
-  std::string read = std::move(text).str();
+std::string read_line(const fs::path& file) {
+  std::string read = read_small_file(file);
   while (!read.empty() && read.back() == '\n') read.pop_back();
   return read;
 }
@@ -27,7 +23,7 @@ fs::path folder(pid_t pid) { return fs::path("/proc") / std::to_string(pid); }
 
 // The kernel's function that it sleeps in; "" when it runs, or the kernel keeps it to itself.
 std::string sleeps_in(const fs::path& task) {
-  std::string where = slurp(task / "wchan");
+  std::string where = read_line(task / "wchan");
   return where == "0" ? "" : printable_line(where, 64);
 }
 
@@ -39,7 +35,7 @@ char parse_state(std::string_view stat) {
   return end == std::string_view::npos || end + 2 >= stat.size() ? '?' : stat[end + 2];
 }
 
-char process_state(pid_t pid) { return parse_state(slurp(folder(pid) / "stat")); }
+char process_state(pid_t pid) { return parse_state(read_line(folder(pid) / "stat")); }
 
 std::string describe_state(pid_t pid) {
   switch (process_state(pid)) {
@@ -69,8 +65,8 @@ std::string describe_threads(pid_t pid, std::size_t limit) {
     const fs::path task = tasks->path();
     const std::string where = sleeps_in(task);
     text += fmt::format("{}{} {} {}{}", count == 1 ? "" : ", ",
-                        printable_line(slurp(task / "comm"), 32), task.filename().string(),
-                        parse_state(slurp(task / "stat")), where.empty() ? "" : " " + where);
+                        printable_line(read_line(task / "comm"), 32), task.filename().string(),
+                        parse_state(read_line(task / "stat")), where.empty() ? "" : " " + where);
   }
   if (count > limit) text += fmt::format(" and {} more", count - limit);
   return text;

@@ -10,20 +10,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 #include <system_error>
 
+#include "worker/agent/small_file.h"
+
 namespace lctl::agent {
 namespace {
-
-// "" when it cannot be read.
-std::string slurp(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();  // unlike istreambuf_iterator, does not throw when a process ends under /proc
-  return std::move(text).str();
-}
 
 absl::Status make_folder(const std::filesystem::path& folder) {
   std::error_code error;
@@ -105,11 +98,11 @@ absl::Status RunFolder::create(const v1::Launch& launch, const std::string& boot
 
 absl::StatusOr<v1::Launch> RunFolder::load(std::string* boot_id) const {
   v1::Launch launch;
-  const std::string bytes = slurp(path_ / "launch.pb");
+  const std::string bytes = read_small_file(path_ / "launch.pb");
   if (bytes.empty() || !launch.ParseFromString(bytes)) {
     return absl::NotFoundError(fmt::format("{} holds no complete launch", path_.string()));
   }
-  *boot_id = slurp(path_ / "boot_id");
+  *boot_id = read_small_file(path_ / "boot_id");
   return launch;
 }
 
@@ -119,9 +112,11 @@ void RunFolder::remove() const {
 }
 
 std::optional<RankProcess> RunFolder::process(int r) const {
-  return parse_process(slurp(rank(r) / "process"));
+  return parse_process(read_small_file(rank(r) / "process"));
 }
-std::optional<RankExit> RunFolder::exit(int r) const { return parse_exit(slurp(rank(r) / "exit")); }
+std::optional<RankExit> RunFolder::exit(int r) const {
+  return parse_exit(read_small_file(rank(r) / "exit"));
+}
 
 std::optional<RankProcess> RunFolder::give_up(int r) const {
   const std::filesystem::path file = rank(r) / "process";
@@ -135,7 +130,7 @@ std::optional<RankProcess> RunFolder::give_up(int r) const {
 }
 
 int RunFolder::rendezvous_port() const {
-  return std::atoi(slurp(path_ / "rendezvous_port").c_str());
+  return std::atoi(read_small_file(path_ / "rendezvous_port").c_str());
 }
 
 absl::Status RunFolder::save_rendezvous_port(int port) const {
@@ -143,7 +138,7 @@ absl::Status RunFolder::save_rendezvous_port(int port) const {
 }
 
 RankOffsets RunFolder::offsets(int r) const {
-  return parse_offsets(slurp(rank(r) / "offsets")).value_or(RankOffsets{});
+  return parse_offsets(read_small_file(rank(r) / "offsets")).value_or(RankOffsets{});
 }
 
 absl::Status RunFolder::save_offsets(int r, const RankOffsets& offsets) const {
@@ -153,7 +148,7 @@ absl::Status RunFolder::save_offsets(int r, const RankOffsets& offsets) const {
 }
 
 std::map<int, std::string> RunFolder::log_matches(int r) const {
-  return parse_log_matches(slurp(rank(r) / "log_matches"));
+  return parse_log_matches(read_small_file(rank(r) / "log_matches"));
 }
 
 absl::Status RunFolder::save_log_matches(int r, const std::map<int, std::string>& matches) const {
@@ -207,7 +202,7 @@ absl::Status write_small_file(const std::filesystem::path& file, const std::stri
 }
 
 unsigned long long process_start_time(pid_t pid) {
-  const std::string stat = slurp(fmt::format("/proc/{}/stat", pid));
+  const std::string stat = read_small_file(fmt::format("/proc/{}/stat", pid));
   // Fields are counted behind the name, which may hold anything.
   std::size_t at = stat.rfind(')');
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
@@ -218,7 +213,7 @@ unsigned long long process_start_time(pid_t pid) {
 }
 
 std::string kernel_boot_id() {
-  std::string id = slurp("/proc/sys/kernel/random/boot_id");
+  std::string id = read_small_file("/proc/sys/kernel/random/boot_id");
   while (!id.empty() && id.back() == '\n') id.pop_back();
   return id;
 }

@@ -30,7 +30,7 @@ absl::Status to_status(const grpc::Status& status) {
 }  // namespace
 
 Session::Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
-                 std::shared_ptr<Partition> partition)
+                 std::shared_ptr<Cancellation> partition)
     : channel_(std::move(channel)),
       stub_(v1::NodeSession::NewStub(channel_)),
       callbacks_(std::move(callbacks)),
@@ -99,7 +99,7 @@ bool Session::stopping() {
 
 absl::Status Session::run_once() {
   grpc::ClientContext context;
-  const Partition::Call call(*partition_, context);
+  const Cancellation::Call call(*partition_, context);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return absl::CancelledError("stopping");

@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "proto/lctl/v1/session.grpc.pb.h"
 #include "worker/agent/agent_view.h"
-#include "worker/agent/partition.h"
+#include "worker/agent/cancellation.h"
 
 namespace grpc {
 class ClientContext;
@@ -42,7 +42,7 @@ class Session {
   };
 
   Session(std::shared_ptr<grpc::Channel> channel, Callbacks callbacks,
-          std::shared_ptr<Partition> partition = std::make_shared<Partition>());
+          std::shared_ptr<Cancellation> partition = std::make_shared<Cancellation>());
   ~Session();
 
   // Ends the stream and the threads; send() refuses from then on. Idempotent.
@@ -65,7 +65,7 @@ class Session {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::NodeSession::Stub> stub_;
   const Callbacks callbacks_;
-  const std::shared_ptr<Partition> partition_;
+  const std::shared_ptr<Cancellation> partition_;
 
   std::mutex mutex_;
   // State below is protected by mutex_.

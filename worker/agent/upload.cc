@@ -89,7 +89,7 @@ std::string name_of(const Upload& upload) {
 }  // namespace
 
 Uploader::Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done,
-                   std::shared_ptr<Partition> partition)
+                   std::shared_ptr<Cancellation> partition)
     : stub_(v1::Checkpoints::NewStub(channel)),
       on_done_(std::move(on_done)),
       partition_(std::move(partition)),
@@ -208,7 +208,7 @@ absl::Status Uploader::upload(const Upload& upload) {
   LCTL_RETURN_IF_ERROR(send_chunks(upload, fd, manifest));
   grpc::ClientContext context;
   const Cancellation::Call call(stopping_, context);
-  const Partition::Call cut(*partition_, context);
+  const Cancellation::Call cut(*partition_, context);
   v1::CommitCheckpointResponse response;
   return to_status(stub_->Commit(&context, manifest, &response), "committing");
 }
@@ -222,7 +222,7 @@ absl::StatusOr<std::set<std::string>> Uploader::missing(
     for (int i = first; i < end; ++i) request.add_sha256(manifest.chunks(i).sha256());
     grpc::ClientContext context;
     const Cancellation::Call call(stopping_, context);
-    const Partition::Call cut(*partition_, context);
+    const Cancellation::Call cut(*partition_, context);
     v1::FindMissingResponse response;
     LCTL_RETURN_IF_ERROR(
         to_status(stub_->FindMissing(&context, request, &response), "asking for missing chunks"));
@@ -238,7 +238,7 @@ absl::Status Uploader::send_chunks(const Upload& upload, const Descriptor& fd,
 
   grpc::ClientContext context;
   const Cancellation::Call call(stopping_, context);
-  const Partition::Call cut(*partition_, context);
+  const Cancellation::Call cut(*partition_, context);
   v1::PutChunksResponse response;
   const auto writer = stub_->PutChunks(&context, &response);
   std::uint64_t offset = 0;

@@ -20,7 +20,6 @@
 #include "base/status.h"
 #include "proto/lctl/v1/checkpoint.grpc.pb.h"
 #include "worker/agent/cancellation.h"
-#include "worker/agent/partition.h"
 #include "worker/agent/process_start.h"
 
 namespace lctl::agent {
@@ -54,7 +53,7 @@ class Uploader {
   using OnDone = std::function<void(const Upload&, const absl::Status& status)>;
 
   Uploader(std::shared_ptr<grpc::Channel> channel, OnDone on_done,
-           std::shared_ptr<Partition> partition = std::make_shared<Partition>());
+           std::shared_ptr<Cancellation> partition = std::make_shared<Cancellation>());
   ~Uploader();
 
   void add(Upload upload);
@@ -82,7 +81,7 @@ class Uploader {
 
   const std::unique_ptr<v1::Checkpoints::Stub> stub_;
   const OnDone on_done_;
-  const std::shared_ptr<Partition> partition_;
+  const std::shared_ptr<Cancellation> partition_;
   Cancellation stopping_;
 
   std::mutex mutex_;

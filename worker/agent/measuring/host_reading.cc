@@ -4,22 +4,15 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
+
+#include "worker/agent/small_file.h"
 
 namespace lctl::agent {
 namespace {
 
 constexpr std::uint64_t kSectorBytes = 512;  // of /proc/diskstats, whatever the disk's own is
-
-std::string slurp(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
-}
 
 std::vector<std::string_view> words_of(std::string_view line) {
   std::vector<std::string_view> words;
@@ -107,7 +100,7 @@ void parse_diskstats(std::string_view text, HostReading& reading) {
   });
 }
 
-void read_memory(HostReading& reading) { parse_meminfo(slurp("/proc/meminfo"), reading); }
+void read_memory(HostReading& reading) { parse_meminfo(read_small_file("/proc/meminfo"), reading); }
 
 void read_disk(const std::filesystem::path& data_dir, HostReading& reading) {
   struct statvfs disk = {};
@@ -118,22 +111,22 @@ void read_disk(const std::filesystem::path& data_dir, HostReading& reading) {
 
 HostReading read_host(const std::filesystem::path& data_dir) {
   HostReading reading;
-  parse_stat(slurp("/proc/stat"), reading);
+  parse_stat(read_small_file("/proc/stat"), reading);
   read_memory(reading);
-  parse_net_dev(slurp("/proc/net/dev"), reading);
-  parse_diskstats(slurp("/proc/diskstats"), reading);
+  parse_net_dev(read_small_file("/proc/net/dev"), reading);
+  parse_diskstats(read_small_file("/proc/diskstats"), reading);
   read_disk(data_dir, reading);
   return reading;
 }
 
 ProcessReading read_process(int pid) {
   const std::string folder = "/proc/" + std::to_string(pid);
-  const std::string stat = slurp(folder + "/stat");
+  const std::string stat = read_small_file(folder + "/stat");
   const std::size_t end_of_name = stat.rfind(')');
   if (end_of_name == std::string::npos) return {};
   // Fields 14 and 15; the first word behind the name is field 3.
   const auto words = words_of(std::string_view(stat).substr(end_of_name + 1));
-  const std::string statm = slurp(folder + "/statm");
+  const std::string statm = read_small_file(folder + "/statm");
   return {.cpu_ticks = number(words, 11) + number(words, 12),
           .memory = number(words_of(statm), 1) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE))};
 }
