@@ -26,6 +26,7 @@ class DaemonLeaseTest : public DaemonTest {
     v1::Launch order = make_launch("print up\nready\non_term_finish 75\n");
     order.mutable_spec()->set_grace_ms(60'000);
     launch(order);
+    wait_state(v1::RANK_STATE_RUNNING);  // its output may be here sooner
     wait_out("up");
   }
   // The rank's process is gone, and its exit file says why.
