@@ -26,6 +26,17 @@ std::int64_t millis(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
+// Devices as people see them say of their faults what was checked.
+void show_faults(NodeStatus& status) {
+  for (v1::Device& device : status.devices) {
+    const auto& faults = status.info.faults;
+    const auto found = std::find_if(faults.begin(), faults.end(), [&](const auto& fault) {
+      return fault.device.kind == device.kind() && fault.device.index == device.index();
+    });
+    device.set_fault(found == faults.end() ? "" : found->why);
+  }
+}
+
 AttemptId attempt_of(const std::string& job, int number) { return {JobId(job), number}; }
 
 }  // namespace
@@ -119,6 +130,7 @@ void NodeTable::register_node(Connection& connection, const v1::Register& messag
                  .state = NodeState::kReady,
                  .load_1m = 0,
                  .last_seen = options_.clock.wall_now()};
+  show_faults(node.status);
   log().info("node {} ({}) registered from {}: {} devices, {} ranks", info.name, info.id.str(),
              info.address, info.devices.size(), checked->ranks.size());
 
@@ -196,14 +208,10 @@ void NodeTable::handle(const NodeId& id, const v1::AgentMessage& message) {
 void NodeTable::note_faults(const NodeId& id, const v1::DeviceFaults& message) {
   NodeStatus& status = nodes_.at(id).status;
   status.info.faults = check_faults(message.devices(), status.info.devices);
-  for (v1::Device& device : status.devices) device.clear_fault();
+  show_faults(status);
   for (const jobs::DeviceFault& fault : status.info.faults) {
     log().warn("node {}: {} {} must not be used: {}", status.info.name, fault.device.kind,
                fault.device.index, fault.why);
-    for (v1::Device& device : status.devices) {
-      if (device.kind() == fault.device.kind && device.index() == fault.device.index)
-        device.set_fault(fault.why);
-    }
   }
   events_->device_faults(id, status.info.faults);
 }
