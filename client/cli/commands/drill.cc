@@ -24,6 +24,8 @@ namespace {
 constexpr int kPointTries = 20;
 constexpr Duration kPointPause = std::chrono::milliseconds(250);
 
+constexpr int kLabelWidth = 18;  // of the report
+
 struct Options {
   std::string job;
   std::string fault;
@@ -121,7 +123,7 @@ std::string after(const std::optional<Duration>& time) {
 void print(const Session& session, const Report& report) {
   const Look& look = session.look();
   const auto row = [&](std::string_view what, std::string_view text) {
-    session.out() << look.paint(Tone::kBold, pad(std::string(what), 15)) << text << '\n';
+    session.out() << look.paint(Tone::kBold, pad(std::string(what), kLabelWidth)) << text << '\n';
   };
   row("fault",
       fmt::format("{} of rank {} on {}, {}", report.fault, report.rank,
@@ -133,7 +135,7 @@ void print(const Session& session, const Report& report) {
     const std::string text =
         fmt::format("{:6.2f} s  {}  {}", std::chrono::duration<double>(time).count(),
                     pad(state_name(decision->to()), 9), printable(decision->reason()));
-    for (const std::string& line : wrap(text, std::max(20, look.width - 15))) {
+    for (const std::string& line : wrap(text, std::max(20, look.width - kLabelWidth))) {
       row(std::exchange(heading, ""), line);
     }
   }
