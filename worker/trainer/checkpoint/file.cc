@@ -19,14 +19,14 @@
 #include "base/descriptor.h"
 #include "worker/trainer/checkpoint/pickle_reader.h"
 #include "worker/trainer/checkpoint/pickle_writer.h"
+#include "worker/trainer/checkpoint/stored_zip.h"
 
 namespace lctl::checkpoint {
 namespace {
 
-constexpr std::size_t kWriteStep = 8 << 20;
 // So much at a time is sent on its way to the disk, which then works while the next is prepared.
 constexpr off_t kDiskStep = 32 << 20;
-// LibTorch's writer hands over many pieces of a few bytes for each tensor: they go out together.
+// Headers and small tensors: less than this goes out with what follows.
 constexpr std::size_t kGathered = 64 << 10;
 
 [[noreturn]] void throw_errno(const char* what, const std::filesystem::path& file) {
@@ -40,17 +40,69 @@ void sync_folder(const std::filesystem::path& file) {
   if (descriptor.get() < 0 || fsync(descriptor.get()) != 0) throw_errno("syncing folder", folder);
 }
 
-void write_entries(const Pickled& pickled, caffe2::serialize::PyTorchStreamWriter& writer) {
-  writer.writeRecord("data.pkl", pickled.bytes.data(), pickled.bytes.size());
+// A new file, written in order. Small pieces go out together, and the disk works while the next are
+// prepared.
+class FileWriter {
+ public:
+  explicit FileWriter(const std::filesystem::path& file)
+      : file_(file),
+        descriptor_(open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)) {
+    if (descriptor_.get() < 0) throw_errno("creating", file);
+  }
+
+  void append(const void* data, std::size_t size) {
+    if (gathered_.size() + size > kGathered) flush();
+    if (size > kGathered) {
+      write_all(static_cast<const char*>(data), size);
+    } else {
+      gathered_.append(static_cast<const char*>(data), size);
+    }
+  }
+
+  void sync() {
+    flush();
+    if (fsync(descriptor_.get()) != 0) throw_errno("syncing", file_);
+  }
+
+ private:
+  void flush() {
+    write_all(gathered_.data(), gathered_.size());
+    gathered_.clear();
+  }
+
+  void write_all(const char* data, std::size_t size) {
+    for (std::size_t done = 0; done < size;) {
+      const ssize_t got = write(descriptor_.get(), data + done, size - done);
+      if (got < 0 && errno != EINTR) throw_errno("writing", file_);
+      done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+      written_ += std::max<ssize_t>(got, 0);
+    }
+    if (written_ - on_its_way_ < kDiskStep) return;
+    // Where it cannot be done the sync at the end has more to do.
+    static_cast<void>(sync_file_range(descriptor_.get(), on_its_way_, written_ - on_its_way_,
+                                      SYNC_FILE_RANGE_WRITE));
+    on_its_way_ = written_;
+  }
+
+  const std::filesystem::path file_;
+  const Descriptor descriptor_;
+  std::string gathered_;
+  off_t written_ = 0;
+  off_t on_its_way_ = 0;
+};
+
+void write_entries(const Pickled& pickled, FileWriter& file) {
+  StoredZip zip("archive", [&](const void* data, std::size_t size) { file.append(data, size); });
+  zip.add("data.pkl", pickled.bytes.data(), pickled.bytes.size());
   // As torch.save does: readers learn version, alignment and byte order from entries of their own.
-  writer.writeRecord(".format_version", "1", 1);
-  writer.writeRecord(".storage_alignment", "64", 2);
-  writer.writeRecord("byteorder", "little", 6);
+  zip.add(".format_version", "1", 1);
+  zip.add(".storage_alignment", "64", 2);
+  zip.add("byteorder", "little", 6);
   for (std::size_t i = 0; i < pickled.storages.size(); ++i) {
     const at::Tensor bytes = pickled.storages[i].cpu();  // itself, unless it is on a device
-    writer.writeRecord("data/" + std::to_string(i), bytes.data_ptr(), bytes.nbytes());
+    zip.add(fmt::format("data/{}", i), bytes.data_ptr(), bytes.nbytes());
   }
-  writer.writeEndOfFile();
+  zip.finish();
 }
 
 // Positioned reads from a file that may not be what its headers claim.
@@ -129,55 +181,9 @@ void write_file(const std::filesystem::path& file, const Value& value) {
 void write_file(const std::filesystem::path& file, const Pickled& pickled) {
   const std::filesystem::path temporary = file.string() + fmt::format(".tmp-{}", getpid());
   try {
-    const Descriptor descriptor(
-        open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-    if (descriptor.get() < 0) throw_errno("creating", temporary);
-    int error = 0;
-    off_t written = 0;
-    off_t on_its_way = 0;
-    std::string gathered;
-    const auto put = [&](const char* data, std::size_t size) {
-      std::size_t done = 0;
-      while (done < size && error == 0) {
-        const ssize_t got = write(descriptor.get(), data + done, std::min(size - done, kWriteStep));
-        if (got < 0 && errno != EINTR) error = errno;
-        done += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-        written += std::max<ssize_t>(got, 0);
-        if (written - on_its_way < kDiskStep) continue;
-        // Where it cannot be done the sync at the end has more to do.
-        static_cast<void>(sync_file_range(descriptor.get(), on_its_way, written - on_its_way,
-                                          SYNC_FILE_RANGE_WRITE));
-        on_its_way = written;
-      }
-    };
-    const auto sink = [&](const void* data, std::size_t size) -> std::size_t {
-      if (gathered.size() + size > kGathered) {
-        put(gathered.data(), gathered.size());
-        gathered.clear();
-      }
-      if (size > kGathered) {
-        put(static_cast<const char*>(data), size);
-      } else {
-        gathered.append(static_cast<const char*>(data), size);
-      }
-      // The stream's destructor ends the process over a short write: let it finish, and throw
-      // below.
-      return size;
-    };
-    try {
-      caffe2::serialize::PyTorchStreamWriter writer(sink);
-      write_entries(pickled, writer);
-    } catch (const c10::Error& failure) {
-      if (error == 0) {
-        throw std::runtime_error(fmt::format("writing {}: {}", file.string(), brief(failure)));
-      }
-    }
-    put(gathered.data(), gathered.size());
-    if (error != 0) {
-      errno = error;
-      throw_errno("writing", temporary);
-    }
-    if (fsync(descriptor.get()) != 0) throw_errno("syncing", temporary);
+    FileWriter writer(temporary);
+    write_entries(pickled, writer);
+    writer.sync();
     std::filesystem::rename(temporary, file);
   } catch (...) {
     std::error_code ignored;
