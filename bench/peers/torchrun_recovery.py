@@ -6,13 +6,17 @@ Writes FOLDER/pid.N (of rank 1) and FOLDER/step.N (Unix seconds when the first s
 the starts from 0.
 """
 
+import ctypes
 import os
+import signal
 import sys
 import time
 import warnings
 
 import torch
 
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # torchrun's ranks would outlive it, and take the cores
 warnings.filterwarnings("ignore")
 kind, folder = sys.argv[1:]
 rank = int(os.environ["RANK"])
