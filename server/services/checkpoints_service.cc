@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/services/chunk_groups.h"
 #include "server/services/status.h"
 
 namespace lctl::services {
@@ -17,6 +18,21 @@ constexpr int kMaxHashes = 65'536;
 // Below gRPC's default limit of 4 MiB a message, so that any client can receive it.
 constexpr std::size_t kDownloadPieceBytes = 1 << 20;
 constexpr std::int64_t kReadBytes = storage::kMaxChunkBytes;
+constexpr std::size_t kGroupBytes = 16 << 20;
+
+// One of how many there are.
+class Counted {
+ public:
+  explicit Counted(std::atomic<std::size_t>& count) : count_(count), now_(++count) {}
+  ~Counted() { --count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  std::size_t now() const { return now_; }
+
+ private:
+  std::atomic<std::size_t>& count_;
+  const std::size_t now_;
+};
 
 storage::Manifest manifest_of(const v1::CommitCheckpointRequest& request) {
   storage::Manifest manifest{.attempt = {JobId(request.job_id()), request.attempt()},
@@ -80,12 +96,13 @@ grpc::Status CheckpointsService::PutChunks(grpc::ServerContext* context,
                                            grpc::ServerReader<v1::Chunk>* reader,
                                            v1::PutChunksResponse* response) {
   const OpenCall call(calls_, *context);
-  v1::Chunk chunk;
-  std::int64_t stored = 0;
-  while (reader->Read(&chunk)) {
-    LCTL_GRPC_ASSIGN_OR_RETURN(const bool is_new, checkpoints_.put(chunk.sha256(), chunk.data()));
-    if (is_new) ++stored;
+  const Counted counted(uploads_);
+  // All uploads together hold about two groups, and one chunk or two each.
+  ChunkGroups groups(checkpoints_, kGroupBytes / counted.now());
+  for (v1::Chunk chunk; reader->Read(&chunk);) {
+    LCTL_GRPC_RETURN_IF_ERROR(groups.add(std::move(chunk)));
   }
+  LCTL_GRPC_ASSIGN_OR_RETURN(const std::int64_t stored, groups.finish());
   if (call.cancelled()) return {grpc::StatusCode::CANCELLED, "the upload was ended"};
   response->set_stored(stored);
   return grpc::Status::OK;

@@ -121,6 +121,21 @@ TEST_F(CheckpointsServiceTest, UploadedFileComesBackAndASecondUploadSendsNothing
   EXPECT_TRUE(rest == content.substr((9 << 20) + 7));
 }
 
+TEST_F(CheckpointsServiceTest, AChunkThatWasDamagedOnItsWayEndsTheUpload) {
+  grpc::ClientContext context;
+  v1::PutChunksResponse response;
+  const auto writer = stub_->PutChunks(&context, &response);
+  v1::Chunk chunk;
+  chunk.set_data(std::string(4 << 20, 'x'));
+  chunk.set_sha256(hex_sha256("something else"));
+  for (int i = 0; i < 20 && writer->Write(chunk); ++i) {
+  }
+  writer->WritesDone();
+  const grpc::Status status = writer->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("damaged on its way"));
+}
+
 TEST_F(CheckpointsServiceTest, DownloadFromTheEndIsEmptyAndBeyondItOutOfRange) {
   const std::string id = upload("0123456789", 4);
   std::string content;

@@ -24,6 +24,11 @@ struct ChunkRef {
   std::int64_t size = 0;
 };
 
+struct Chunk {
+  std::string_view sha256;
+  std::string_view bytes;
+};
+
 struct Manifest {
   AttemptId attempt;
   int rank = 0;
@@ -71,9 +76,17 @@ class CheckpointStore {
   virtual absl::StatusOr<std::vector<std::string>> missing(
       std::span<const std::string> hashes) const = 0;
 
-  // Stores one chunk (synced before return). InvalidArgument when the hash does not match the bytes
-  // or the size is out of bounds. Returns false when it was there already.
-  virtual absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) = 0;
+  // Stores chunks, all synced before return: a group takes the disk little longer than one. Returns
+  // how many were not there yet. InvalidArgument, and nothing is stored, when a hash does not match
+  // the bytes or a size is out of bounds.
+  virtual absl::StatusOr<std::int64_t> put_all(std::span<const Chunk> chunks) = 0;
+
+  // One; false when it was there already.
+  absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) {
+    const Chunk chunk{sha256, bytes};
+    LCTL_ASSIGN_OR_RETURN(const std::int64_t stored, put_all({&chunk, 1}));
+    return stored > 0;
+  }
 
   // Commits the manifest. FailedPrecondition: the attempt was replaced. Aborted: a chunk is
   // missing, or was found damaged and put aside: ask missing() again, send what it names, and

@@ -72,6 +72,11 @@ TEST_F(CheckpointStoreTest, ChunkThatIsNotWhatItSaysIsRefused) {
   EXPECT_EQ(code(hex_sha256(""), ""), absl::StatusCode::kInvalidArgument);
   const std::string huge(kMaxChunkBytes + 1, 'x');
   EXPECT_EQ(code(hex_sha256(huge), huge), absl::StatusCode::kInvalidArgument);
+
+  const std::vector<std::string> hashes = {hex_sha256("good"), hex_sha256("abc")};
+  const Chunk group[] = {{hashes[0], "good"}, {hashes[1], "abd"}};
+  EXPECT_EQ(checkpoints().put_all(group).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(*checkpoints().missing(hashes), hashes) << "nothing of its group was stored";
 }
 
 TEST_F(CheckpointStoreTest, MissingListsEachAbsentHashOnceInOrder) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -94,20 +95,54 @@ fs::path ChunkFolder::path_of(std::string_view sha256) const {
   return dir_ / hex.substr(0, 2) / hex.substr(2);
 }
 
-absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view bytes) {
-  LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> present, touch(sha256));
-  // A file of another size is damaged: it is replaced.
-  if (present == static_cast<std::int64_t>(bytes.size())) return false;
-  LCTL_RETURN_IF_ERROR(check_space(bytes.size()));
-  const std::string incoming = (dir_ / kIncoming / random_id(16)).string();
-  absl::Status status = write_file(incoming, bytes);
-  if (status.ok()) status = publish(incoming, sha256);
-  if (!status.ok()) {
-    unlink(incoming.c_str());
-    return status;
+// A chunk's file until it has its name.
+struct ChunkFolder::Incoming {
+  Incoming(std::string file_name, std::string_view hash, Descriptor opened)
+      : file(std::move(file_name)), sha256(hash), out(std::move(opened)) {}
+  Incoming(Incoming&& other) noexcept
+      : file(std::exchange(other.file, "")), sha256(other.sha256), out(std::move(other.out)) {}
+  Incoming& operator=(Incoming&&) = delete;
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+  ~Incoming() {
+    if (!file.empty()) unlink(file.c_str());
   }
-  bytes_written_.fetch_add(bytes.size(), std::memory_order_relaxed);
-  return true;
+
+  std::string file;  // "" when it has its name
+  std::string_view sha256;
+  Descriptor out;  // its close() reports nothing after a successful fsync()
+};
+
+absl::StatusOr<bool> ChunkFolder::put(std::string_view sha256, std::string_view bytes) {
+  const Chunk chunk{sha256, bytes};
+  LCTL_ASSIGN_OR_RETURN(const std::int64_t stored, put_all({&chunk, 1}));
+  return stored > 0;
+}
+
+absl::StatusOr<std::int64_t> ChunkFolder::put_all(std::span<const Chunk> chunks) {
+  std::vector<Incoming> incoming;
+  std::uint64_t bytes = 0;
+  for (const Chunk& chunk : chunks) {
+    LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> present, touch(chunk.sha256));
+    // A file of another size is damaged: it is replaced.
+    if (present == static_cast<std::int64_t>(chunk.bytes.size())) continue;
+    LCTL_RETURN_IF_ERROR(check_space(chunk.bytes.size()));
+    LCTL_ASSIGN_OR_RETURN(Incoming written, write(chunk));
+    incoming.push_back(std::move(written));
+    bytes += chunk.bytes.size();
+  }
+  for (const Incoming& each : incoming) {
+    if (fsync(each.out.get()) != 0) return io_error(errno, "syncing", each.file);
+  }
+  std::set<fs::path> folders;
+  for (Incoming& each : incoming) {
+    LCTL_RETURN_IF_ERROR(publish(each));
+    folders.insert(path_of(each.sha256).parent_path());
+  }
+  // The first one writes the journal of the file system, for the others there is little left to do.
+  for (const fs::path& folder : folders) LCTL_RETURN_IF_ERROR(sync_folder(folder));
+  bytes_written_.fetch_add(bytes, std::memory_order_relaxed);
+  return static_cast<std::int64_t>(incoming.size());
 }
 
 absl::Status ChunkFolder::check_space(std::size_t size) {
@@ -125,35 +160,39 @@ absl::Status ChunkFolder::check_space(std::size_t size) {
       *free, space_.reserve_bytes));
 }
 
-absl::Status ChunkFolder::write_file(const std::string& file, std::string_view bytes) const {
-  // Its close() reports nothing after a successful fsync().
-  const Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+// On its way to the disk, not there yet.
+absl::StatusOr<ChunkFolder::Incoming> ChunkFolder::write(const Chunk& chunk) const {
+  const std::string file = (dir_ / kIncoming / random_id(16)).string();
+  Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!out.valid()) return io_error(errno, "creating", file);
-  while (!bytes.empty()) {
-    const ssize_t written = write(out.get(), bytes.data(), bytes.size());
+  Incoming incoming(file, chunk.sha256, std::move(out));
+  const int descriptor = incoming.out.get();
+  for (std::string_view bytes = chunk.bytes; !bytes.empty();) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return io_error(errno, "writing", file);
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
   const timespec now = to_timespec(clock_.wall_now());
   const timespec times[2] = {now, now};
-  if (futimens(out.get(), times) != 0 || fsync(out.get()) != 0) {
-    return io_error(errno, "syncing", file);
-  }
-  return absl::OkStatus();
+  if (futimens(descriptor, times) != 0) return io_error(errno, "writing", file);
+  // Where it cannot be done the sync has more to do.
+  static_cast<void>(sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE));
+  return incoming;
 }
 
-absl::Status ChunkFolder::publish(const std::string& incoming, std::string_view sha256) const {
-  const fs::path file = path_of(sha256);
-  if (rename(incoming.c_str(), file.c_str()) == 0) return sync_folder(file.parent_path());
-  if (errno != ENOENT) return io_error(errno, "renaming into place", file.string());
-  // The first chunk of its folder.
-  LCTL_RETURN_IF_ERROR(make_folder(file.parent_path()));
-  LCTL_RETURN_IF_ERROR(sync_folder(dir_));
-  if (rename(incoming.c_str(), file.c_str()) != 0) {
-    return io_error(errno, "renaming into place", file.string());
+// Its folder is to be synced then.
+absl::Status ChunkFolder::publish(Incoming& incoming) const {
+  const fs::path file = path_of(incoming.sha256);
+  int error = rename(incoming.file.c_str(), file.c_str()) == 0 ? 0 : errno;
+  if (error == ENOENT) {  // the first chunk of its folder
+    LCTL_RETURN_IF_ERROR(make_folder(file.parent_path()));
+    LCTL_RETURN_IF_ERROR(sync_folder(dir_));
+    error = rename(incoming.file.c_str(), file.c_str()) == 0 ? 0 : errno;
   }
-  return sync_folder(file.parent_path());
+  if (error != 0) return io_error(error, "renaming into place", file.string());
+  incoming.file.clear();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<std::int64_t>> ChunkFolder::size(std::string_view sha256) const {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,8 @@
 namespace lctl::storage {
 
 // A chunk appears whole: it is written under blobs/incoming/, synced, renamed into place, and its
-// folder synced. What a crash leaves in incoming/ is deleted at the next open.
+// folder synced; several at once share the waits for the disk. What a crash leaves in incoming/ is
+// deleted at the next open.
 //
 // A file's modification time is when somebody last relied on it (stored it, or asked for it and was
 // told that it is there). Garbage collection spares the young, so an upload in flight keeps its
@@ -36,8 +38,17 @@ class ChunkFolder {
   static absl::StatusOr<std::unique_ptr<const ChunkFolder>> open_existing(std::filesystem::path dir,
                                                                           const Clock& clock);
 
-  // Stores bytes whose hash the caller has checked. False when they were there. Synced on return.
-  // ResourceExhausted when the disk is full, or full but for the reserve.
+  struct Chunk {
+    std::string_view sha256;
+    std::string_view bytes;
+  };
+
+  // Stores chunks whose hashes the caller has checked; the answer is how many were not there yet.
+  // Synced on return. ResourceExhausted when the disk is full, or full but for the reserve: as
+  // after any other error some of them may be there.
+  absl::StatusOr<std::int64_t> put_all(std::span<const Chunk> chunks);
+
+  // One; false when it was there.
   absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes);
 
   // The size of a chunk, made young; nullopt when it is not there.
@@ -106,8 +117,9 @@ class ChunkFolder {
 
   absl::Status check_space(std::size_t size);
 
-  absl::Status write_file(const std::string& file, std::string_view bytes) const;
-  absl::Status publish(const std::string& incoming, std::string_view sha256) const;
+  struct Incoming;
+  absl::StatusOr<Incoming> write(const Chunk& chunk) const;
+  absl::Status publish(Incoming& incoming) const;
   std::vector<std::string> folders() const;
   absl::StatusOr<bool> link_from(const std::string& source, std::string_view sha256) const;
 

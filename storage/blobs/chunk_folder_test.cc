@@ -42,6 +42,22 @@ TEST_F(ChunkFolderTest, ChunkAndItsNameAreSyncedOnReturn) {
   EXPECT_EQ(syncs_asked() - before, 3) << "its bytes, its new folder's name, its own name";
 }
 
+TEST_F(ChunkFolderTest, AGroupIsStoredWholeWithoutWhatIsThere) {
+  put("abc");
+  const std::string hashes[] = {sha256_of("abc"), sha256_of("de"), sha256_of("f")};
+  const ChunkFolder::Chunk group[] = {{hashes[0], "abc"}, {hashes[1], "de"}, {hashes[2], "f"}};
+  const std::int64_t before = syncs_asked();
+  EXPECT_EQ(*chunks_->put_all(group), 2);
+  EXPECT_EQ(syncs_asked() - before, 6) << "of each: bytes, new folder's name, own name";
+  for (const ChunkFolder::Chunk& each : group) {
+    EXPECT_EQ(*chunks_->read(each.sha256, static_cast<std::int64_t>(each.bytes.size())),
+              each.bytes);
+  }
+  EXPECT_EQ(*chunks_->put_all(group), 0);
+  EXPECT_EQ(*chunks_->put_all({}), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(incoming()));
+}
+
 TEST_F(ChunkFolderTest, ChunkIsStoredOnceUnderItsHash) {
   const std::string sha256 = sha256_of("abc");
   EXPECT_TRUE(*chunks_->put(sha256, "abc"));
@@ -124,7 +140,9 @@ TEST_F(ChunkFolderTest, FullDiskIsResourceExhaustedAndLeavesNothing) {
   tight.rlim_cur = 64 << 10;
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
   const std::string large(1 << 20, 'x');
-  const absl::Status status = chunks_->put(sha256_of(large), large).status();
+  const std::string hashes[] = {sha256_of("small"), sha256_of(large)};
+  const ChunkFolder::Chunk group[] = {{hashes[0], "small"}, {hashes[1], large}};
+  const absl::Status status = chunks_->put_all(group).status();
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
 
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;

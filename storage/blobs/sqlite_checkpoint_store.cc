@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <optional>
 #include <unordered_set>
 #include <utility>
@@ -80,18 +81,25 @@ absl::StatusOr<std::vector<std::string>> SqliteCheckpointStore::missing(
   return absent;
 }
 
-absl::StatusOr<bool> SqliteCheckpointStore::put(std::string_view hex, std::string_view bytes) {
-  if (bytes.empty() || bytes.size() > static_cast<std::size_t>(kMaxChunkBytes)) {
-    return absl::InvalidArgumentError(
-        fmt::format("a chunk of {} bytes; 1 to {} are allowed", bytes.size(), kMaxChunkBytes));
+absl::StatusOr<std::int64_t> SqliteCheckpointStore::put_all(std::span<const Chunk> chunks) {
+  std::vector<std::string> hashes;
+  hashes.reserve(chunks.size());
+  for (const Chunk& chunk : chunks) {
+    if (chunk.bytes.empty() || chunk.bytes.size() > static_cast<std::size_t>(kMaxChunkBytes)) {
+      return absl::InvalidArgumentError(fmt::format("a chunk of {} bytes; 1 to {} are allowed",
+                                                    chunk.bytes.size(), kMaxChunkBytes));
+    }
+    hashes.push_back(sha256_of(chunk.bytes));
+    if (const std::string hex = to_hex(hashes.back()); hex != chunk.sha256) {
+      return absl::InvalidArgumentError(fmt::format(
+          "a chunk said to be {} has the SHA-256 {}: it was damaged on its way; send it again",
+          printable(chunk.sha256), hex));
+    }
   }
-  const std::string sha256 = sha256_of(bytes);
-  if (to_hex(sha256) != hex) {
-    return absl::InvalidArgumentError(fmt::format(
-        "a chunk said to be {} has the SHA-256 {}: it was damaged on its way; send it again",
-        printable(hex), to_hex(sha256)));
-  }
-  return chunks_.put(sha256, bytes);
+  std::vector<ChunkFolder::Chunk> checked;
+  checked.reserve(chunks.size());
+  for (std::size_t i = 0; i < chunks.size(); ++i) checked.push_back({hashes[i], chunks[i].bytes});
+  return chunks_.put_all(checked);
 }
 
 // Why a commit cannot rely on this chunk; OK when it can.
@@ -120,13 +128,19 @@ absl::Status SqliteCheckpointStore::put_aside_if_damaged(const ChunkRef& chunk) 
 
 absl::Status SqliteCheckpointStore::check_content(const Manifest& manifest) const {
   for (const ChunkRef& chunk : manifest.chunks) LCTL_RETURN_IF_ERROR(check_chunk(chunk));
+  // The hash of the whole is computed beside the next chunk's own.
   Sha256 whole;
+  std::string hashed;
+  std::future<void> hashing;
   for (const ChunkRef& chunk : manifest.chunks) {
     absl::StatusOr<std::string> bytes = chunks_.read(parse_sha256(chunk.sha256), chunk.size);
     if (absl::IsDataLoss(bytes.status())) LCTL_RETURN_IF_ERROR(put_aside_if_damaged(chunk));
     if (!bytes.ok()) return bytes.status();
-    whole.update(*bytes);
+    if (hashing.valid()) hashing.get();
+    hashed = *std::move(bytes);
+    hashing = std::async([&] { whole.update(hashed); });
   }
+  if (hashing.valid()) hashing.get();
   if (const std::string hex = to_hex(whole.finish()); hex != manifest.sha256) {
     return absl::InvalidArgumentError(fmt::format(
         "its chunks make a file with the SHA-256 {}, the manifest says {}", hex, manifest.sha256));

@@ -23,7 +23,7 @@ class SqliteCheckpointStore final : public CheckpointStore {
 
   absl::StatusOr<std::vector<std::string>> missing(
       std::span<const std::string> hashes) const override;
-  absl::StatusOr<bool> put(std::string_view sha256, std::string_view bytes) override;
+  absl::StatusOr<std::int64_t> put_all(std::span<const Chunk> chunks) override;
   absl::StatusOr<CheckpointId> commit(const Manifest& manifest) override;
   absl::StatusOr<std::int64_t> trim(const JobId& job) override;
   absl::StatusOr<std::vector<CheckpointRow>> list(const JobId& job) const override;

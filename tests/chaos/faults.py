@@ -227,7 +227,12 @@ def set_clock_of_server(chaos, random):
     return set_clock(chaos, random, chaos.server)
 
 
-CGROUPS = "/sys/fs/cgroup"
+# Of the versions of control groups: where groups are made, what is written into a new one's files, and which file counts
+# the kills. What a process had before it came is not counted in its new group: it dies of what it needs next.
+GROUPS = [("/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup",
+           ["memory.swap.max=0", "cgroup.procs=PID", "memory.max=65536"], "memory.events"),
+          ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory",
+           ["memory.swappiness=0", "cgroup.procs=PID", "memory.limit_in_bytes=65536"], "memory.oom_control")]
 
 
 def out_of_memory(chaos, random):
@@ -235,28 +240,30 @@ def out_of_memory(chaos, random):
     rank = some_rank(chaos, random)
     if not rank:
         return None
-    group = os.path.join(CGROUPS, "lctl-chaos-%d" % rank["pid"])
-    by_limit = exhaust_memory(rank["pid"], group)
-    if not by_limit and not send(rank["pid"], signal.SIGKILL):
-        return None
+    pid = rank["pid"]
+    folder, settings, events = next(((folder, settings, events) for mark, folder, settings, events in GROUPS
+                                     if os.access(mark, os.R_OK)), ("", [], ""))
+    group = os.path.join(folder, "lctl-chaos-%d" % pid)
+    by_limit = bool(folder) and dies_in(group, pid, settings, events)
+    killed = by_limit or send(pid, signal.SIGKILL)
     remove_group(group)
+    if not killed:
+        return None
     return "rank %d of %s ended for want of memory (%s)" % (
         rank["rank"], rank["job"], "by a limit" if by_limit else "by SIGKILL in the kernel's place")
 
 
-def exhaust_memory(pid, group):
-    """Whether the kernel has killed the process for want of memory. Needs version 2 of control groups, and root."""
-    if not os.access(os.path.join(CGROUPS, "cgroup.controllers"), os.R_OK):
-        return False
+def dies_in(group, pid, settings, events):
+    """Whether the kernel has killed the process for want of memory. False where groups cannot be made."""
     try:
         os.mkdir(group)
-        for name, value in (("memory.swap.max", "0"), ("cgroup.procs", str(pid)), ("memory.max", "65536")):
+        for setting in settings:
+            name, value = setting.split("=")
             with open(os.path.join(group, name), "w", encoding="ascii") as out:
-                out.write(value)
-        # What a process had before it came here is not counted here: it dies of what it needs next.
+                out.write(value.replace("PID", str(pid)))
         for _ in range(20):
-            with open(os.path.join(group, "memory.events"), encoding="ascii") as events:
-                if dict(line.split() for line in events).get("oom_kill", "0") != "0":
+            with open(os.path.join(group, events), encoding="ascii") as counts:
+                if dict(line.split() for line in counts).get("oom_kill", "0") != "0":
                     return True
             time.sleep(0.1)
     except OSError:

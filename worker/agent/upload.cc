@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <future>
 #include <optional>
 #include <set>
 #include <string>
@@ -51,7 +52,7 @@ absl::StatusOr<std::vector<std::uint64_t>> cuts_of(const Descriptor& fd, const U
   return chunk_sizes(size, std::nullopt);
 }
 
-// The chunks of a file and the hash of the whole.
+// The chunks of a file and the hash of the whole, which is computed beside theirs.
 absl::StatusOr<v1::CommitCheckpointRequest> make_manifest(const Descriptor& fd,
                                                           const Upload& upload,
                                                           const Cancellation& stopping) {
@@ -69,9 +70,10 @@ absl::StatusOr<v1::CommitCheckpointRequest> make_manifest(const Descriptor& fd,
     LCTL_ASSIGN_OR_RETURN(const std::string bytes, read_at(fd.get(), offset, size, upload.file));
     if (bytes.size() < size)
       return absl::DataLossError(fmt::format("{} became shorter", upload.file.string()));
+    const std::future<void> beside = std::async([&] { whole.update(bytes); });
     ContentHash chunk;
     chunk.update(bytes);
-    whole.update(bytes);
+    beside.wait();
     v1::ChunkRef& reference = *manifest.add_chunks();
     reference.set_sha256(chunk.hex());
     reference.set_size(static_cast<std::int64_t>(size));
