@@ -189,7 +189,7 @@ void values(const std::string& name, const Place& place, Answers& answers, Candi
   if (name == "JOB") answers.jobs(out.words);
   if (name == "TAG") answers.tags(job, "=", out.words);
   if (name == "--remove") answers.tags(job, "", out.words);
-  if (name == "--sort") {
+  if (name == "--sort" || name == "--show") {
     for (const char* key : {"name", "submit_time", "start_time", "end_time"}) {
       out.words.push_back({key, ""});
     }

@@ -38,8 +38,8 @@ TEST_F(CompletionTest, CommandsAndTheirCommands) {
 
 TEST_F(CompletionTest, OptionsOfTheCommandAndOfTheProgram) {
   EXPECT_THAT(offered({"list", "--"}),
-              ElementsAre("--help", "--experiment", "--state", "--where", "--sort", "--search",
-                          "--limit", "--json", "--help", "--server"));
+              ElementsAre("--help", "--experiment", "--state", "--where", "--sort", "--show",
+                          "--search", "--limit", "--json", "--help", "--server"));
   EXPECT_THAT(offered({"status", "--fo"}), ElementsAre("--follow"));
 }
 
@@ -74,6 +74,7 @@ TEST_F(CompletionTest, TagsOfTheJobThatWasNamedAndKeysToSortBy) {
   EXPECT_THAT(offered({"tag", "digits-mlp", "--remove", "t"}), ElementsAre("team"));
   EXPECT_THAT(offered({"list", "--sort", ""}),
               ElementsAre("name", "submit_time", "start_time", "end_time", "val/loss"));
+  EXPECT_THAT(offered({"list", "--show", "val"}), ElementsAre("val/loss"));
   EXPECT_THAT(offered({"note", "dig"}), ElementsAre("digits-mlp"));
   EXPECT_THAT(offered({"list", "--where", ""}), IsEmpty());
 }

@@ -35,6 +35,33 @@ TEST_F(LabelsTest, ListSearchesAndSorts) {
   EXPECT_EQ(run({"list", "--search", "x", "--experiment", "none"}).out, "No job matches.\n");
 }
 
+TEST_F(LabelsTest, ListShowsWhatItSortsByAndWhatIsAskedFor) {
+  v1::JobValues values;
+  values.add_values()->set_number(1'764'230'400'000);
+  values.add_values()->set_number(0.93125);
+  values.add_values()->set_text("1e-3");
+  values.mutable_values(2)->set_number(1e-3);
+  values.add_values();
+  values.add_values()->set_number(1'764'230'400'000);
+  server_.set_values({"start_time", "metrics.`val/acc`", "params.lr", "tags.team", "submit_time"},
+                     {{"bbbbbbbbbb", values}});
+  const Outcome shown = run({"list", "--sort=-start_time", "--sort=val/acc", "--show", "hparams.lr",
+                             "--show", "tags.team", "--show", "submit_time"});
+  EXPECT_THAT(server_.lists().back().show(),
+              ElementsAre("-start_time", "val/acc", "hparams.lr", "tags.team", "submit_time"));
+  EXPECT_THAT(shown.out, HasSubstr("NAME  val/acc  params.lr  tags.team"));
+  EXPECT_THAT(shown.out, HasSubstr("wide   0.9313       1e-3          -"));
+  EXPECT_EQ(shown.out.find("start_time"), std::string::npos) << "an attribute that sorts";
+  const json row = json::parse(run({"list", "--sort=-start_time", "--sort=val/acc", "--show", "x",
+                                    "--show", "y", "--show", "z", "--json"})
+                                   .out)[0];
+  EXPECT_EQ(row["values"]["val/acc"], 0.93125);
+  EXPECT_EQ(row["values"]["params.lr"], 1e-3);
+  EXPECT_EQ(row["values"]["tags.team"], nullptr);
+  EXPECT_EQ(row["values"]["submit_time"], 1'764'230'400) << "seconds, as everywhere";
+  EXPECT_EQ(row["values"].size(), 4U);
+}
+
 TEST_F(LabelsTest, TagsAreSetRemovedAndShown) {
   EXPECT_EQ(run({"tag", "wide"}).out, "wide (bbbbbbbbbb) has no tags.\n");
   EXPECT_EQ(run({"tag", "wide", "team=vision", "url=a=b"}).out,

@@ -65,6 +65,11 @@ absl::StatusOr<v1::SourceCode> Client::source(const std::string& job) {
 }
 
 absl::StatusOr<std::vector<v1::Job>> Client::list(const JobFilter& filter) {
+  LCTL_ASSIGN_OR_RETURN(JobListing listing, list_with_values(filter));
+  return std::move(listing.jobs);
+}
+
+absl::StatusOr<JobListing> Client::list_with_values(const JobFilter& filter) {
   v1::ListJobsRequest request;
   request.set_experiment(filter.experiment);
   request.mutable_states()->Assign(filter.states.begin(), filter.states.end());
@@ -72,18 +77,24 @@ absl::StatusOr<std::vector<v1::Job>> Client::list(const JobFilter& filter) {
   request.set_where(filter.where);
   request.mutable_order_by()->Assign(filter.order_by.begin(), filter.order_by.end());
   request.set_search(filter.search);
-  std::vector<v1::Job> jobs;
+  request.mutable_show()->Assign(filter.show.begin(), filter.show.end());
+  JobListing listing;
   // A full page names the next one. The first without jobs ends it too: else a broken server could
   // keep this going for ever.
   for (;;) {
     v1::ListJobsResponse page;
     LCTL_RETURN_IF_ERROR(
         connection_->call(*connection_->jobs, &v1::Jobs::Stub::List, request, &page));
-    for (v1::Job& job : *page.mutable_jobs()) jobs.push_back(std::move(job));
-    if (page.next_before().empty() || page.jobs().empty()) return jobs;
-    const int left =
-        (filter.limit > 0 ? filter.limit : kDefaultListLimit) - static_cast<int>(jobs.size());
-    if (left <= 0) return jobs;
+    listing.shown.assign(page.shown().begin(), page.shown().end());
+    for (int i = 0; i < page.jobs_size(); ++i) {
+      listing.jobs.push_back(std::move(*page.mutable_jobs(i)));
+      const bool sent = i < page.values_size();  // not by an older server
+      listing.values.push_back(sent ? std::move(*page.mutable_values(i)) : v1::JobValues());
+    }
+    if (page.next_before().empty() || page.jobs().empty()) return listing;
+    const int left = (filter.limit > 0 ? filter.limit : kDefaultListLimit) -
+                     static_cast<int>(listing.jobs.size());
+    if (left <= 0) return listing;
     request.set_limit(left);
     request.set_before(page.next_before());
   }

@@ -57,6 +57,13 @@ struct JobFilter {
   std::string where;                  // MLflow's search grammar (docs/searching.md); "" = all
   std::vector<std::string> order_by;  // "metrics.acc DESC", "-val/acc"; none = newest first
   std::string search;                 // words of names, experiments, tags and notes; "" = all
+  std::vector<std::string> show;      // keys as in order_by whose values are wanted; at most 16
+};
+
+struct JobListing {
+  std::vector<v1::Job> jobs;
+  std::vector<std::string> shown;     // the filter's keys as the server writes them
+  std::vector<v1::JobValues> values;  // of each job under them, in their order
 };
 
 // Applied whole or not at all.
@@ -134,6 +141,8 @@ class Client {
   // Newest first or in the filter's order. Their specs come without config_yaml
   // and tags: get() has them.
   absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter = {});
+  // The same with what they have under the keys `filter.show`.
+  absl::StatusOr<JobListing> list_with_values(const JobFilter& filter);
   // `grace` zero = the job's own, negative = kill at once.
   absl::StatusOr<v1::Job> stop(const std::string& job, std::chrono::milliseconds grace = {},
                                const std::string& reason = {});

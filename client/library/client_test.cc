@@ -138,6 +138,31 @@ TEST(ClientTest, ListGathersThePagesOfTheServer) {
   EXPECT_THAT(ids({.limit = 3}), ElementsAre("eeee", "dddd", "cccc"));
 }
 
+TEST(ClientTest, ValuesComeWithTheJobsOfAllPages) {
+  FakeServer server;
+  for (const char* id : {"aaaa", "bbbb", "cccc"}) {
+    server.put_job(make_job(id, v1::JOB_STATE_RUNNING));
+  }
+  server.set_page_jobs(2);
+  v1::JobValues values;
+  values.add_values()->set_number(0.5);
+  Client client = connect(server.address());
+  const auto none = client.list_with_values({.show = {"-val/acc", "params.lr"}});
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->values.size(), 3U) << "an older server";
+  EXPECT_TRUE(none->shown.empty());
+  EXPECT_THAT(server.lists().back().show(), ElementsAre("-val/acc", "params.lr"));
+
+  server.set_values({"metrics.`val/acc`"}, {{"aaaa", values}});
+  const auto listing = client.list_with_values({.show = {"val/acc"}});
+  ASSERT_TRUE(listing.ok()) << listing.status();
+  EXPECT_THAT(listing->shown, ElementsAre("metrics.`val/acc`"));
+  ASSERT_EQ(listing->values.size(), 3U);
+  EXPECT_EQ(listing->values[0].values_size(), 0) << "cccc";
+  ASSERT_EQ(listing->values[2].values_size(), 1) << "aaaa";
+  EXPECT_EQ(listing->values[2].values(0).number(), 0.5);
+}
+
 TEST(ClientTest, OnlyTheNewestBestCheckpointOfAMetricIsBest) {
   FakeServer server;
   server.put_job(make_job("aaaa", v1::JOB_STATE_RUNNING));

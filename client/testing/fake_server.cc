@@ -138,6 +138,13 @@ void FakeServer::set_page_jobs(int jobs) {
   services_->state.page_jobs = jobs;
 }
 
+void FakeServer::set_values(std::vector<std::string> shown,
+                            std::map<std::string, v1::JobValues> of_jobs) {
+  const std::lock_guard lock(services_->state.mutex);
+  services_->state.shown = std::move(shown);
+  services_->state.values = std::move(of_jobs);
+}
+
 void FakeServer::corrupt_downloads() {
   const std::lock_guard lock(services_->state.mutex);
   services_->state.corrupt_downloads = true;

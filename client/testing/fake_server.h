@@ -46,6 +46,8 @@ class FakeServer {
   void corrupt_downloads();
   void put_finding(const std::string& finding);  // of checks and backups
   void set_page_jobs(int jobs);  // List answers with so many at a time; 0 = with all
+  // What List has of values, whatever was asked to be shown; of jobs without an entry nothing.
+  void set_values(std::vector<std::string> shown, std::map<std::string, v1::JobValues> of_jobs);
 
   // What was asked.
   std::vector<v1::SubmitRequest> submissions() const;

@@ -113,7 +113,9 @@ class FakeJobs final : public v1::Jobs::Service {
       }
       if (request->limit() > 0 && response->jobs_size() >= request->limit()) break;
       *response->add_jobs() = *job;
+      if (!state_.shown.empty()) *response->add_values() = state_.values[job->id()];
     }
+    response->mutable_shown()->Assign(state_.shown.begin(), state_.shown.end());
     return grpc::Status::OK;
   }
 

@@ -40,8 +40,10 @@ struct FakeState {
   std::map<std::string, std::map<std::string, std::vector<v1::MetricPoint>>> metrics;
   std::map<std::string, std::map<StreamKey, std::string>> logs;
   std::vector<StoredCheckpoint> checkpoints;
-  std::vector<std::string> findings;  // of a check, and of a backup
-  int page_jobs = 0;                  // jobs of one List's answer; 0 = all
+  std::vector<std::string> findings;            // of a check, and of a backup
+  int page_jobs = 0;                            // jobs of one List's answer; 0 = all
+  std::vector<std::string> shown;               // what List says of values
+  std::map<std::string, v1::JobValues> values;  // by job
   std::int64_t break_downloads_after = 0;
   bool corrupt_downloads = false;
   std::map<std::string, std::string> jobs_of_keys;  // idempotency key → job id

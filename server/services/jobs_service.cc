@@ -32,6 +32,7 @@ constexpr int kJobsRead = 100;
 // A search looks at all jobs each time, so it is asked for more at a time.
 constexpr int kJobsFound = 1000;
 constexpr int kMaxOrders = 8;
+constexpr int kMaxShown = 16;
 constexpr std::size_t kPageBytes = 1 << 20;
 constexpr std::int64_t kMaxGraceMs = 3'600'000;
 constexpr std::int64_t kMaxDrillMs = 600'000;
@@ -77,6 +78,21 @@ void add_environments(const std::vector<storage::ReportedEnvironment>& reported,
   }
 }
 
+absl::StatusOr<std::vector<storage::Order>> orders_of(
+    const google::protobuf::RepeatedPtrField<std::string>& texts, std::string_view what, int most) {
+  if (texts.size() > most) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} has {} keys; at most {} are allowed", what, texts.size(), most));
+  }
+  std::vector<storage::Order> orders;
+  for (const std::string& text : texts) {
+    auto order = storage::parse_order(text);
+    if (!order.ok()) return with_context(order.status(), what);
+    orders.push_back(*std::move(order));
+  }
+  return orders;
+}
+
 absl::StatusOr<storage::JobFilter> filter_of(const v1::ListJobsRequest& request) {
   storage::JobFilter filter{.experiments = {},
                             .states = {},
@@ -91,16 +107,30 @@ absl::StatusOr<storage::JobFilter> filter_of(const v1::ListJobsRequest& request)
   auto where = storage::parse_filter(request.where());
   if (!where.ok()) return with_context(where.status(), "where");
   filter.where = *std::move(where);
-  if (request.order_by_size() > kMaxOrders) {
-    return absl::InvalidArgumentError(fmt::format("order_by has {} keys; at most {} are allowed",
-                                                  request.order_by_size(), kMaxOrders));
-  }
-  for (const std::string& text : request.order_by()) {
-    auto order = storage::parse_order(text);
-    if (!order.ok()) return with_context(order.status(), "order_by");
-    filter.order.push_back(*std::move(order));
-  }
+  LCTL_ASSIGN_OR_RETURN(filter.order, orders_of(request.order_by(), "order_by", kMaxOrders));
   return filter;
+}
+
+// What each of the jobs has under the keys; nothing for no keys.
+absl::StatusOr<std::vector<v1::JobValues>> values_of(const storage::JobStore& store,
+                                                     const std::vector<v1::Job>& jobs,
+                                                     const std::vector<storage::Order>& shown) {
+  std::vector<v1::JobValues> rows;
+  if (shown.empty()) return rows;
+  std::vector<std::string> ids;
+  for (const v1::Job& job : jobs) ids.push_back(job.id());
+  std::vector<storage::SearchKey> keys;
+  for (const storage::Order& each : shown) keys.push_back(each.key);
+  LCTL_ASSIGN_OR_RETURN(const auto found, store.values(ids, keys));
+  for (const std::vector<storage::FoundValue>& of_job : found) {
+    v1::JobValues& row = rows.emplace_back();
+    for (const storage::FoundValue& each : of_job) {
+      v1::JobValue& value = *row.add_values();
+      if (each.text) value.set_text(*each.text);
+      if (each.number) value.set_number(*each.number);
+    }
+  }
+  return rows;
 }
 
 }  // namespace
@@ -172,6 +202,9 @@ grpc::Status JobsService::List(grpc::ServerContext*, const v1::ListJobsRequest* 
   }
   const int limit = request->limit() == 0 ? kDefaultListLimit : request->limit();
   LCTL_GRPC_ASSIGN_OR_RETURN(storage::JobFilter filter, filter_of(*request));
+  LCTL_GRPC_ASSIGN_OR_RETURN(const std::vector<storage::Order> shown,
+                             orders_of(request->show(), "show", kMaxShown));
+  for (const storage::Order& each : shown) response->add_shown(storage::to_text(each.key));
   const bool searching = !filter.where.empty() || !filter.order.empty() || !filter.search.empty();
   std::size_t bytes = 0;
   while (response->jobs_size() < limit) {
@@ -181,10 +214,16 @@ grpc::Status JobsService::List(grpc::ServerContext*, const v1::ListJobsRequest* 
     sources_.strand.call([&] {
       for (v1::Job& job : jobs) sources_.engine.add_live(job);
     });
-    for (v1::Job& job : jobs) {
-      bytes += job.ByteSizeLong();
-      filter.before = job.id();
-      *response->add_jobs() = std::move(job);
+    LCTL_GRPC_ASSIGN_OR_RETURN(std::vector<v1::JobValues> values,
+                               values_of(sources_.store.jobs(), jobs, shown));
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      bytes += jobs[i].ByteSizeLong();
+      filter.before = jobs[i].id();
+      *response->add_jobs() = std::move(jobs[i]);
+      if (!shown.empty()) {
+        bytes += values[i].ByteSizeLong();
+        *response->add_values() = std::move(values[i]);
+      }
       if (bytes < kPageBytes) continue;
       if (response->jobs_size() < limit) response->set_next_before(filter.before);
       return grpc::Status::OK;

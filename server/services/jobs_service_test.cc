@@ -4,91 +4,13 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/jobs/testing/fake_cluster.h"
-#include "server/services/service_fixture.h"
+#include "server/services/jobs_service_fixture.h"
 
 namespace lctl::services {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-// The service over real gRPC, with the real engine and store, and a simulated node of two slots.
-class JobsServiceTest : public ServiceTest {
- protected:
-  JobsServiceTest() : strand_(clock_) {
-    node_ = cluster_.add_node("a", 2);
-    engine_ = *jobs::JobsEngine::open(
-        {.clock = clock_, .store = store(), .launcher = cluster_, .feed = feed_});
-    cluster_.attach(engine_.get());
-    strand_.start({[this] { engine_->settle(); }, [this] { return engine_->next_deadline(); }});
-    service_ = std::make_unique<JobsService>(
-        WatchSources{strand_, *engine_, feed_, store()},
-        [](const v1::JobSpec& sent) -> absl::StatusOr<v1::JobSpec> {
-          if (sent.name().empty())
-            return absl::InvalidArgumentError("job.yaml:1: job.name: missing");
-          return sent;
-        });
-    serve({service_.get()});
-    stub_ = v1::Jobs::NewStub(channel_);
-  }
-  void TearDown() override {
-    service_->shutdown();
-    stop_serving();
-    strand_.stop();
-  }
-
-  void connect() {
-    strand_.call([&] { cluster_.connect(node_); });
-  }
-  void deliver() {
-    settled();
-    strand_.call([&] { cluster_.deliver_all(); });
-    settled();
-  }
-  // Waits until the engine has carried out what it was told.
-  void settled() {
-    strand_.call([] {});
-    strand_.call([] {});
-  }
-
-  static v1::SubmitRequest request(const std::string& name, const std::string& key) {
-    v1::SubmitRequest request;
-    request.mutable_spec()->set_name(name);
-    request.mutable_spec()->set_experiment("default");
-    request.mutable_spec()->set_grace_ms(30'000);
-    request.mutable_spec()->mutable_resources()->set_nodes(1);
-    request.mutable_spec()->mutable_resources()->set_devices_per_node(2);
-    request.set_submitted_by("me@here");
-    request.set_idempotency_key(key);
-    return request;
-  }
-  v1::Job submit(const std::string& name, const std::string& key) {
-    clock_.advance(Duration(1));  // the order of submission is a matter of time
-    grpc::ClientContext context;
-    v1::SubmitResponse response;
-    const grpc::Status status = stub_->Submit(&context, request(name, key), &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return response.job();
-  }
-  v1::JobDetails get(const std::string& reference) {
-    grpc::ClientContext context;
-    v1::GetJobRequest get;
-    get.set_job(reference);
-    v1::JobDetails details;
-    const grpc::Status status = stub_->Get(&context, get, &details);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return details;
-  }
-
-  jobs::FakeCluster cluster_;
-  jobs::JobFeed feed_;
-  std::unique_ptr<jobs::JobsEngine> engine_;
-  jobs::Strand strand_;
-  std::unique_ptr<JobsService> service_;
-  std::unique_ptr<v1::Jobs::Stub> stub_;
-  NodeId node_;
-};
 
 TEST_F(JobsServiceTest, SubmittedJobCanBeFoundByIdPrefixNameAndLast) {
   const v1::Job job = submit("digits", "k1");
@@ -148,6 +70,7 @@ TEST_F(JobsServiceTest, ListIsNewestFirstWithTheReasonsOfTheMoment) {
 }
 
 // Specs can have a megabyte, and ranks come in thousands: no answer may carry them all.
+
 TEST_F(JobsServiceTest, ListComesInPagesWithoutConfigurations) {
   constexpr int kJobs = 5;
   for (int i = 0; i < kJobs; ++i) {
@@ -198,6 +121,18 @@ TEST_F(JobsServiceTest, ListSearchesAndSorts) {
   list.set_search("a low");
   EXPECT_THAT(names(list), ElementsAre("a-low"));
 
+  list.clear_search();
+  list.add_show("name DESC");
+  list.add_show("val/acc");
+  grpc::ClientContext context;
+  v1::ListJobsResponse response;
+  ASSERT_TRUE(stub_->List(&context, list, &response).ok());
+  EXPECT_THAT(response.shown(), ElementsAre("name", "metrics.`val/acc`"));
+  ASSERT_EQ(response.values_size(), 2);
+  EXPECT_EQ(response.values(0).values(0).text(), "b-low");
+  EXPECT_EQ(response.values(1).values(0).text(), "a-low");
+  EXPECT_FALSE(response.values(1).values(1).has_number()) << "it has logged nothing";
+
   const auto refusal = [&](const v1::ListJobsRequest& wrong) {
     grpc::ClientContext context;
     v1::ListJobsResponse response;
@@ -216,6 +151,12 @@ TEST_F(JobsServiceTest, ListSearchesAndSorts) {
   EXPECT_THAT(refusal(wrong), HasSubstr("has no word"));
   for (int i = 0; i < 9; ++i) wrong.add_order_by("name");
   EXPECT_THAT(refusal(wrong), HasSubstr("order_by has 9 keys; at most 8"));
+  wrong.clear_order_by();
+  for (int i = 0; i < 17; ++i) wrong.add_show("name");
+  EXPECT_THAT(refusal(wrong), HasSubstr("show has 17 keys; at most 16"));
+  wrong.clear_show();
+  wrong.add_show("a b");
+  EXPECT_THAT(refusal(wrong), HasSubstr("show: column 3"));
 }
 
 TEST_F(JobsServiceTest, LabelsChangeInAnyStateAndReachWatchers) {
@@ -271,131 +212,6 @@ TEST_F(JobsServiceTest, LabelsChangeInAnyStateAndReachWatchers) {
   ASSERT_TRUE(set(change).ok());
   EXPECT_EQ(get("digits").job().note(), "");
   EXPECT_EQ(get("digits").job().tags().at("good"), "yes");
-}
-
-TEST_F(JobsServiceTest, StacksAreAskedOfRanksThatRun) {
-  const v1::Job submitted = submit("digits", "k1");
-  connect();
-  deliver();
-  v1::WriteStacksRequest request;
-  request.set_job("digits");
-  v1::Job job;
-  grpc::ClientContext first;
-  ASSERT_TRUE(stub_->WriteStacks(&first, request, &job).ok());
-  EXPECT_EQ(job.id(), submitted.id());
-  strand_.call([&] { cluster_.finish_all(); });
-  deliver();
-  grpc::ClientContext second;
-  EXPECT_EQ(stub_->WriteStacks(&second, request, &job).error_code(),
-            grpc::StatusCode::FAILED_PRECONDITION);
-  request.set_job("nothing");
-  grpc::ClientContext third;
-  EXPECT_EQ(stub_->WriteStacks(&third, request, &job).error_code(), grpc::StatusCode::NOT_FOUND);
-}
-
-TEST_F(JobsServiceTest, StopAndResume) {
-  const v1::Job submitted = submit("digits", "k1");
-  connect();
-  deliver();
-  grpc::ClientContext first;
-  v1::StopJobRequest stop;
-  stop.set_job(submitted.id());
-  v1::Job job;
-  ASSERT_TRUE(stub_->Stop(&first, stop, &job).ok());
-  EXPECT_EQ(job.state(), v1::JOB_STATE_STOPPING);
-  EXPECT_EQ(job.reason(), "stopped by the user");
-  strand_.call([&] { cluster_.finish_all(); });
-  deliver();
-  EXPECT_EQ(get(submitted.id()).job().state(), v1::JOB_STATE_STOPPED);
-
-  grpc::ClientContext second;
-  v1::ResumeJobRequest resume;
-  resume.set_job(submitted.id());
-  ASSERT_TRUE(stub_->Resume(&second, resume, &job).ok());
-  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
-  grpc::ClientContext third;
-  EXPECT_EQ(stub_->Resume(&third, resume, &job).error_code(),
-            grpc::StatusCode::FAILED_PRECONDITION);
-  settled();
-  const v1::JobDetails details = get(submitted.id());
-  EXPECT_EQ(details.attempts_size(), 2);
-  EXPECT_EQ(details.transitions(details.transitions_size() - 1).to(), v1::JOB_STATE_STARTING);
-}
-
-TEST_F(JobsServiceTest, WatchShowsTheJobUntilItIsFinal) {
-  const v1::Job submitted = submit("digits", "k1");
-  grpc::ClientContext context;
-  v1::WatchJobRequest watch;
-  watch.set_job("digits");
-  const auto stream = stub_->Watch(&context, watch);
-  v1::Job job;
-  ASSERT_TRUE(stream->Read(&job));
-  EXPECT_EQ(job.id(), submitted.id());
-  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
-  connect();
-  do {
-    ASSERT_TRUE(stream->Read(&job));
-  } while (job.state() == v1::JOB_STATE_QUEUED);
-  EXPECT_EQ(job.state(), v1::JOB_STATE_STARTING);
-  deliver();
-  ASSERT_TRUE(stream->Read(&job));
-  EXPECT_EQ(job.state(), v1::JOB_STATE_RUNNING);
-
-  // A thousand progress reports at once are one or two messages, and the newest is among them.
-  strand_.call([&] {
-    v1::Progress progress;
-    for (int step = 1; step <= 1000; ++step) {
-      progress.set_global_step(step);
-      engine_->progress(JobId{submitted.id()}, 1, progress);
-    }
-  });
-  int messages = 0;
-  do {
-    ASSERT_TRUE(stream->Read(&job));
-    ++messages;
-  } while (job.progress().global_step() < 1000);
-  EXPECT_LE(messages, 2);
-
-  strand_.call([&] { cluster_.finish_all(); });
-  deliver();
-  do {
-    ASSERT_TRUE(stream->Read(&job));
-  } while (job.state() == v1::JOB_STATE_RUNNING);
-  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED);
-  EXPECT_FALSE(stream->Read(&job));
-  EXPECT_TRUE(stream->Finish().ok());
-
-  grpc::ClientContext again;
-  const auto late = stub_->Watch(&again, watch);
-  ASSERT_TRUE(late->Read(&job));
-  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED);
-  EXPECT_FALSE(late->Read(&job));
-  EXPECT_TRUE(late->Finish().ok());
-}
-
-TEST_F(JobsServiceTest, WatchEndsWithTheReason) {
-  grpc::ClientContext unknown;
-  v1::WatchJobRequest watch;
-  watch.set_job("nothing");
-  v1::Job job;
-  const auto none = stub_->Watch(&unknown, watch);
-  EXPECT_FALSE(none->Read(&job));
-  EXPECT_EQ(none->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
-
-  watch.set_job(submit("digits", "k1").id());
-  grpc::ClientContext cancelled;
-  const auto gone = stub_->Watch(&cancelled, watch);
-  ASSERT_TRUE(gone->Read(&job));
-  cancelled.TryCancel();
-  EXPECT_EQ(gone->Finish().error_code(), grpc::StatusCode::CANCELLED);
-
-  grpc::ClientContext open;
-  const auto stream = stub_->Watch(&open, watch);
-  ASSERT_TRUE(stream->Read(&job));
-  service_->shutdown();
-  while (stream->Read(&job)) {
-  }
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(JobsServiceTest, TheCodeOfAJobIsKeptAndItsDiffIsSentOnlyWhenAsked) {

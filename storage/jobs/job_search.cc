@@ -228,7 +228,7 @@ bool comes_before(const Place& a, const Place& b, const std::vector<Order>& orde
   return a.number > b.number;
 }
 
-// The place of the job behind which a page begins: it need not fit the filter any more.
+// That of one job, whether or not it fits a filter.
 absl::StatusOr<Place> place_of_job(Connection& connection, std::int64_t number,
                                    const std::vector<Order>& order) {
   Query row = connection.query(kCandidates);
@@ -300,6 +300,25 @@ absl::StatusOr<std::vector<std::int64_t>> find_jobs(Connection& connection,
   if (places.size() > limit) places.resize(limit);
   for (const Place& place : places) numbers.push_back(place.number);
   return numbers;
+}
+
+absl::StatusOr<std::vector<std::vector<FoundValue>>> find_values(Connection& connection,
+                                                                 std::span<const std::string> jobs,
+                                                                 std::span<const SearchKey> keys) {
+  std::vector<Order> order;
+  for (const SearchKey& key : keys) order.push_back({.key = key});
+  std::vector<std::vector<FoundValue>> found;
+  found.reserve(jobs.size());
+  for (const std::string& id : jobs) {
+    const std::optional<JobRow> job = find_job(connection, id);
+    if (!job) {
+      found.emplace_back(keys.size());
+      continue;
+    }
+    LCTL_ASSIGN_OR_RETURN(Place place, place_of_job(connection, job->number, order));
+    found.push_back(std::move(place.values));
+  }
+  return found;
 }
 
 }  // namespace lctl::storage

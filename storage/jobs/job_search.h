@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -15,5 +17,10 @@ namespace lctl::storage {
 // SQLite::Exception; caller locks the connection and has a transaction open.
 absl::StatusOr<std::vector<std::int64_t>> find_jobs(Connection& connection,
                                                     const JobFilter& filter);
+
+// As JobStore::values() documents. Same errors and locks.
+absl::StatusOr<std::vector<std::vector<FoundValue>>> find_values(Connection& connection,
+                                                                 std::span<const std::string> jobs,
+                                                                 std::span<const SearchKey> keys);
 
 }  // namespace lctl::storage

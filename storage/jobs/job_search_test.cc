@@ -114,6 +114,34 @@ TEST_F(JobSearchTest, AttributesAndTagsSelect) {
   EXPECT_THAT(names({.limit = 1, .where = *parse_filter("name LIKE 'lr%'")}), ElementsAre("lr-2"));
 }
 
+TEST_F(JobSearchTest, ValuesAreThoseThatAFilterSees) {
+  const JobId a =
+      add("a", "optimizer: {class_path: SGD, init_args: {lr: 1e-2}}\n", {{"team", "x"}});
+  const JobId b = add("b");
+  start_attempt(store(), a, 1);
+  log(a, 1, 0.5, "val/acc");
+  log(a, 2, 0.75, "val/acc");
+  std::vector<SearchKey> keys;
+  for (const char* key : {"val/acc", "params.lr", "tags.team", "name", "submit_time"}) {
+    keys.push_back(parse_order(key)->key);
+  }
+  const std::vector<std::string> ids = {b.str(), "gone", a.str()};
+  const auto found = jobs().values(ids, keys);
+  ASSERT_EQ(text_of(found.status()), "OK");
+  ASSERT_EQ(found->size(), 3U);
+  const std::vector<FoundValue>& of_a = (*found)[2];
+  EXPECT_EQ(of_a[0].number, 0.75) << "the last one";
+  EXPECT_EQ(of_a[1].text, "1e-2");
+  EXPECT_EQ(of_a[1].number, 0.01);
+  EXPECT_EQ(of_a[2].text, "x");
+  EXPECT_EQ(of_a[3].text, "a");
+  EXPECT_TRUE(of_a[4].number.has_value());
+  EXPECT_TRUE((*found)[0][0].empty());
+  EXPECT_EQ((*found)[0][3].text, "b");
+  ASSERT_EQ((*found)[1].size(), keys.size());
+  EXPECT_TRUE((*found)[1][3].empty()) << "a job that is gone";
+}
+
 TEST_F(JobSearchTest, ParametersComeFromTheJobFileAndFromTheTrainer) {
   const JobId a = add("a", "optimizer: {class_path: SGD, init_args: {lr: 1e-2}}\nmodel: {x: 1}\n");
   add("b", "optimizer: {class_path: Adam, init_args: {lr: 0.001}}\nmodel: {x: 1}\n");

@@ -12,6 +12,7 @@
 #include "proto/lctl/v1/job.pb.h"
 #include "storage/jobs/label_change.h"
 #include "storage/search/filter.h"
+#include "storage/search/filter_matching.h"
 
 namespace lctl::storage {
 
@@ -117,6 +118,11 @@ class JobStore {
   // config_yaml, which can have a megabyte, and tags, of which the job has the newest. NotFound
   // when there is no job `filter.before`; InvalidArgument for a `search` without a word.
   virtual absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const = 0;
+
+  // What each of these jobs (ids) has under each of the keys, as a filter would see it; nothing of
+  // a job that is gone.
+  virtual absl::StatusOr<std::vector<std::vector<FoundValue>>> values(
+      std::span<const std::string> jobs, std::span<const SearchKey> keys) const = 0;
 
   // Oldest first; ranks carry message and parameters_sha256 from their Finished events.
   virtual absl::StatusOr<std::vector<v1::Attempt>> attempts(const JobId& id) const = 0;

@@ -123,6 +123,12 @@ absl::StatusOr<std::vector<v1::Job>> SqliteJobStore::list(const JobFilter& filte
   });
 }
 
+absl::StatusOr<std::vector<std::vector<FoundValue>>> SqliteJobStore::values(
+    std::span<const std::string> jobs, std::span<const SearchKey> keys) const {
+  return database_.read(
+      [&](Connection& connection) { return find_values(connection, jobs, keys); });
+}
+
 absl::StatusOr<std::vector<v1::Attempt>> SqliteJobStore::attempts(const JobId& id) const {
   return database_.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Attempt>> {
     LCTL_ASSIGN_OR_RETURN(const JobRow row, require_job(connection, id.str()));

@@ -23,6 +23,8 @@ class SqliteJobStore final : public JobStore {
   absl::StatusOr<v1::Job> get(const JobId& id) const override;
   absl::StatusOr<JobId> resolve(std::string_view reference) const override;
   absl::StatusOr<std::vector<v1::Job>> list(const JobFilter& filter) const override;
+  absl::StatusOr<std::vector<std::vector<FoundValue>>> values(
+      std::span<const std::string> jobs, std::span<const SearchKey> keys) const override;
   absl::StatusOr<std::vector<v1::Attempt>> attempts(const JobId& id) const override;
   absl::StatusOr<std::vector<v1::Transition>> transitions(const JobId& id) const override;
   absl::StatusOr<std::string> hyperparameters(const JobId& id) const override;

@@ -49,6 +49,10 @@ class ForwardingStore : public storage::Store, protected storage::JobStore {
   absl::StatusOr<std::vector<v1::Job>> list(const storage::JobFilter& filter) const override {
     return real_.jobs().list(filter);
   }
+  absl::StatusOr<std::vector<std::vector<storage::FoundValue>>> values(
+      std::span<const std::string> jobs, std::span<const storage::SearchKey> keys) const override {
+    return real_.jobs().values(jobs, keys);
+  }
   absl::StatusOr<std::vector<v1::Attempt>> attempts(const JobId& id) const override {
     return real_.jobs().attempts(id);
   }
