@@ -121,6 +121,16 @@ TEST_F(CheckpointsServiceTest, UploadedFileComesBackAndASecondUploadSendsNothing
   EXPECT_TRUE(rest == content.substr((9 << 20) + 7));
 }
 
+TEST_F(CheckpointsServiceTest, ManySmallChunksAreStoredInSeveralGroups) {
+  std::string content;
+  for (int i = 0; i < 200; ++i) content += static_cast<char>(i);
+  const std::string id = upload(content, 1);
+  EXPECT_EQ(stored_, 200);
+  std::string whole;
+  ASSERT_TRUE(download(id, 0, whole).ok());
+  EXPECT_TRUE(whole == content);
+}
+
 TEST_F(CheckpointsServiceTest, AChunkThatWasDamagedOnItsWayEndsTheUpload) {
   grpc::ClientContext context;
   v1::PutChunksResponse response;

@@ -3,11 +3,17 @@
 #include <utility>
 
 namespace lctl::services {
+namespace {
+
+constexpr std::size_t kMostChunks = 64;  // of a group: the store has a file open for each
+
+}  // namespace
 
 absl::Status ChunkGroups::add(v1::Chunk chunk) {
   bytes_ += chunk.data().size();
   group_.push_back(std::move(chunk));
-  return bytes_ < group_bytes_ ? absl::OkStatus() : store_group();
+  if (bytes_ < group_bytes_ && group_.size() < kMostChunks) return absl::OkStatus();
+  return store_group();
 }
 
 absl::StatusOr<std::int64_t> ChunkGroups::finish() {

@@ -16,7 +16,8 @@ namespace lctl::services {
 // groups at most. Thread rule: caller locks.
 class ChunkGroups {
  public:
-  // A group is whole with so many bytes; 0: each chunk is one. The store must outlive it.
+  // A group is whole with so many bytes, or 64 chunks; 0: each chunk is one. The store must outlive
+  // it.
   ChunkGroups(storage::CheckpointStore& store, std::size_t group_bytes)
       : store_(store), group_bytes_(group_bytes) {}
 

@@ -35,8 +35,7 @@ struct Shown {
   bool is_time = false;  // milliseconds since 1970
 };
 
-// Of the server's keys: what --show names, and what --sort does unless every job's line has it or
-// it is an attribute.
+// Of the server's keys: what --show names, and what --sort does if it is no attribute.
 std::vector<Shown> shown_of(const client::JobListing& listing, std::size_t sort_keys) {
   static constexpr std::string_view kMetrics = "metrics.";
   std::vector<Shown> shown;
