@@ -210,7 +210,8 @@ void Simulation::break_something() {
     case 4: {
       const Duration length = random_.between(milliseconds(100), seconds(25));
       fault(fmt::format("node {} is cut off for {} ms", number, length.count() / 1000));
-      transport_.weather(number).held_until = queue_.monotonic_now() + length;
+      MonotonicTime& until = transport_.weather(number).held_until;
+      until = std::max(until, queue_.monotonic_now() + length);
       if (length > seconds(10)) {  // longer than the ends have patience
         queue_.after(seconds(10), [this, number] { transport_.reset(number); });
       }
@@ -240,7 +241,8 @@ void Simulation::mend_everything() {
   mended_ = true;
   trace_.add(queue_.elapsed(), "the faults are over");
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    transport_.weather(i) = {};
+    // A partition ends in its own time: what it holds must not be overtaken on its stream.
+    transport_.weather(i) = {.held_until = transport_.weather(i).held_until};
     nodes_[i]->fail_launches(false);
     nodes_[i]->start_agent();
   }

@@ -3,6 +3,7 @@
 //
 //   LCTL_SIMULATION_SCHEDULES=10000   how many; 2,000 unless it says so
 //   LCTL_TEST_SEED=7                  the seed of the first one; the others' follow
+//   LCTL_SIMULATION_LINES=100000      how many of its last lines a failure shows; 80
 #include "tests/simulation/simulation.h"
 
 #include <fmt/format.h>
@@ -27,7 +28,7 @@ constexpr std::uint64_t kSchedules = 200;  // each takes ten times as long
 #else
 constexpr std::uint64_t kSchedules = 2'000;
 #endif
-constexpr std::size_t kLinesShown = 80;
+constexpr std::uint64_t kLinesShown = 80;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -60,7 +61,8 @@ class Stage {
 };
 
 std::string describe(const Outcome& outcome, std::uint64_t seed) {
-  const std::size_t from = outcome.trace.size() - std::min(kLinesShown, outcome.trace.size());
+  const std::uint64_t shown = from_environment("LCTL_SIMULATION_LINES", kLinesShown);
+  const std::size_t from = outcome.trace.size() - std::min(shown, outcome.trace.size());
   return fmt::format(
       "{}\nreplay it with LCTL_TEST_SEED={} LCTL_SIMULATION_SCHEDULES=1; its last lines:\n{}",
       fmt::join(outcome.violations, "\n"), seed,
