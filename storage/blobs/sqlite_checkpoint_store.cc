@@ -62,6 +62,12 @@ std::vector<std::string> ids_of(Connection& connection, const JobRow& job) {
   return ids;
 }
 
+absl::Status lacks(const ChunkRef& chunk) {
+  return absl::AbortedError(fmt::format(
+      "the store lacks chunk {} and perhaps others; send what is missing, then commit again",
+      chunk.sha256));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> SqliteCheckpointStore::missing(
@@ -106,11 +112,7 @@ absl::StatusOr<std::int64_t> SqliteCheckpointStore::put_all(std::span<const Chun
 absl::Status SqliteCheckpointStore::check_chunk(const ChunkRef& chunk) const {
   const std::string sha256 = parse_sha256(chunk.sha256);
   LCTL_ASSIGN_OR_RETURN(const std::optional<std::int64_t> size, chunks_.touch(sha256));
-  if (!size) {
-    return absl::AbortedError(fmt::format(
-        "the store lacks chunk {} and perhaps others; send what is missing, then commit again",
-        chunk.sha256));
-  }
+  if (!size) return lacks(chunk);
   if (*size == chunk.size) return absl::OkStatus();
   LCTL_RETURN_IF_ERROR(put_aside_if_damaged(chunk));
   return absl::InvalidArgumentError(
@@ -134,7 +136,10 @@ absl::Status SqliteCheckpointStore::check_content(const Manifest& manifest) cons
   std::future<void> hashing;
   for (const ChunkRef& chunk : manifest.chunks) {
     absl::StatusOr<std::string> bytes = chunks_.read(parse_sha256(chunk.sha256), chunk.size);
-    if (absl::IsDataLoss(bytes.status())) LCTL_RETURN_IF_ERROR(put_aside_if_damaged(chunk));
+    if (absl::IsDataLoss(bytes.status())) {
+      LCTL_RETURN_IF_ERROR(put_aside_if_damaged(chunk));
+      return lacks(chunk);  // the collector has taken it since
+    }
     if (!bytes.ok()) return bytes.status();
     if (hashing.valid()) hashing.get();
     hashed = *std::move(bytes);
