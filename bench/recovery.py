@@ -95,7 +95,8 @@ class Recovery(Benchmark):
         with open(log, "wb") as output:
             process = subprocess.Popen(
                 [peers.python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-                 "--max-restarts=%d" % STARTS, script, kind, folder], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder,
+                 "--max-restarts=%d" % STARTS, script, kind, folder],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=folder,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, start_new_session=True)
         try:
             if self.first_step(folder, [0], process) is None:
@@ -107,7 +108,8 @@ class Recovery(Benchmark):
             killed = time.time()
             os.kill(rank, signal.SIGKILL)
             again = self.first_step(folder, range(1, STARTS + 1), process)
-            self.failed_starts.setdefault(kind, []).append("all in %d s" % DEADLINE if again is None else str(again[0] - 1))
+            failed = "all in %d s" % DEADLINE if again is None else str(again[0] - 1)
+            self.failed_starts.setdefault(kind, []).append(failed)
             return DEADLINE if again is None else again[1] - killed
         finally:
             try:

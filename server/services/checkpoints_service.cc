@@ -20,20 +20,6 @@ constexpr std::size_t kDownloadPieceBytes = 1 << 20;
 constexpr std::int64_t kReadBytes = storage::kMaxChunkBytes;
 constexpr std::size_t kGroupBytes = 16 << 20;
 
-// One of how many there are.
-class Counted {
- public:
-  explicit Counted(std::atomic<std::size_t>& count) : count_(count), now_(++count) {}
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-  std::size_t now() const { return now_; }
-
- private:
-  std::atomic<std::size_t>& count_;
-  const std::size_t now_;
-};
-
 storage::Manifest manifest_of(const v1::CommitCheckpointRequest& request) {
   storage::Manifest manifest{.attempt = {JobId(request.job_id()), request.attempt()},
                              .rank = request.rank(),
@@ -96,9 +82,8 @@ grpc::Status CheckpointsService::PutChunks(grpc::ServerContext* context,
                                            grpc::ServerReader<v1::Chunk>* reader,
                                            v1::PutChunksResponse* response) {
   const OpenCall call(calls_, *context);
-  const Counted counted(uploads_);
-  // All uploads together hold about two groups, and one chunk or two each.
-  ChunkGroups groups(checkpoints_, kGroupBytes / counted.now());
+  // All transfers together hold about two groups, and one chunk or two each.
+  ChunkGroups groups(checkpoints_, kGroupBytes / calls_.count());
   for (v1::Chunk chunk; reader->Read(&chunk);) {
     LCTL_GRPC_RETURN_IF_ERROR(groups.add(std::move(chunk)));
   }

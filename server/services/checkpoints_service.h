@@ -1,8 +1,6 @@
 // gRPC's Checkpoints: chunked upload, commit, list and download.
 #pragma once
 
-#include <atomic>
-#include <cstddef>
 #include <functional>
 #include <string>
 #include <utility>
@@ -53,7 +51,6 @@ class CheckpointsService final : public v1::Checkpoints::Service {
   const storage::JobStore& jobs_;
   const OnRefused on_refused_;
   OpenCalls calls_;
-  std::atomic<std::size_t> uploads_{0};  // PutChunks that are running
 };
 
 // A chunk of 4 MiB and its framing; also a request of 65,536 hashes.

@@ -11,6 +11,11 @@ void OpenCalls::shutdown() {
   changed_.notify_all();
 }
 
+std::size_t OpenCalls::count() const {
+  const std::lock_guard lock(mutex_);
+  return contexts_.size();
+}
+
 OpenCall::OpenCall(OpenCalls& calls, grpc::ServerContextBase& context)
     : calls_(calls), context_(context) {
   const std::lock_guard lock(calls_.mutex_);

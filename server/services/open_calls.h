@@ -4,6 +4,7 @@
 #include <grpcpp/server_context.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <set>
 
@@ -18,10 +19,12 @@ class OpenCalls {
   // Cancels what is open; returns at once. May be called more than once.
   void shutdown();
 
+  std::size_t count() const;
+
  private:
   friend class OpenCall;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by mutex_.
   std::set<grpc::ServerContextBase*> contexts_;
